@@ -1,0 +1,161 @@
+"""``bench run``: train and score."""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from craterbench.plugin import UserError
+from craterbench.plugin.errors import nearest
+from craterbench.plugin.registry import Problem, Registry
+
+if TYPE_CHECKING:
+    from craterbench.definition.overrides import Override, Resolved
+    from craterbench.records.record import Record
+    from craterbench.records.store import Store
+    from craterbench.training.experiment import Outcome
+
+__all__ = ["run_command"]
+
+
+@click.command("run")
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True, help="Seed of the first run.")
+@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Runs of each benchmark; seeds count up.")
+@click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
+@click.option("--dataset", metavar="NAME", help="Short for --set dataset.name=NAME.")
+@click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of the definition.")
+@click.option(
+    "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="What to train on."
+)
+@click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs.")
+@click.option("--json", "as_json", is_flag=True, help="Print the records, and nothing else, as JSON.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+def run_command(
+    names: tuple[str, ...],
+    seed: int,
+    seeds: int,
+    epochs: int | None,
+    dataset: str | None,
+    data: Path | None,
+    settings: tuple[str, ...],
+    device: str,
+    results: Path,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train the benchmarks NAME..., score them, keep the records, and show the table.
+
+    A NAME is a benchmark that bench list shows, a shell pattern of such names, or the path of a TOML file.
+    """
+    from craterbench.definition.overrides import resolve
+    from craterbench.records.store import Store
+    from craterbench.report.live import live
+
+    registry = Registry.installed()
+    overrides = _overrides(epochs, dataset, data, settings)
+    asked = [resolve(registry, name, overrides) for name in _matching(registry, names)]
+    for resolved in asked:
+        registry.get("framework", resolved.benchmark.framework.name).check_installed()
+    store = Store(results)
+    records = []
+    with live(quiet=quiet or as_json) as screen:
+        for problem in registry.problems:
+            screen.say(f"plugin {problem.plugin}: {problem.message}")
+        for record in store.recover():
+            screen.say(f"{record.benchmark} {record.id}: its process died; marked as interrupted")
+        for resolved in asked:
+            for number in range(seed, seed + seeds):
+                records.append(_run(registry, store, screen, resolved, seed=number, device=device))
+    if as_json:
+        click.echo(json.dumps([record.as_json() for record in records], indent=1))
+    else:
+        _show(registry, store, records)
+    if any(record.status == "failed" for record in records):
+        sys.exit(1)
+
+
+def _overrides(
+    epochs: int | None, dataset: str | None, data: Path | None, settings: Sequence[str]
+) -> list[Override]:
+    from craterbench.definition.overrides import Override, parse_override
+
+    overrides = []
+    if dataset is not None:
+        overrides.append(Override("dataset.name", dataset, "--dataset"))
+    if data is not None:
+        overrides.append(Override("dataset.path", str(data.absolute()), "--data"))
+    if epochs is not None:
+        overrides.append(Override("training.epochs", epochs, "--epochs"))
+    return overrides + [parse_override(setting) for setting in settings]
+
+
+def _matching(registry: Registry, names: Sequence[str]) -> list[str]:
+    """Return the names that were asked for, patterns replaced by what they match, each once."""
+    known = registry.names("benchmark")
+    found: dict[str, None] = {}
+    for name in names:
+        if not any(sign in name for sign in "*?["):
+            found[name] = None
+            continue
+        matches = fnmatch.filter(known, name)
+        if not matches:
+            raise UserError(f"no benchmark matches {name!r}; {nearest(name.strip('*?'), known)}")
+        found |= dict.fromkeys(matches)
+    return list(found)
+
+
+def _run(registry: Registry, store: Store, screen: Any, resolved: Resolved, *, seed: int, device: str) -> Record:
+    from craterbench.host.runner import Runner
+
+    def on_epoch(record: Record, row: dict[str, Any]) -> None:
+        screen.epoch(row)
+
+    def on_problem(problem: Problem) -> None:
+        screen.say(f"plugin {problem.plugin}: {problem.message}")
+
+    runner = Runner(registry, store, device=device, on_epoch=on_epoch, on_problem=on_problem, illustrate=_illustrate)
+    screen.start(f"{resolved.benchmark.name} seed {seed}", resolved.benchmark.training.epochs)
+    try:
+        record = runner.run(resolved, seed=seed)
+    except KeyboardInterrupt:
+        screen.end("interrupted")
+        raise
+    screen.end(record.status)
+    if record.status == "failed":
+        screen.say(f"{record.benchmark} seed {seed} failed: {record.error}; see {store.folder(record) / 'log.txt'}")
+    return record
+
+
+def _illustrate(folder: Path, record: Record, outcome: Outcome) -> None:
+    from craterbench.report.pictures import draw_curves, draw_samples
+
+    title = " ".join([record.benchmark, *record.overrides, f"seed {record.seed}"])
+    draw_curves(folder / "curves.png", outcome.course.history, title)
+    draw_samples(folder / "samples.png", outcome.samples, f"{title}: validation images")
+
+
+def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:
+    """Print the table of what was run and of all that may be compared with it, and where the files are."""
+    from rich.console import Console
+
+    from craterbench.report.table import render, tabulate
+
+    def yardsticks(record: Record) -> set[str]:
+        return {part["yardstick"] for part in record.parts.values()}
+
+    of_these = set().union(*map(yardsticks, ran))
+    ids = {record.id for record in ran}
+    records, damaged = store.records()
+    beside = [record for record in records if record.id in ids or yardsticks(record) & of_these]
+    claims = [entry.spec for entry in registry.entries("claim")]
+    render(tabulate(beside, claims, test=False, notes=damaged), "rich", Console())
+    for record in ran:
+        click.echo(store.folder(record))

@@ -1,0 +1,127 @@
+"""Images and masks, checked once where they enter."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from craterbench.plugin import UserError
+
+__all__ = ["Dataset", "Part", "part"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Images with their masks: a part of a data set, or what is to be cut into parts.
+
+    Attributes:
+        images: float32 (N, H, W, 1) in [0, 1].
+        masks: uint8 (N, H, W, 1), 1 where there is a crater.
+        groups: int64 (N,); images that share pixels or a scene share a group.
+    """
+
+    images: npt.NDArray[np.float32]
+    masks: npt.NDArray[np.uint8]
+    groups: npt.NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Part:
+        """Return some of the images, in the order of the row numbers."""
+        return Part(self.images[rows], self.masks[rows], self.groups[rows])
+
+    def digest(self) -> str:
+        """Return the sha256 of shape, images and masks: what a score depends on."""
+        content = hashlib.sha256(repr(self.images.shape).encode())
+        content.update(np.ascontiguousarray(self.images).data)
+        content.update(np.ascontiguousarray(self.masks).data)
+        return content.hexdigest()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a data set plugin returns.
+
+    Attributes:
+        development: what is split into the training and the validation part.
+        test: the test part, or ``None`` where there is none.
+        notes: what a record should say of the data, such as that a file is the published one.
+    """
+
+    development: Part
+    test: Part | None = None
+    notes: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """Return the sha256 of everything in it, groups included, since they decide the split."""
+        content = hashlib.sha256()
+        for piece in (self.development, self.test):
+            if piece is not None:
+                content.update(piece.digest().encode())
+                content.update(np.ascontiguousarray(piece.groups).data)
+        return content.hexdigest()
+
+
+def part(
+    images: npt.NDArray[np.generic],
+    masks: npt.NDArray[np.generic],
+    groups: npt.NDArray[np.generic] | None = None,
+    *,
+    source: str,
+) -> Part:
+    """Check arrays of any numeric type and return them as a part.
+
+    Args:
+        images: (N, H, W) or (N, H, W, 1), grey values 0 to 255 or 0 to 1.
+        masks: the same shape, 0 and 1 or 0 and 255.
+        groups: (N,) integers; without them each image is a group of its own.
+        source: what to call the data in an error.
+
+    Raises:
+        UserError: naming the source, what is wrong with it and what is wanted.
+    """
+    grey = _grey(_cube(images, f"{source}: images"), f"{source}: images")
+    binary = _binary(_cube(masks, f"{source}: masks"), f"{source}: masks")
+    if len(grey) != len(binary):
+        raise UserError(f"{source}: {len(grey)} images but {len(binary)} masks; give one mask for each image")
+    if grey.shape != binary.shape:
+        size = "x".join(map(str, binary.shape[1:3]))
+        raise UserError(f"{source}: masks are {size}, images {'x'.join(map(str, grey.shape[1:3]))}; give one size")
+    if not binary.any():
+        raise UserError(f"{source}: no mask has a crater pixel; there is nothing to learn or to score")
+    if groups is None:
+        groups = np.arange(len(grey))
+    elif groups.shape != (len(grey),) or groups.dtype.kind not in "iu":
+        raise UserError(f"{source}: groups are {groups.dtype} {groups.shape}; give one integer for each image")
+    return Part(grey, binary, groups.astype(np.int64))
+
+
+def _cube(array: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.generic]:
+    """Return (N, H, W, 1)."""
+    if array.dtype.kind not in "buif":
+        raise UserError(f"{what} are of type {array.dtype}; give numbers")
+    cube = array[..., np.newaxis] if array.ndim == 3 else array
+    if cube.ndim != 4 or cube.shape[-1] != 1 or 0 in cube.shape:
+        raise UserError(f"{what} have shape {array.shape}; give (N, H, W) or (N, H, W, 1)")
+    if not np.isfinite(cube).all():
+        raise UserError(f"{what} hold NaN or infinity, first in image {int(np.argwhere(~np.isfinite(cube))[0][0])}")
+    return cube
+
+
+def _grey(cube: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.float32]:
+    low, high = float(np.min(cube)), float(np.max(cube))
+    if low < 0 or high > 255:
+        raise UserError(f"{what} range from {low:g} to {high:g}; give grey values 0 to 255 or 0 to 1")
+    return cube.astype(np.float32) / np.float32(255 if high > 1 else 1)
+
+
+def _binary(cube: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.uint8]:
+    values = np.unique(cube)
+    if not (np.isin(values, (0, 1)).all() or np.isin(values, (0, 255)).all()):
+        some = ", ".join(f"{value:g}" for value in values[:4])
+        raise UserError(f"{what} are not binary: they hold {some}{', …' if len(values) > 4 else ''}; give 0 and 1")
+    return (cube != 0).astype(np.uint8)

@@ -1,0 +1,1 @@
+"""What is asked: benchmarks, resolved and checked."""

@@ -1,0 +1,155 @@
+"""A benchmark: everything that a run needs to know, checked and complete."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, Literal
+
+from craterbench.plugin import Range
+
+__all__ = [
+    "SECTIONS",
+    "Augmentation",
+    "Benchmark",
+    "Chosen",
+    "Framework",
+    "Monitor",
+    "Optimizer",
+    "Split",
+    "Training",
+]
+
+Monitor = Literal["val_loss", "balanced_accuracy"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """A component that a definition names, with its parameters: all that a child needs to import and call it."""
+
+    name: str
+    version: int
+    target: str
+    parameters: Any
+    initial: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Framework:
+    """The framework that a definition names."""
+
+    name: str
+    version: int
+    target: str
+    distributions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """How the images that are not for the test are cut into a training and a validation part.
+
+    Attributes:
+        validation: share of the images that validate.
+        seed: of the split alone, so that runs with other seeds are scored on the same images.
+        when: ``before-augmentation``, by group; ``after-augmentation`` repeats a published mistake: the last rows of
+            the augmented images validate, copies of images that train among them.
+    """
+
+    validation: Annotated[float, Range(0.01, 0.9)] = 0.2
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 42
+    when: Literal["before-augmentation", "after-augmentation"] = "before-augmentation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augmentation:
+    """What is added to the training part.
+
+    Attributes:
+        copies: augmented copies of every image, beside the image itself.
+        drawn: ``once``, before the first epoch, or anew for ``every-epoch``.
+        warp: ``both`` image and mask; ``image`` repeats a published mistake: the mask stays where it was.
+        steps: the augmentations, in the order in which they are applied.
+    """
+
+    copies: Annotated[int, Range(0, 20)] = 0
+    drawn: Literal["once", "every-epoch"] = "once"
+    warp: Literal["both", "image"] = "both"
+    steps: tuple[Chosen, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimizer:
+    """How the weights move: the optimizer's name, as the framework knows it, and the base learning rate."""
+
+    name: str
+    learning_rate: Annotated[float, Range(1e-8, 10.0)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """How long, in what steps, and when to stop.
+
+    Attributes:
+        monitor: the score that chooses the best epoch and stops a run early.
+        patience: epochs without a better monitor after which training stops.
+    """
+
+    epochs: Annotated[int, Range(1, 100_000)]
+    batch_size: Annotated[int, Range(1, 100_000)] = 32
+    monitor: Monitor = "val_loss"
+    patience: Annotated[int, Range(1, 100_000)] = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A whole definition, resolved: every value there, every component found."""
+
+    name: str
+    summary: str
+    framework: Framework
+    dataset: Chosen
+    split: Split
+    augmentation: Augmentation
+    model: Chosen
+    loss: Chosen
+    optimizer: Optimizer
+    schedule: Chosen
+    training: Training
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the definition as it would stand in a TOML file: each component's parameters beside its name."""
+        return {
+            "summary": self.summary,
+            "framework": self.framework.name,
+            "dataset": _flat(self.dataset),
+            "split": asdict(self.split),
+            "augmentation": {
+                "copies": self.augmentation.copies,
+                "drawn": self.augmentation.drawn,
+                "warp": self.augmentation.warp,
+                **{step.name: _values(step.parameters) for step in self.augmentation.steps},
+            },
+            "model": _flat(self.model),
+            "loss": _flat(self.loss),
+            "optimizer": asdict(self.optimizer),
+            "schedule": _flat(self.schedule),
+            "training": asdict(self.training),
+        }
+
+    def versions(self) -> dict[str, int]:
+        """Return the version of every component that shapes the numbers, by ``kind name``."""
+        chosen = {"dataset": self.dataset, "model": self.model, "loss": self.loss, "schedule": self.schedule}
+        versions = {f"{kind} {component.name}": component.version for kind, component in chosen.items()}
+        versions |= {f"augmentation {step.name}": step.version for step in self.augmentation.steps}
+        return versions | {f"framework {self.framework.name}": self.framework.version}
+
+
+#: The parts of a definition that name a component, and so may hold its parameters.
+SECTIONS = ("dataset", "model", "loss", "schedule")
+
+
+def _values(parameters: Any) -> dict[str, Any]:
+    return {key: value for key, value in asdict(parameters).items() if value is not None}
+
+
+def _flat(chosen: Chosen) -> dict[str, Any]:
+    return {"name": chosen.name, **_values(chosen.parameters)}

@@ -1,0 +1,272 @@
+"""From a name, the files that it extends and the command line to a benchmark, with every error at once."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tomllib
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from craterbench.definition.benchmark import (
+    SECTIONS,
+    Augmentation,
+    Benchmark,
+    Chosen,
+    Framework,
+    Optimizer,
+    Split,
+    Training,
+)
+from craterbench.plugin.components import Component
+from craterbench.plugin.errors import UserError, nearest
+from craterbench.plugin.registry import Registry
+
+__all__ = ["Override", "Resolved", "parse_override", "resolve"]
+
+_PLAIN: Mapping[str, type] = types.MappingProxyType(
+    {"split": Split, "augmentation": Augmentation, "optimizer": Optimizer, "training": Training}
+)
+_TOP = ("summary", "extends", "framework", *SECTIONS, *_PLAIN)
+
+
+@dataclass(frozen=True)
+class Override:
+    """One value from the command line: its dotted key, and the option that gave it."""
+
+    key: str
+    value: Any
+    source: str
+
+    def __str__(self) -> str:
+        return f"{self.key}={self.value}"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A benchmark, and for each dotted key of it where its value comes from."""
+
+    benchmark: Benchmark
+    sources: Mapping[str, str]
+    overrides: tuple[Override, ...]
+
+
+def parse_override(text: str) -> Override:
+    """Read ``key=value``; the value is TOML, or plain text where it is none.
+
+    Raises:
+        UserError: there is no ``=`` or no key.
+    """
+    key, equals, value = text.partition("=")
+    if not equals or not all(key.split(".")):
+        raise UserError(f"--set {text}: write it as --set key=value, for example --set training.epochs=10")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    return Override(key, parsed, "--set")
+
+
+def resolve(registry: Registry, name: str, overrides: Sequence[Override] = ()) -> Resolved:
+    """Return the benchmark of a name, or of a path to a TOML file, with the overrides applied last.
+
+    Raises:
+        UserError: naming everything that is wrong, each with its dotted path.
+    """
+    merged: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    for label, layer in _chain(registry, name):
+        _merge(merged, layer, sources, label)
+    for override in overrides:
+        layer = override.value
+        for part in reversed(override.key.split(".")):
+            layer = {part: layer}
+        _merge(merged, layer, sources, override.source)
+    label = Path(name).stem if name.endswith(".toml") else name
+    check = _Check(registry, sources)
+    benchmark = check.benchmark(label, merged)
+    if check.problems or benchmark is None:
+        raise UserError("\n".join([f"benchmark {label!r} cannot be run:", *(f"  {p}" for p in check.problems)]))
+    return Resolved(benchmark, check.sources_of(benchmark), tuple(overrides))
+
+
+def _chain(registry: Registry, name: str) -> list[tuple[str, dict[str, Any]]]:
+    """Return the definitions from the one that extends nothing to the one that was asked for."""
+    chain: list[tuple[str, dict[str, Any]]] = []
+    files: list[Path] = []
+    following: str | None = name
+    while following is not None:
+        if following.endswith(".toml"):
+            file = Path(following)
+        else:
+            file = registry.get("benchmark", following).file
+        if file in files:
+            circle = " -> ".join([*(label for label, _ in chain), file.name])
+            raise UserError(f"{circle}: these definitions extend each other in a circle; take one 'extends' out")
+        try:
+            definition = tomllib.loads(file.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise UserError(f"{following}: cannot be read ({error.strerror}); bench list shows the names") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{following}: is not TOML: {error}") from None
+        files.append(file)
+        chain.append((file.name, definition))
+        following = definition.pop("extends", None)
+        if following is not None and not isinstance(following, str):
+            raise UserError(f"{file.name}: extends: give the name of one benchmark, not {following!r}")
+    return chain[::-1]
+
+
+def _merge(base: dict[str, Any], layer: Mapping[str, Any], sources: dict[str, str], label: str, path: str = "") -> None:
+    """Lay a definition over another. A component of another name starts from its own defaults."""
+    renamed = path in SECTIONS + ("optimizer",) and layer.get("name", base.get("name")) != base.get("name")
+    if renamed:
+        base.clear()
+    for key, value in layer.items():
+        dotted = f"{path}.{key}" if path else key
+        if isinstance(value, Mapping) and isinstance(base.get(key, {}), dict):
+            _merge(base.setdefault(key, {}), value, sources, label, dotted)
+        else:
+            base[key] = copy.deepcopy(value)
+        sources[dotted] = label
+
+
+class _Check:
+    """Turns a merged definition into a benchmark and collects all that is wrong on the way."""
+
+    def __init__(self, registry: Registry, sources: Mapping[str, str]) -> None:
+        self.registry = registry
+        self.sources = sources
+        self.problems: list[str] = []
+
+    def benchmark(self, name: str, merged: dict[str, Any]) -> Benchmark | None:
+        for key in merged.keys() - set(_TOP):
+            self.problem(key, f"unknown key; {nearest(key, _TOP)}")
+        tables = {key: self.table(merged, key) for key in (*SECTIONS, *_PLAIN)}
+        framework = self.found("framework", "framework", merged.get("framework"))
+        steps = self.steps(tables["augmentation"])
+        plain = {key: self.values(cls, tables[key], key) for key, cls in _PLAIN.items()}
+        chosen = {key: self.chosen(key, tables[key], framework) for key in SECTIONS}
+        optimizer = plain["optimizer"]
+        if framework is not None and optimizer is not None and optimizer.name not in framework.optimizers:
+            known = nearest(optimizer.name, framework.optimizers)
+            self.problem("optimizer.name", f"framework {framework.name!r} has no optimizer {optimizer.name!r}; {known}")
+        if self.problems or framework is None:
+            return None
+        return Benchmark(
+            name=name,
+            summary=str(merged.get("summary", "")),
+            framework=Framework(
+                name=framework.name,
+                version=framework.version,
+                target=framework.target,
+                distributions=framework.distributions,
+            ),
+            **plain | {"augmentation": _with_steps(plain["augmentation"], steps)},
+            **chosen,
+        )
+
+    def problem(self, path: str, message: str) -> None:
+        source = self.sources.get(path)
+        self.problems.append(f"{path}: {message}" + (f" (from {source})" if source else ""))
+
+    def table(self, merged: Mapping[str, Any], key: str) -> dict[str, Any]:
+        value = merged.get(key, {})
+        if isinstance(value, dict):
+            return dict(value)
+        self.problem(key, f"give a table, [{key}], not {value!r}")
+        return {}
+
+    def found(self, kind: str, path: str, name: Any) -> Any:
+        """Return the spec of a component, or None after noting why there is none."""
+        if not isinstance(name, str):
+            given = "is missing" if name is None else f"give a name, not {name!r}"
+            self.problem(path, f"{given}; known: {', '.join(self.registry.names(kind))}")
+            return None
+        try:
+            return self.registry.get(kind, name)
+        except UserError as error:
+            self.problem(path, str(error))
+            return None
+
+    def chosen(self, kind: str, table: dict[str, Any], framework: Any) -> Chosen | None:
+        name = table.pop("name", None)
+        spec = self.found(kind, f"{kind}.name", name)
+        return None if spec is None else self.component(spec, table, kind, framework)
+
+    def component(self, spec: Component, table: dict[str, Any], path: str, framework: Any) -> Chosen | None:
+        parameters = self.values(spec.parameters, table, path, owner=f"{spec.kind} {spec.name!r}")
+        target = ""
+        if framework is not None:
+            try:
+                target = spec.target_for(framework.name)
+            except UserError as error:
+                self.problem(f"{path}.name", str(error))
+        if parameters is None:
+            return None
+        initial = getattr(spec, "initial", None)
+        return Chosen(name=spec.name, version=spec.version, target=target, parameters=parameters, initial=initial)
+
+    def steps(self, table: dict[str, Any]) -> tuple[Chosen, ...]:
+        """Take the augmentations out of their table: every table in it is one, in the order of the file."""
+        steps = []
+        for name in [key for key, value in table.items() if isinstance(value, dict)]:
+            path = f"augmentation.{name}"
+            spec = self.found("augmentation", path, name)
+            step = None if spec is None else self.component(spec, dict(table[name]), path, None)
+            if step is not None:
+                steps.append(replace(step, target=spec.target))
+            del table[name]
+        return tuple(steps)
+
+    def values(self, cls: type, table: Mapping[str, Any], path: str, owner: str = "") -> Any:
+        """Return an instance of a dataclass of parameters, or None after noting every value that does not fit."""
+        known = [field.name for field in fields(cls) if field.type != "tuple[Chosen, ...]"]
+        before = len(self.problems)
+        for key in table.keys() - set(known):
+            of = f" of {owner}" if owner else ""
+            cure = nearest(key, known) if known else "it takes none"
+            self.problem(f"{path}.{key}", f"unknown key{of}; {cure}")
+        given = {key: value for key, value in table.items() if key in known}
+        adapter: TypeAdapter[Any] = TypeAdapter(cls)
+        try:
+            # JSON, and strict: "3" is no integer there, true is no number, and a list may be a tuple.
+            instance = adapter.validate_json(json.dumps(given, default=str), strict=True)
+        except ValidationError as error:
+            for detail in error.errors(include_url=False):
+                self.problem(".".join([path, *map(str, detail["loc"])]), _said(detail))
+            return None
+        return instance if len(self.problems) == before else None
+
+    def sources_of(self, benchmark: Benchmark) -> dict[str, str]:
+        """Return where each value of the finished benchmark comes from."""
+        return {key: self.sources.get(key, "default") for key in leaves(benchmark.as_dict())}
+
+
+def leaves(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return the values of nested tables by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        dotted = f"{path}.{key}" if path else key
+        found |= leaves(value, dotted) if isinstance(value, Mapping) and value else {dotted: value}
+    return found
+
+
+def _with_steps(augmentation: Augmentation | None, steps: tuple[Chosen, ...]) -> Augmentation | None:
+    return None if augmentation is None else replace(augmentation, steps=steps)
+
+
+def _said(detail: Any) -> str:
+    if detail["type"] == "missing":
+        return "is missing"
+    message = str(detail["msg"]).removeprefix("Value error, ")
+    if detail["type"] == "value_error":
+        return message
+    return f"{message[0].lower()}{message[1:]}, not {detail['input']!r}"
+
+

@@ -1,0 +1,171 @@
+"""A child process: it lives for one framework and trains what it is sent. The parent imports no framework.
+
+The pipe carries ``(benchmark, seed, device, log)`` to the child and, for each task, any number of ``("epoch", row)``
+and then one of ``("finished", outcome)``, ``("refused", message)`` and ``("failed", cause)`` back.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import queue
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from craterbench.plugin import UserError
+
+if TYPE_CHECKING:
+    from craterbench.definition.benchmark import Benchmark
+    from craterbench.training.experiment import Outcome
+
+__all__ = ["Child", "ChildFailed"]
+
+_GRACE = 3.0  # seconds that a child has to go after each way of asking it to
+
+
+class ChildFailed(Exception):
+    """A run failed in the child, or took the child with it; the message is the cause."""
+
+
+class Child:
+    """A process that trains, one task after the other. Use it as a context manager, so that it never outlives you."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        """Start the process with these environment variables on top of the parent's."""
+        context = multiprocessing.get_context("spawn")
+        self._pipe, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(theirs,), name="bench-child", daemon=True)
+        with _variables(variables):
+            self._process.start()
+        theirs.close()  # or the end of the child would never be seen
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process number of the child."""
+        return self._process.pid or 0
+
+    def perform(
+        self, benchmark: Benchmark, *, seed: int, device: str, log: Path, on_epoch: Callable[[dict[str, Any]], None]
+    ) -> Outcome:
+        """Train a benchmark in the child and return what it brings home.
+
+        Args:
+            log: file that takes all that the child prints meanwhile.
+
+        Raises:
+            UserError: the task cannot be done as asked; nothing was trained.
+            ChildFailed: the run raised, or the child died.
+        """
+        try:
+            self._pipe.send((benchmark, seed, device, str(log.absolute())))
+            while True:
+                kind, content = self._pipe.recv()
+                if kind == "epoch":
+                    on_epoch(content)
+                elif kind == "finished":
+                    outcome: Outcome = content
+                    return outcome
+                elif kind == "refused":
+                    raise UserError(content)
+                else:
+                    raise ChildFailed(content)
+        except (EOFError, ConnectionError):
+            self._process.join(_GRACE)
+            raise ChildFailed(_how_it_died(self._process.exitcode)) from None
+
+    def stop(self) -> None:
+        """End the process, gently if it lets itself."""
+        self._pipe.close()
+        for end in (self._process.terminate, self._process.kill):
+            if self._process.is_alive():
+                end()
+                self._process.join(_GRACE)
+        self._process.join()
+
+
+def _how_it_died(code: int | None) -> str:
+    if code is None:
+        return "the training process closed its pipe"
+    if code >= 0:
+        return f"the training process exited with status {code}"
+    name = signal.Signals(-code).name
+    why = " (the system may have run out of memory)" if -code == getattr(signal, "SIGKILL", 0) else ""
+    return f"the training process was killed by {name}{why}"
+
+
+@contextmanager
+def _variables(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables for a moment: a spawned process takes over what it finds when it starts."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(pipe: Connection) -> None:
+    """Be the child: train what comes until the pipe closes."""
+    if hasattr(signal, "SIGINT"):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
+    while True:
+        benchmark, seed, device, log = tasks.get()
+        _print_to(log)
+        pipe.send(_performed(pipe, benchmark, seed, device))
+
+
+def _receive(pipe: Connection, tasks: queue.SimpleQueue[Any]) -> None:
+    """Hand over tasks, and leave at once when the parent is gone, even in the middle of an epoch."""
+    while True:
+        try:
+            tasks.put(pipe.recv())
+        except (EOFError, OSError):
+            os._exit(1)
+
+
+def _performed(pipe: Connection, benchmark: Benchmark, seed: int, device: str) -> tuple[str, Any]:
+    try:
+        from craterbench.training.experiment import perform
+
+        outcome = perform(benchmark, seed=seed, device=device, on_epoch=lambda row: pipe.send(("epoch", row)))
+    except UserError as refusal:
+        return "refused", str(refusal)
+    except MemoryError as error:
+        traceback.print_exc()
+        return "failed", f"out of memory: {error}" if str(error) else "out of memory"
+    except Exception as error:
+        traceback.print_exc()
+        return "failed", f"{type(error).__name__}: {error}"
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return "finished", outcome
+
+
+def _print_to(log: str) -> None:
+    """Send all that this process prints, from C as from Python, to a file."""
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (sys.stdout, sys.stderr):
+        stream.flush()
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    os.close(file)

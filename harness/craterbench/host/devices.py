@@ -1,0 +1,35 @@
+"""Threads and device of a child, settled by its environment before it imports anything."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+__all__ = ["DEVICES", "available_cores", "environment"]
+
+DEVICES = ("auto", "cpu", "gpu")
+
+# Every library that a child may load reads one of these when it is imported.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def available_cores() -> int:
+    """Return the number of cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def environment(*, threads: int, device: str, framework: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment variables of a child.
+
+    Args:
+        threads: how many threads its libraries may use.
+        device: ``cpu`` hides every GPU; otherwise the framework sees what there is.
+        framework: the framework's own variables, with ``{threads}`` where their number goes.
+    """
+    variables = dict.fromkeys(_THREADS, str(threads))
+    variables |= {name: value.format(threads=threads) for name, value in framework.items()}
+    if device == "cpu":
+        variables["CUDA_VISIBLE_DEVICES"] = "-1"
+    return variables

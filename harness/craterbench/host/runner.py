@@ -1,0 +1,193 @@
+"""Run a benchmark in a child and keep what it leaves, whatever the child does."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import platform
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import craterbench
+from craterbench.definition.identity import definition_digest, run_identity
+from craterbench.definition.overrides import Resolved
+from craterbench.host.child import Child, ChildFailed
+from craterbench.host.devices import available_cores, environment
+from craterbench.plugin.components import FrameworkSpec
+from craterbench.plugin.errors import UserError
+from craterbench.plugin.registry import Problem, Registry
+from craterbench.records.record import Record
+from craterbench.records.store import RunFolder, Store, new_id
+from craterbench.scoring.counts import EVALUATOR_VERSION, REGIONS
+from craterbench.scoring.metrics import pooled
+from craterbench.training.experiment import Outcome
+
+__all__ = ["Runner"]
+
+_LOG_LINES = 20
+
+
+class Runner:
+    """Runs benchmarks, each in a child of its own, and keeps a record of each.
+
+    Args:
+        on_problem: told what a plugin's life-cycle hook raised.
+        illustrate: called with the folder, the record and the outcome of a run that is done, to add its pictures.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        store: Store,
+        *,
+        device: str,
+        on_epoch: Callable[[Record, dict[str, Any]], None],
+        on_problem: Callable[[Problem], None],
+        illustrate: Callable[[Path, Record, Outcome], None],
+    ) -> None:
+        self._registry = registry
+        self._store = store
+        self._device = device
+        self._on_epoch = on_epoch
+        self._on_problem = on_problem
+        self._illustrate = illustrate
+
+    def run(self, resolved: Resolved, *, seed: int) -> Record:
+        """Train a benchmark with a seed and return its record: ``done`` or ``failed``.
+
+        Raises:
+            UserError: the run cannot be had as asked; nothing is left of it.
+            KeyboardInterrupt: the record says ``interrupted``.
+        """
+        benchmark = resolved.benchmark
+        framework: FrameworkSpec = self._registry.get("framework", benchmark.framework.name)
+        framework.check_installed()
+        threads = available_cores()
+        record = self._new_record(resolved, seed, threads)
+        folder = self._store.begin(record)
+        folder.write_definition(benchmark.as_dict())
+        history: list[dict[str, Any]] = []
+
+        def on_epoch(row: dict[str, Any]) -> None:
+            history.append(row)
+            self._on_epoch(record, row)
+            self._tell("bench_epoch_finished", run=record.as_json(), epoch=row)
+
+        log = folder.path / "log.txt"
+        self._tell("bench_run_started", run=record.as_json())
+        variables = environment(threads=threads, device=self._device, framework=framework.environment)
+        try:
+            with Child(variables) as child:
+                outcome = child.perform(benchmark, seed=seed, device=self._device, log=log, on_epoch=on_epoch)
+        except UserError:
+            folder.discard()
+            raise
+        except ChildFailed as failure:
+            record = replace(record, status="failed", error=str(failure), log_tail=_tail(log))
+        except KeyboardInterrupt:
+            folder.write_history(history)
+            interrupted = replace(record, status="interrupted", epochs=len(history))
+            folder.finish(interrupted)
+            self._tell("bench_run_finished", run=interrupted.as_json(), record=interrupted.as_json())
+            raise
+        else:
+            record = self._done(record, resolved, outcome, seed=seed, threads=threads)
+            _write_arrays(folder, outcome)
+            self._illustrate(folder.path, record, outcome)
+        folder.write_history(history)
+        record = replace(record, epochs=len(history))
+        folder.finish(record)
+        self._tell("bench_run_finished", run=record.as_json(), record=record.as_json())
+        return record
+
+    def _tell(self, hook: str, **arguments: Any) -> None:
+        for problem in self._registry.tell(hook, **arguments):
+            self._on_problem(problem)
+
+    def _new_record(self, resolved: Resolved, seed: int, threads: int) -> Record:
+        benchmark = resolved.benchmark
+        run_id, started = new_id()
+        dataset = self._registry.get("dataset", benchmark.dataset.name)
+        mistakes = []
+        if benchmark.split.when != "before-augmentation":
+            mistakes.append("split after augmentation")
+        if benchmark.augmentation.warp != "both":
+            mistakes.append("masks not warped")
+        return Record(
+            id=run_id,
+            benchmark=benchmark.name,
+            seed=seed,
+            status="running",
+            started=started,
+            overrides=[str(override) for override in resolved.overrides],
+            definition=definition_digest(benchmark),
+            framework=benchmark.framework.name,
+            model=benchmark.model.name,
+            loss=benchmark.loss.name,
+            monitor=benchmark.training.monitor,
+            protocol=", ".join(mistakes) or "split by group, then augmented",
+            dataset={"name": dataset.name, "provenance": dataset.provenance, "licence": dataset.licence},
+            environment={
+                "craterbench": craterbench.__version__,
+                "evaluator": EVALUATOR_VERSION,
+                "components": benchmark.versions(),
+                "python": platform.python_version(),
+                "packages": _versions(("numpy", *benchmark.framework.distributions)),
+                "machine": f"{platform.system()} {platform.machine()}",
+                "threads": threads,
+                "device": self._device,
+            },
+        )
+
+    def _done(self, record: Record, resolved: Resolved, outcome: Outcome, *, seed: int, threads: int) -> Record:
+        weights = outcome.course.best_weights
+        return replace(
+            record,
+            status="done",
+            identity=run_identity(
+                resolved.benchmark, data=outcome.data_digest, seed=seed, threads=threads, device=outcome.device
+            ),
+            dataset={**record.dataset, "digest": outcome.data_digest, "notes": list(outcome.data_notes)},
+            parts={
+                name: {
+                    "yardstick": scored.yardstick,
+                    "scores": {
+                        "all": pooled(scored.counts),
+                        **{region: pooled(scored.counts, region) for region in REGIONS},
+                    },
+                }
+                for name, scored in outcome.scored.items()
+            },
+            num_weights=sum(int(array.size) for array in weights.values()),
+            best_epoch=outcome.course.best_epoch,
+            seconds=outcome.seconds,
+            environment={**record.environment, "device": outcome.device},
+        )
+
+
+def _write_arrays(folder: RunFolder, outcome: Outcome) -> None:
+    counts = {
+        f"{name}_{array}": getattr(scored.counts, array)
+        for name, scored in outcome.scored.items()
+        for array in ("confusion", "cross_entropy", "groups")
+    }
+    folder.write_counts(counts)
+    folder.write_weights(outcome.course.best_weights)
+
+
+def _tail(log: Path) -> list[str]:
+    try:
+        return log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        return []
+
+
+def _versions(distributions: Iterable[str]) -> dict[str, str]:
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found

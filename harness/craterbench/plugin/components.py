@@ -1,0 +1,202 @@
+"""The specs that plugins return: what can be plugged in, described without importing what it needs."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from craterbench.plugin.errors import UserError
+from craterbench.plugin.parameters import NoParameters
+
+__all__ = [
+    "AugmentationSpec",
+    "BenchmarkSpec",
+    "Claim",
+    "Component",
+    "DatasetSpec",
+    "FrameworkSpec",
+    "LossSpec",
+    "ModelSpec",
+    "ScheduleSpec",
+    "benchmarks_in",
+    "claims_in",
+    "load",
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What every component says of itself.
+
+    Attributes:
+        name: how definitions name it.
+        summary: one line that says what it is.
+    """
+
+    name: str
+    summary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Component(Spec):
+    """A component with code behind it.
+
+    Attributes:
+        target: where the code is, as ``"module:attribute"``, or one such string for each framework.
+        version: raised when the numbers that the component produces can change.
+        parameters: a frozen, keyword-only dataclass; a definition gives its fields beside the component's name.
+    """
+
+    target: str | Mapping[str, str]
+    version: int = 1
+    parameters: type = NoParameters
+    kind: ClassVar[str]
+
+    def target_for(self, framework: str) -> str:
+        """Return the target for a framework.
+
+        Raises:
+            UserError: there is none.
+        """
+        if isinstance(self.target, str):
+            return self.target
+        if framework not in self.target:
+            raise UserError(
+                f"{self.kind} {self.name!r} is not written for framework {framework!r}; "
+                f"it is for {', '.join(sorted(self.target))}"
+            )
+        return self.target[framework]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameworkSpec(Component):
+    """What trains. The target is ``open(task) -> session`` (see ``craterbench.training.session``).
+
+    Attributes:
+        requires: the top-level modules without which it cannot run.
+        extra: the extra of craterbench that installs them, or ``None`` where they always are.
+        optimizers: the names of the optimizers that its sessions know.
+        distributions: the installed packages whose versions belong in a record.
+        environment: environment variables of its processes, with ``{threads}`` where the number of threads goes.
+    """
+
+    kind: ClassVar[str] = "framework"
+    optimizers: tuple[str, ...]
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
+    distributions: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def check_installed(self) -> None:
+        """Raise a UserError that names the cure unless all that the framework requires can be found."""
+        missing = [module for module in self.requires if importlib.util.find_spec(module) is None]
+        if missing:
+            cure = f"pip install 'craterbench[{self.extra}]'" if self.extra else f"pip install {' '.join(missing)}"
+            raise UserError(f"framework {self.name!r} needs {', '.join(missing)}, which is not installed: {cure}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelSpec(Component):
+    """What is trained.
+
+    What a target is depends on the framework; plugins/README.md says it for each.
+
+    Attributes:
+        initial: ``initial(parameters, image_shape, seed) -> {name: array}``, the NumPy weights that training starts
+            from, in Keras' lay-out; ``None`` leaves them to the framework.
+    """
+
+    kind: ClassVar[str] = "model"
+    initial: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LossSpec(Component):
+    """What training minimises: ``loss(masks, probabilities, parameters) -> scalar`` in the framework's own arrays."""
+
+    kind: ClassVar[str] = "loss"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationSpec(Component):
+    """What varies the training images: ``augment(images, masks, generator, parameters) -> (images, masks)``.
+
+    Arrays as everywhere, float32 and uint8 (N, H, W, 1); the generator is a ``numpy.random.Generator``.
+    """
+
+    kind: ClassVar[str] = "augmentation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec(Component):
+    """What a network is shown: ``load(parameters) -> craterbench.data.dataset.Dataset``.
+
+    Attributes:
+        provenance: where the images come from.
+        licence: under which licence they may be used.
+    """
+
+    kind: ClassVar[str] = "dataset"
+    provenance: str
+    licence: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScheduleSpec(Component):
+    """How the learning rate moves: ``rates(learning_rate, steps, total, parameters) -> array``.
+
+    ``steps`` is an integer array, the numbers of an epoch's steps counted from the start of training, ``total`` the
+    number of steps in all epochs; the array gives one learning rate for each step.
+    """
+
+    kind: ClassVar[str] = "schedule"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkSpec(Spec):
+    """A named definition: a TOML file."""
+
+    kind: ClassVar[str] = "benchmark"
+    file: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim(Spec):
+    """A published figure, shown below the table and never in its columns.
+
+    Attributes:
+        source: who published it, and where.
+        scores: the published values by the name of the score.
+        reason: why it may not be compared with the rows of the table.
+    """
+
+    kind: ClassVar[str] = "claim"
+    source: str
+    reason: str
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+
+def benchmarks_in(folder: Path) -> list[BenchmarkSpec]:
+    """Return a spec for each definition (``*.toml`` with a ``summary``) in a folder; a file's stem is its name."""
+    specs = []
+    for file in sorted(folder.glob("*.toml")):
+        definition = tomllib.loads(file.read_text(encoding="utf-8"))
+        if "summary" in definition:
+            specs.append(BenchmarkSpec(name=file.stem, summary=definition["summary"], file=file))
+    return specs
+
+
+def claims_in(file: Path) -> list[Claim]:
+    """Return the claims of a TOML file: one for each table of its array ``claims``."""
+    return [Claim(**claim) for claim in tomllib.loads(file.read_text(encoding="utf-8"))["claims"]]
+
+
+def load(target: str) -> Any:
+    """Import what a target ``"module:attribute"`` names."""
+    module, _, attribute = target.partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,93 @@
+"""What a run leaves, in plain values."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+__all__ = ["SCHEMA", "STATUSES", "Record"]
+
+#: Raised whenever a field changes its name or its meaning.
+SCHEMA = 1
+
+STATUSES = ("running", "done", "failed", "interrupted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A run, as ``record.json`` holds it. What only a finished run has is empty in the others.
+
+    Attributes:
+        id: time and a short random part; the name of the run's folder.
+        benchmark: the benchmark's name.
+        overrides: what the command line changed in it, each ``key=value``.
+        definition: digest of the whole definition and of its components' versions; the seed is not in it.
+        identity: digest of all that can change the scores (see ``craterbench.definition.identity``).
+        dataset: name, digest, provenance, licence and notes.
+        parts: for each scored part its yardstick and its scores: over ``all`` pixels, ``rim`` and ``interior``.
+        best_epoch: the epoch whose weights were scored.
+        seconds: start_up, training, scoring.
+        environment: versions, threads, device, machine.
+        error: why a run failed.
+        log_tail: the last lines that a failed run printed.
+    """
+
+    id: str
+    benchmark: str
+    seed: int
+    status: str
+    started: str
+    overrides: list[str]
+    definition: str
+    framework: str
+    model: str
+    loss: str
+    monitor: str
+    protocol: str
+    environment: dict[str, Any]
+    schema: int = SCHEMA
+    identity: str | None = None
+    dataset: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    num_weights: int | None = None
+    epochs: int = 0
+    best_epoch: int | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    error: str | None = None
+    log_tail: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as JSON has it; NaN, which JSON has not, is ``null``."""
+        plain: dict[str, Any] = _plain(asdict(self))
+        return plain
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Record:
+        """Return the record of a parsed ``record.json``.
+
+        Raises:
+            ValueError: it is of another schema, or a field is missing, unknown or of no use.
+        """
+        if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
+            raise ValueError(f"no record of schema {SCHEMA}")
+        if unknown := content.keys() - {field.name for field in fields(cls)}:
+            raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")
+        try:
+            record = cls(**content)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+        if record.status not in STATUSES:
+            raise ValueError(f"unknown status {record.status!r}")
+        return record
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,182 @@
+"""The folder of results: runs under way, and runs that are whole."""
+
+from __future__ import annotations
+
+import csv
+import json
+import secrets
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import filelock
+
+from craterbench.plugin import UserError
+from craterbench.records.record import Record
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+__all__ = ["RunFolder", "Store", "new_id"]
+
+_RECORD = "record.json"
+_LOCK = "lock"
+
+
+def new_id() -> tuple[str, str]:
+    """Return an id for a run that starts now, and the time, in UTC, as ISO 8601."""
+    now = datetime.now(UTC)
+    return f"{now:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}", now.isoformat(timespec="seconds")
+
+
+class RunFolder:
+    """The files of one run, first among the runs under way, then among those that are whole.
+
+    Its lock is held while the run's process lives, and let go by the system however that ends.
+    """
+
+    def __init__(self, store: Store, record: Record, lock: filelock.BaseFileLock) -> None:
+        self._store = store
+        self._lock = lock
+        self.path = store.running / record.id
+
+    def write_definition(self, definition: Mapping[str, Any]) -> None:
+        """Write the resolved definition as ``benchmark.toml``."""
+        import tomli_w
+
+        (self.path / "benchmark.toml").write_text(tomli_w.dumps(definition), encoding="utf-8")
+
+    def write_record(self, record: Record) -> None:
+        """Write ``record.json``, whole or not at all."""
+        part = self.path / f"{_RECORD}.part"
+        part.write_text(json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        part.replace(self.path / _RECORD)
+
+    def write_history(self, history: Iterable[Mapping[str, Any]]) -> None:
+        """Write ``history.csv``, a row for each epoch."""
+        rows = list(history)
+        if rows:
+            with (self.path / "history.csv").open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, list(rows[0]))
+                writer.writeheader()
+                writer.writerows(rows)
+
+    def write_counts(self, counts: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Write ``counts.npz``: for each part its confusion, cross_entropy and groups, as the evaluator counted."""
+        import numpy as np
+
+        np.savez_compressed(self.path / "counts.npz", **counts)  # type: ignore[arg-type]
+
+    def write_weights(self, weights: Mapping[str, npt.NDArray[np.generic]]) -> None:
+        """Write ``weights.safetensors``, in Keras' lay-out."""
+        import numpy as np
+        from safetensors.numpy import save_file
+
+        # safetensors writes the memory as it lies, whatever the strides say
+        save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, self.path / "weights.safetensors")
+
+    def finish(self, record: Record) -> Path:
+        """Write the record, move the run to where whole runs are, and return its folder."""
+        self.write_record(record)
+        return self._store.move(self.path, record, self._lock)
+
+    def discard(self) -> None:
+        """Remove the run as if it had never been."""
+        self._lock.release()
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._store.remove_empty()
+
+
+class Store:
+    """A results folder. Runs are only ever added; tables are derived from them."""
+
+    def __init__(self, root: Path) -> None:
+        """Use a folder, which is made when the first run starts."""
+        self.root = root
+        self.runs = root / "runs"
+        self.running = root / ".running"
+
+    def begin(self, record: Record) -> RunFolder:
+        """Make the folder of a run that starts.
+
+        Raises:
+            UserError: the results folder cannot be written.
+        """
+        folder = self.running / record.id
+        try:
+            folder.mkdir(parents=True)
+            lock = filelock.FileLock(folder / _LOCK)
+            lock.acquire(timeout=0)
+        except OSError as error:
+            raise UserError(
+                f"the results folder {self.root} cannot be written ({error.strerror}); "
+                "give another one with --results DIR"
+            ) from None
+        run = RunFolder(self, record, lock)
+        run.write_record(record)
+        return run
+
+    def move(self, folder: Path, record: Record, lock: filelock.BaseFileLock) -> Path:
+        """Move a run that has ended to the runs that are whole, and let go of its lock."""
+        lock.release()
+        (folder / _LOCK).unlink(missing_ok=True)
+        whole = self.runs / record.benchmark / record.id
+        whole.parent.mkdir(parents=True, exist_ok=True)
+        folder.replace(whole)
+        self.remove_empty()
+        return whole
+
+    def remove_empty(self) -> None:
+        """Remove the folders that a run which left nothing would leave behind."""
+        for folder in (self.running, self.root):
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+    def recover(self) -> list[Record]:
+        """Mark the runs that a dead process left under way as interrupted, and return their records."""
+        recovered = []
+        for folder in sorted(self.running.glob("*/")):
+            lock = filelock.FileLock(folder / _LOCK)
+            try:
+                lock.acquire(timeout=0)
+            except filelock.Timeout:
+                continue  # its process lives
+            except OSError:
+                continue  # a folder that cannot be written is not ours to mend
+            try:
+                record = replace(_read(folder / _RECORD), status="interrupted")
+            except ValueError:
+                lock.release()
+                shutil.rmtree(folder, ignore_errors=True)  # it died before it had written a word
+                continue
+            RunFolder(self, record, lock).finish(record)
+            recovered.append(record)
+        return recovered
+
+    def records(self) -> tuple[list[Record], list[str]]:
+        """Return the records of all whole runs, oldest first, and a line on each that could not be read."""
+        records, damaged = [], []
+        for file in self.runs.glob(f"*/*/{_RECORD}"):
+            try:
+                records.append(_read(file))
+            except ValueError as error:
+                damaged.append(f"{file}: left out: {error}")
+        return sorted(records, key=lambda record: record.id), sorted(damaged)
+
+    def folder(self, record: Record) -> Path:
+        """Return where a whole run lies."""
+        return self.runs / record.benchmark / record.id
+
+
+def _read(file: Path) -> Record:
+    """Return a record; raises ValueError if it cannot be read."""
+    try:
+        return Record.from_json(json.loads(file.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ValueError(str(error.strerror)) from None

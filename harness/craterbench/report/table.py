@@ -1,0 +1,259 @@
+"""Tables of runs, in which two numbers stand in one column only if they may be compared."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from craterbench.plugin.components import Claim
+from craterbench.records.record import Record
+
+__all__ = ["FORMATS", "Column", "Spread", "Table", "render", "tabulate"]
+
+FORMATS = ("rich", "markdown", "csv", "json")
+
+_NOTHING = "–"
+
+#: What a part's columns show, and what they are called.
+_SHOWN = {"balanced_accuracy": "balanced accuracy", "loss": "loss"}
+
+#: What may differ between rows that are compared, and so is a column.
+_FACTORS = ("framework", "model", "loss", "monitor", "protocol")
+
+
+@dataclass(frozen=True)
+class Spread:
+    """The mean of a score over the runs of a row, and its standard deviation where there are two or more."""
+
+    mean: float
+    sd: float | None
+
+    @classmethod
+    def of(cls, values: Iterable[float | None]) -> Spread | None:
+        """Return the spread of the values that are defined, or ``None`` if none is."""
+        defined = [value for value in values if value is not None]
+        if not defined:
+            return None
+        return cls(statistics.fmean(defined), statistics.stdev(defined) if len(defined) > 1 else None)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: its key, its heading, the yardstick it belongs to, if any, and the decimals of its numbers."""
+
+    key: str
+    heading: str
+    yardstick: str = ""
+    decimals: int = 0
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text, whole numbers and spreads by the key of a column; the claims that stand below; lines of notes."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Mapping[str, Any]]
+    claims: Sequence[Claim] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+def tabulate(records: Sequence[Record], claims: Sequence[Claim] = (), *, test: bool, notes: Sequence[str] = ()) -> Table:
+    """Return a table with a row for each benchmark as it was asked for, over its seeds.
+
+    Of runs that repeat each other the newest counts. Numbers on another yardstick stand in columns of their own, headed
+    by a letter that a note explains.
+
+    Args:
+        test: whether to show the test part too.
+    """
+    parts = ("validation", "test") if test else ("validation",)
+    yardsticks = {part: _yardsticks(records, part) for part in parts}
+    columns = [Column("benchmark", "benchmark"), *(Column(factor, factor) for factor in _FACTORS)]
+    columns += [Column("runs", "runs"), Column("epochs", "epochs"), Column("best_epoch", "best epoch")]
+    legend = []
+    for part in parts:
+        for label, example in yardsticks[part].values():
+            columns += [Column(f"{label} {key}", heading, label, 4) for key, heading in _SHOWN.items()]
+            legend.append(_legend(label, example, part))
+    rows = [_row(group, yardsticks) for group in _groups(records)]
+    return Table(columns, rows, claims, (*legend, *notes))
+
+
+def _groups(records: Sequence[Record]) -> list[list[Record]]:
+    """Return the runs of each row; of runs with one seed only the newest, but one that is done before one that is not."""
+    rows: dict[tuple[str, ...], dict[int, Record]] = {}
+    for record in records:
+        asked = (record.benchmark, *record.overrides, record.definition)
+        taken = rows.setdefault(asked, {})
+        if record.status == "done" or taken.get(record.seed, record).status != "done":
+            taken[record.seed] = record
+    split: dict[tuple[str, ...], list[Record]] = {}
+    for asked, taken in rows.items():
+        done = [record for record in taken.values() if record.status == "done"]
+        # other data under the same definition is another row
+        for record in taken.values():
+            on = record if record.status == "done" or not done else done[-1]
+            split.setdefault((*asked, str(on.dataset.get("digest"))), []).append(record)
+    return list(split.values())
+
+
+def _yardsticks(records: Sequence[Record], part: str) -> dict[str, tuple[str, Record]]:
+    """Return the label and an example of each yardstick on which a part was scored, in order of appearance."""
+    examples: dict[str, Record] = {}
+    for record in records:
+        if record.status == "done" and part in record.parts:
+            examples.setdefault(record.parts[part]["yardstick"], record)
+    lettered = len(examples) > 1
+    return {
+        yardstick: (f"{part} {chr(ord('A') + position % 26)}" if lettered else part, example)
+        for position, (yardstick, example) in enumerate(examples.items())
+    }
+
+
+def _legend(label: str, example: Record, part: str) -> str:
+    scores = example.parts[part]["scores"]["all"]
+    share = scores["num_crater_pixels"] / scores["num_pixels"]
+    how = "" if part == "test" else f"; split {example.protocol}"
+    return (
+        f"{label}: {example.dataset['name']}, {scores['num_images']} images, {scores['num_pixels']} pixels, "
+        f"{share:.1%} crater{how}; yardstick {example.parts[part]['yardstick'][:8]}"
+    )
+
+
+def _row(group: Sequence[Record], yardsticks: Mapping[str, Mapping[str, tuple[str, Record]]]) -> dict[str, Any]:
+    newest = group[-1]
+    done = [record for record in group if record.status == "done"]
+    counted = {status: sum(record.status == status for record in group) for status in ("done", "failed", "interrupted")}
+    runs = ", ".join(f"{number} {status}" for status, number in counted.items() if number)
+    row: dict[str, Any] = {
+        "benchmark": " ".join([newest.benchmark, *newest.overrides]),
+        **{factor: getattr(newest, factor) for factor in _FACTORS},
+        "runs": runs,
+        "epochs": Spread.of(record.epochs for record in done),
+        "best_epoch": Spread.of(record.best_epoch for record in done),
+    }
+    for part, labels in yardsticks.items():
+        for yardstick, (label, _) in labels.items():
+            scored = [r for r in done if r.parts.get(part, {}).get("yardstick") == yardstick]
+            for key in _SHOWN:
+                row[f"{label} {key}"] = Spread.of(r.parts[part]["scores"]["all"][key] for r in scored)
+    return row
+
+
+def render(table: Table, form: str, console: Console) -> None:
+    """Print a table as one of FORMATS."""
+    if form == "rich":
+        console.print(_rich(table))
+    else:
+        # what a program reads must not be wrapped to the width of a terminal
+        print({"markdown": _markdown, "csv": _csv, "json": _json}[form](table), end="", file=console.file)
+
+
+def _text(value: Any, column: Column) -> str:
+    if value is None:
+        return _NOTHING
+    if isinstance(value, Spread):
+        mean = f"{value.mean:.{column.decimals}f}"
+        return mean if value.sd is None else f"{mean} ± {value.sd:.{column.decimals}f}"
+    return str(value)
+
+
+def _folded(table: Table) -> tuple[list[Column], list[str]]:
+    """Take the factors that do not differ out of the columns and say them in a line."""
+    same = {
+        factor: {str(row[factor]) for row in table.rows}.pop()
+        for factor in _FACTORS
+        if len({row[factor] for row in table.rows}) == 1
+    }
+    columns = [column for column in table.columns if column.key not in same]
+    return columns, [f"all rows: {', '.join(f'{key} {value}' for key, value in same.items())}"] if same else []
+
+
+def _rich(table: Table) -> RenderableType:
+    columns, same = _folded(table)
+    shown = RichTable()
+    for column in columns:
+        heading = f"{column.yardstick}\n{column.heading}" if column.yardstick else column.heading
+        numeric = bool(column.yardstick) or column.key in ("epochs", "best_epoch")
+        shown.add_column(Text(heading), justify="right" if numeric else "left")
+    for row in table.rows:
+        shown.add_row(*(Text(_text(row[column.key], column)) for column in columns))
+    parts: list[RenderableType] = [shown, *(Text(line, style="dim") for line in (*table.notes, *same))]
+    if table.claims:
+        below = RichTable(title="published, not comparable", title_justify="left")
+        for heading in ("claim", *_SHOWN.values(), "why not"):
+            below.add_column(heading)
+        for claim in table.claims:
+            below.add_row(*(Text(cell) for cell in _claim_cells(claim)))
+        parts.append(below)
+    return Group(*parts)
+
+
+def _claim_cells(claim: Claim) -> list[str]:
+    scores = [f"{claim.scores[key]:.4f}" if key in claim.scores else _NOTHING for key in _SHOWN]
+    return [f"{claim.name}: {claim.source}", *scores, claim.reason]
+
+
+def _markdown(table: Table) -> str:
+    columns, same = _folded(table)
+    headings = [f"{column.yardstick} {column.heading}".strip() for column in columns]
+    cells = [[_text(row[column.key], column) for column in columns] for row in table.rows]
+    lines = [_line(headings), _line(["---"] * len(columns)), *map(_line, cells), ""]
+    lines += [f"- {note}" for note in (*table.notes, *same)]
+    if table.claims:
+        lines += ["", "Published, not comparable:", ""]
+        lines += [_line(["claim", *_SHOWN.values(), "why not"]), _line(["---"] * (2 + len(_SHOWN)))]
+        lines += [_line(_claim_cells(claim)) for claim in table.claims]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _values(row: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
+    """Return a row with its numbers whole: a spread as its mean and, under another key, its standard deviation."""
+    values: dict[str, Any] = {}
+    for column in columns:
+        value = row[column.key]
+        key = column.key.replace(" ", "_")
+        if column.yardstick or column.key in ("epochs", "best_epoch"):
+            values[key] = None if value is None else value.mean
+            values[f"{key}_sd"] = None if value is None else value.sd
+        else:
+            values[key] = value
+    return values
+
+
+def _csv(table: Table) -> str:
+    out = io.StringIO()
+    rows = [_values(row, table.columns) for row in table.rows]
+    rows += [
+        {"benchmark": claim.name, "runs": "not comparable", **{f"published_{key}": claim.scores.get(key) for key in _SHOWN}}
+        for claim in table.claims
+    ]
+    keys = dict.fromkeys(key for row in rows for key in row)
+    writer = csv.DictWriter(out, list(keys), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _json(table: Table) -> str:
+    content = {
+        "rows": [_values(row, table.columns) for row in table.rows],
+        "claims": [
+            {"name": c.name, "source": c.source, "scores": dict(c.scores), "reason": c.reason} for c in table.claims
+        ],
+        "notes": list(table.notes),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

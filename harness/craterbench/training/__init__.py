@@ -1,0 +1,1 @@
+"""How a network learns; this runs in the child."""

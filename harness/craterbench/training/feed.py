@@ -1,0 +1,83 @@
+"""What a network is shown: the images of each epoch, and the parts that are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from craterbench.data.dataset import Part
+from craterbench.data.split import rows_by_group, rows_from_the_end
+from craterbench.definition.benchmark import Augmentation, Benchmark
+from craterbench.plugin.components import load
+
+__all__ = ["Feed", "augmented", "prepare"]
+
+
+@dataclass(frozen=True)
+class Feed:
+    """The images of a run.
+
+    Attributes:
+        epochs: gives the images to train on, an epoch at a time, without end.
+        sample: images of the training part as they are, at most as many as validate; the same for every seed.
+        validation: the validation part.
+    """
+
+    epochs: Iterator[Part]
+    sample: Part
+    validation: Part
+
+
+def prepare(development: Part, benchmark: Benchmark, generator: np.random.Generator) -> Feed:
+    """Split the images, then augment the training part; or the other way round, where the definition asks for it."""
+    split, augmentation = benchmark.split, benchmark.augmentation
+    fixed = np.random.default_rng(split.seed)
+    if split.when == "before-augmentation":
+        crater_pixels = development.masks.sum(axis=(1, 2, 3), dtype=np.int64)
+        rows = rows_by_group(development.groups, crater_pixels, split.validation, split.seed)
+        originals, validation = (development.take(chosen) for chosen in rows)
+        epochs = _epochs(originals, augmentation, generator)
+    else:
+        # What validates here depends on the augmentation, so that is drawn from the split's seed, not from the run's.
+        everything = augmented(development, augmentation, fixed)
+        training_rows, validation_rows = rows_from_the_end(len(everything), split.validation)
+        validation = everything.take(validation_rows)
+        epochs = _again(everything.take(training_rows))
+        originals = development.take(training_rows[training_rows < len(development)])
+    size = min(len(validation), len(originals))
+    sample = originals.take(np.sort(fixed.choice(len(originals), size, replace=False)))
+    return Feed(epochs, sample, validation)
+
+
+def augmented(part: Part, augmentation: Augmentation, generator: np.random.Generator) -> Part:
+    """Return the images as they are, followed by each of their augmented copies.
+
+    Raises:
+        ValueError: an augmentation changed the shape or the type of the arrays.
+    """
+    images, masks = [part.images], [part.masks]
+    for _ in range(augmentation.copies):
+        image, mask = part.images, part.masks
+        for step in augmentation.steps:
+            image, mask = load(step.target)(image, mask, generator, step.parameters)
+            if image.shape != part.images.shape or mask.shape != part.masks.shape:
+                raise ValueError(f"augmentation {step.name!r} changed the shape of the images or masks")
+            if image.dtype != np.float32 or mask.dtype != np.uint8:
+                raise ValueError(f"augmentation {step.name!r} returned {image.dtype} images and {mask.dtype} masks")
+        images.append(image)
+        masks.append(mask if augmentation.warp == "both" else part.masks)
+    return Part(np.concatenate(images), np.concatenate(masks), np.tile(part.groups, 1 + augmentation.copies))
+
+
+def _epochs(training: Part, augmentation: Augmentation, generator: np.random.Generator) -> Iterator[Part]:
+    if augmentation.drawn == "once":
+        yield from _again(augmented(training, augmentation, generator))
+    while True:
+        yield augmented(training, augmentation, generator)
+
+
+def _again(part: Part) -> Iterator[Part]:
+    while True:
+        yield part

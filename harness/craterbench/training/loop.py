@@ -1,0 +1,136 @@
+"""The epoch loop: order, rates, scores, stopping and best weights, once for every framework."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from craterbench.data.dataset import Part
+from craterbench.definition.benchmark import Benchmark
+from craterbench.plugin.components import load
+from craterbench.scoring.counts import Evaluator
+from craterbench.scoring.metrics import pooled
+from craterbench.training.feed import Feed
+from craterbench.training.session import Session, Weights
+
+__all__ = ["Course", "Watch", "train"]
+
+#: Whether a higher value of a monitor is better.
+_HIGHER = {"val_loss": False, "balanced_accuracy": True}
+
+
+class Watch:
+    """Tells the best epoch and when to stop, as Keras' EarlyStopping and ModelCheckpoint do with ``min_delta=0``.
+
+    An epoch is better only if its value is strictly better than the best before; NaN never is.
+    """
+
+    def __init__(self, *, higher: bool, patience: int) -> None:
+        self._sign = 1.0 if higher else -1.0
+        self._patience = patience
+        self._best = -math.inf
+        self._waited = 0
+        self.stop = False
+
+    def better(self, value: float) -> bool:
+        """Take the value of an epoch, say whether it is the best so far, and set ``stop`` once patience has run out."""
+        if self._sign * value > self._best:
+            self._best = self._sign * value
+            self._waited = 0
+            return True
+        self._waited += 1
+        self.stop = self._waited >= self._patience
+        return False
+
+
+@dataclass(frozen=True)
+class Course:
+    """How training went.
+
+    Attributes:
+        history: a row for each epoch: ``epoch`` from 1, ``learning_rate`` of its last step, ``objective`` (mean of the
+            model's own loss), ``training_loss`` and ``training_balanced_accuracy`` on the sample of the training part,
+            ``val_loss`` and ``balanced_accuracy`` on the validation part, ``seconds`` of training, and ``best``, the
+            best epoch so far.
+        best_epoch: the epoch whose weights were kept.
+        best_weights: those weights.
+        training_seconds: spent in the framework, training; scoring and the harness are not in it.
+    """
+
+    history: list[dict[str, Any]]
+    best_epoch: int
+    best_weights: Weights
+    training_seconds: float
+
+
+def train(
+    session: Session,
+    feed: Feed,
+    *,
+    benchmark: Benchmark,
+    order: np.random.Generator,
+    on_epoch: Callable[[dict[str, Any]], None],
+) -> Course:
+    """Train until the epochs or the patience run out, and return the history with the best weights.
+
+    Args:
+        feed: the images; its sample of the training part is scored after each epoch to show overfitting.
+        order: draws the order of the images.
+        on_epoch: called with each row of the history as soon as it is known.
+    """
+    asked = benchmark.training
+    seen, unseen = (Evaluator(part.images, part.masks, part.groups) for part in (feed.sample, feed.validation))
+    watch = Watch(higher=_HIGHER[asked.monitor], patience=asked.patience)
+    schedule = load(benchmark.schedule.target)
+    history: list[dict[str, Any]] = []
+    best_epoch, best_weights = 0, {}
+    training_seconds = 0.0
+    for epoch, part in zip(range(1, asked.epochs + 1), feed.epochs, strict=False):
+        batches = batches_of(order.permutation(len(part)), asked.batch_size)
+        steps = np.arange(len(batches)) + (epoch - 1) * len(batches)
+        total = asked.epochs * len(batches)
+        rates = schedule(benchmark.optimizer.learning_rate, steps, total, benchmark.schedule.parameters)
+        started = time.perf_counter()
+        objective = session.train_epoch(part.images, part.masks, batches, rates)
+        seconds = time.perf_counter() - started
+        on_training = pooled(seen.count(_predict(session, feed.sample, epoch)))
+        on_validation = pooled(unseen.count(_predict(session, feed.validation, epoch)))
+        row: dict[str, Any] = {
+            "epoch": epoch,
+            "learning_rate": float(rates[-1]),
+            "objective": objective,
+            "training_loss": on_training["loss"],
+            "val_loss": on_validation["loss"],
+            "training_balanced_accuracy": on_training["balanced_accuracy"],
+            "balanced_accuracy": on_validation["balanced_accuracy"],
+            "seconds": seconds,
+        }
+        if watch.better(row[asked.monitor]) or not best_weights:
+            best_epoch, best_weights = epoch, session.weights()
+        row["best"] = best_epoch
+        training_seconds += seconds
+        history.append(row)
+        on_epoch(row)
+        if watch.stop:
+            break
+    return Course(history, best_epoch, best_weights, training_seconds)
+
+
+def batches_of(rows: npt.NDArray[np.intp], size: int) -> list[npt.NDArray[np.intp]]:
+    """Cut row numbers into batches; the last may be shorter, as in Keras' ``fit``."""
+    return [rows[first : first + size] for first in range(0, len(rows), size)]
+
+
+def _predict(session: Session, part: Part, epoch: int) -> npt.NDArray[np.float32]:
+    probabilities = session.predict(part.images)
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError(
+            f"epoch {epoch}: the network predicts NaN or infinity; try a lower optimizer.learning_rate"
+        )
+    return probabilities

@@ -1,0 +1,103 @@
+"""The contract between the harness and a framework.
+
+The harness owns rate, order, augmentation and stopping; a session owns forward, backward and update. Arrays go in and
+out: images float32 (N, H, W, 1) in [0, 1], masks uint8 (N, H, W, 1) in {0, 1}, probabilities float32 (N, H, W, 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from craterbench.definition.benchmark import Benchmark
+from craterbench.plugin.components import load
+
+__all__ = ["Session", "Task", "Weights", "open_session"]
+
+Weights = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a framework is asked to open a session for.
+
+    Attributes:
+        model: the model's target for this framework, imported.
+        model_parameters: its parameters.
+        image_shape: (H, W).
+        initial: weights to start from, in Keras' lay-out, or ``None``: the framework draws its own from the seed.
+        loss: the loss's target for this framework, imported.
+        loss_parameters: its parameters.
+        optimizer: name of the optimizer; the harness hands over its learning rate at every step.
+        seed: for all that the framework draws: dropout, and weights where none are given.
+        device: ``auto``, ``cpu`` or ``gpu``.
+    """
+
+    model: Any
+    model_parameters: Any
+    image_shape: tuple[int, int]
+    initial: Weights | None
+    loss: Any
+    loss_parameters: Any
+    optimizer: str
+    seed: int
+    device: str
+
+
+class Session(Protocol):
+    """One model being trained in one framework, in one process.
+
+    Attributes:
+        device: what it trains on, in words.
+    """
+
+    device: str
+
+    def train_epoch(
+        self,
+        images: npt.NDArray[np.float32],
+        masks: npt.NDArray[np.uint8],
+        batches: Sequence[npt.NDArray[np.intp]],
+        rates: npt.NDArray[np.float64],
+    ) -> float:
+        """Make one pass and return the mean of the model's own loss over the images.
+
+        Args:
+            batches: the row numbers of each step; all of one length but the last, which may be shorter.
+            rates: the learning rate of each step.
+        """
+
+    def predict(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the probability of a crater at every pixel, without dropout."""
+
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a copy of everything that prediction depends on, in Keras' lay-out, by name."""
+
+    def load_weights(self, weights: Weights) -> None:
+        """Take weights as ``weights()`` gives them."""
+
+
+def open_session(benchmark: Benchmark, *, image_shape: tuple[int, int], seed: int, device: str) -> Session:
+    """Open a session in the benchmark's framework, from the model's initial weights where it draws them itself."""
+    model = benchmark.model
+    initial_seed, framework_seed = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
+    initial = None
+    if model.initial is not None:
+        initial = load(model.initial)(model.parameters, image_shape, initial_seed)
+    task = Task(
+        model=load(model.target),
+        model_parameters=model.parameters,
+        image_shape=image_shape,
+        initial=initial,
+        loss=load(benchmark.loss.target),
+        loss_parameters=benchmark.loss.parameters,
+        optimizer=benchmark.optimizer.name,
+        seed=framework_seed,
+        device=device,
+    )
+    session: Session = load(benchmark.framework.target)(task)
+    return session

@@ -1,0 +1,94 @@
+"""Data sets in NumPy files, which are never unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from craterbench.data.dataset import Dataset, part
+from craterbench.plugin import UserError
+
+if TYPE_CHECKING:
+    from craterbench_datasets import File
+
+__all__ = ["course", "npz"]
+
+IMAGES, MASKS = "Xtrain2_b.npy", "Ytrain2_b.npy"
+SIDE = 48
+
+#: sha256 of the published files.
+PUBLISHED = {
+    IMAGES: "0f990120e886fa520849146e016ca66289a3859d977df05e69eea679fa67eea5",
+    MASKS: "89fd8e3eb8d8e3d41cf6eaf0625af408646a0d7b3188a3623ca9d9f0ba55f4cd",
+}
+
+
+def course(parameters: File) -> Dataset:
+    """Read ``Xtrain2_b.npy`` and ``Ytrain2_b.npy`` from a folder: (N, 2304), (N, 48, 48) or (N, 48, 48, 1).
+
+    Raises:
+        UserError: naming the file and what is wrong with it.
+    """
+    folder = Path(parameters.path)
+    arrays = {name: _square(_read(folder / name), folder / name) for name in (IMAGES, MASKS)}
+    published = all(_sha256(folder / name) == sha256 for name, sha256 in PUBLISHED.items())
+    note = "the published files, by their sha256" if published else "not the published files, by their sha256"
+    return Dataset(part(arrays[IMAGES], arrays[MASKS], source=f"course data in {folder}"), notes=(note,))
+
+
+def npz(parameters: File) -> Dataset:
+    """Read the arrays ``images``, ``masks`` and, if it is there, ``groups`` from an npz file.
+
+    Raises:
+        UserError: naming the file and what is wrong with it.
+    """
+    path = Path(parameters.path)
+    archive = _read(path)
+    if not isinstance(archive, np.lib.npyio.NpzFile):
+        raise UserError(f"{path}: holds one array; give an npz file with the arrays images and masks")
+    with archive:
+        missing = [name for name in ("images", "masks") if name not in archive]
+        if missing:
+            held = ", ".join(archive.files) or "none"
+            raise UserError(f"{path}: has no array {' and no array '.join(missing)}; its arrays: {held}")
+        try:
+            arrays = {name: archive[name] for name in ("images", "masks", "groups") if name in archive}
+        except Exception as error:
+            raise UserError(_unreadable(path, error)) from None
+    return Dataset(part(arrays["images"], arrays["masks"], arrays.get("groups"), source=str(path)))
+
+
+def _read(path: Path) -> Any:
+    try:
+        return np.load(path, allow_pickle=False)
+    except Exception as error:  # NumPy raises whatever the damage leads to
+        raise UserError(_unreadable(path, error)) from None
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{path}: there is no such file; name the data with --data PATH"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{path}: cannot be read: {error.strerror}"
+    if "pickle" in str(error):
+        return f"{path}: is pickled, or no NumPy file at all; save plain numeric arrays with numpy.save or numpy.savez"
+    if isinstance(error, (EOFError, ValueError, OSError, zipfile.BadZipFile)):
+        return f"{path}: is cut short or damaged ({error}); copy it again"
+    return f"{path}: cannot be read: {type(error).__name__}: {error}"
+
+
+def _square(array: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
+    """Return (N, 48, 48, 1)."""
+    if array.ndim >= 2 and array.shape[1:] in ((SIDE * SIDE,), (SIDE, SIDE), (SIDE, SIDE, 1)):
+        return array.reshape(-1, SIDE, SIDE, 1)
+    raise UserError(f"{path}: has shape {array.shape}; give (N, 2304), (N, 48, 48) or (N, 48, 48, 1)")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,31 @@
+"""The frameworks that train: Keras, and scikit-learn, which is always there."""
+
+from craterbench.plugin import FrameworkSpec, hookimpl
+
+
+@hookimpl
+def bench_frameworks() -> list[FrameworkSpec]:
+    return [
+        FrameworkSpec(
+            name="keras",
+            summary="Keras 3 on TensorFlow",
+            target="craterbench_frameworks.in_keras:KerasSession",
+            optimizers=("adam",),
+            requires=("tensorflow", "keras"),
+            extra="keras",
+            distributions=("tensorflow", "keras"),
+            environment={
+                "KERAS_BACKEND": "tensorflow",
+                "TF_CPP_MIN_LOG_LEVEL": "2",
+                "TF_NUM_INTRAOP_THREADS": "{threads}",
+                "TF_NUM_INTEROP_THREADS": "{threads}",
+            },
+        ),
+        FrameworkSpec(
+            name="sklearn",
+            summary="scikit-learn, a classifier of single pixels trained batch by batch",
+            target="craterbench_frameworks.in_sklearn:SklearnSession",
+            optimizers=("sgd",),
+            distributions=("scikit-learn", "scipy"),
+        ),
+    ]
