@@ -35,7 +35,7 @@ def course(parameters: File) -> Dataset:
         UserError: naming the file and what is wrong with it.
     """
     folder = Path(parameters.path)
-    arrays = {name: _square(_read(folder / name), folder / name) for name in (IMAGES, MASKS)}
+    arrays = {name: _square(_array(folder / name), folder / name) for name in (IMAGES, MASKS)}
     published = all(_sha256(folder / name) == sha256 for name, sha256 in PUBLISHED.items())
     note = "the published files, by their sha256" if published else "not the published files, by their sha256"
     return Dataset(part(arrays[IMAGES], arrays[MASKS], source=f"course data in {folder}"), notes=(note,))
@@ -48,24 +48,29 @@ def npz(parameters: File) -> Dataset:
         UserError: naming the file and what is wrong with it.
     """
     path = Path(parameters.path)
-    archive = _read(path)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
+    arrays = _read(path)
+    if not isinstance(arrays, dict):
         raise UserError(f"{path}: holds one array; give an npz file with the arrays images and masks")
-    with archive:
-        missing = [name for name in ("images", "masks") if name not in archive]
-        if missing:
-            held = ", ".join(archive.files) or "none"
-            raise UserError(f"{path}: has no array {' and no array '.join(missing)}; its arrays: {held}")
-        try:
-            arrays = {name: archive[name] for name in ("images", "masks", "groups") if name in archive}
-        except Exception as error:
-            raise UserError(_unreadable(path, error)) from None
+    missing = [name for name in ("images", "masks") if name not in arrays]
+    if missing:
+        held = ", ".join(arrays) or "none"
+        raise UserError(f"{path}: has no array {' and no array '.join(missing)}; its arrays: {held}")
     return Dataset(part(arrays["images"], arrays["masks"], arrays.get("groups"), source=str(path)))
 
 
-def _read(path: Path) -> Any:
+def _array(path: Path) -> npt.NDArray[np.generic]:
+    array = _read(path)
+    if isinstance(array, dict):
+        raise UserError(f"{path}: is an npz file; give one with a single array, as numpy.save writes it")
+    return array
+
+
+def _read(path: Path) -> npt.NDArray[np.generic] | dict[str, npt.NDArray[np.generic]]:
+    """Return the array of an npy file, or the arrays of an npz file by name."""
     try:
-        return np.load(path, allow_pickle=False)
+        with path.open("rb") as file:
+            loaded: Any = np.load(file, allow_pickle=False)
+            return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
     except Exception as error:  # NumPy raises whatever the damage leads to
         raise UserError(_unreadable(path, error)) from None
 

@@ -1,4 +1,4 @@
-"""A session in scikit-learn: a classifier of pixels, trained with ``partial_fit``. The smallest example of a session."""
+"""A session in scikit-learn, a classifier of pixels; the smallest example of a session."""
 
 from __future__ import annotations
 

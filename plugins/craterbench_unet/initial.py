@@ -60,7 +60,7 @@ def check_size(parameters: UNet, image_shape: tuple[int, int]) -> None:
 
 
 def weights(parameters: UNet, image_shape: tuple[int, int], seed: int) -> dict[str, npt.NDArray[np.float32]]:
-    """Draw the weights as Keras does, in its lay-out: kernels of 3x3 truncated He-normal, others Glorot-uniform, biases 0.
+    """Draw weights as Keras does, in its lay-out: 3x3 kernels truncated He-normal, others Glorot-uniform, biases zero.
 
     He et al. 2015 (arXiv:1502.01852) and Glorot and Bengio 2010; the normal is cut off at two standard deviations and
     widened to keep its variance, as in ``keras.initializers.HeNormal``.

@@ -27,7 +27,9 @@ __all__ = ["run_command"]
 @click.command("run")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True, help="Seed of the first run.")
-@click.option("--seeds", type=click.IntRange(1), default=1, show_default=True, help="Runs of each benchmark; seeds count up.")
+@click.option(
+    "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Runs of each benchmark; seeds count up."
+)
 @click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
 @click.option("--dataset", metavar="NAME", help="Short for --set dataset.name=NAME.")
 @click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
@@ -35,7 +37,9 @@ __all__ = ["run_command"]
 @click.option(
     "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="What to train on."
 )
-@click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the records, and nothing else, as JSON.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run_command(
@@ -72,8 +76,8 @@ def run_command(
         for record in store.recover():
             screen.say(f"{record.benchmark} {record.id}: its process died; marked as interrupted")
         for resolved in asked:
-            for number in range(seed, seed + seeds):
-                records.append(_run(registry, store, screen, resolved, seed=number, device=device))
+            numbers = range(seed, seed + seeds)
+            records += [_run(registry, store, screen, resolved, seed=n, device=device) for n in numbers]
     if as_json:
         click.echo(json.dumps([record.as_json() for record in records], indent=1))
     else:
@@ -82,9 +86,7 @@ def run_command(
         sys.exit(1)
 
 
-def _overrides(
-    epochs: int | None, dataset: str | None, data: Path | None, settings: Sequence[str]
-) -> list[Override]:
+def _overrides(epochs: int | None, dataset: str | None, data: Path | None, settings: Sequence[str]) -> list[Override]:
     from craterbench.definition.overrides import Override, parse_override
 
     overrides = []

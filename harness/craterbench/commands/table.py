@@ -22,7 +22,9 @@ __all__ = ["table_command"]
     show_default=True,
     help="How to print it.",
 )
-@click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
+)
 def table_command(test: bool, form: str, results: Path) -> None:
     """Show a table of all runs, a row for each benchmark over its seeds."""
     from rich.console import Console

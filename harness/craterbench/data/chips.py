@@ -34,9 +34,7 @@ class Window:
     side: int
 
 
-def windows_around(
-    crater: npt.NDArray[np.float64], *, sides: tuple[int, ...], extent: tuple[int, int]
-) -> list[Window]:
+def windows_around(crater: npt.NDArray[np.float64], *, sides: tuple[int, ...], extent: tuple[int, int]) -> list[Window]:
     """Return windows of several scales and places that show a crater, sorted, all inside the tile.
 
     The crater's diameter is between 0.4 and 0.75 of the side, and its centre 0.3, 0.5 or 0.7 of the side from the left
@@ -84,7 +82,8 @@ def resample(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
     fine = pixels.astype(np.int64).repeat(repeat, axis=0).repeat(repeat, axis=1)
     total = fine.reshape(size, block, size, block).sum(axis=(1, 3))
     area = block * block
-    return ((2 * total + area) // (2 * area)).astype(np.uint8)
+    means: npt.NDArray[np.int64] = (2 * total + area) // (2 * area)
+    return means.astype(np.uint8)
 
 
 def crater_mask(craters: npt.NDArray[np.float64], window: Window, size: int) -> npt.NDArray[np.uint8]:
@@ -116,5 +115,6 @@ def overlap_groups(windows: list[Window]) -> npt.NDArray[np.int64]:
     x, y, side = (np.array([getattr(window, field) for window in windows]) for field in ("x", "y", "side"))
     beside = (x[:, None] < (x + side)[None, :]) & (x[None, :] < (x + side)[:, None])
     level = (y[:, None] < (y + side)[None, :]) & (y[None, :] < (y + side)[:, None])
+    groups: npt.NDArray[np.int32]
     _, groups = connected_components(coo_array(beside & level), directed=False)
     return groups.astype(np.int64)

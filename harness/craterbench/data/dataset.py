@@ -124,4 +124,5 @@ def _binary(cube: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.uint8]:
     if not (np.isin(values, (0, 1)).all() or np.isin(values, (0, 255)).all()):
         some = ", ".join(f"{value:g}" for value in values[:4])
         raise UserError(f"{what} are not binary: they hold {some}{', …' if len(values) > 4 else ''}; give 0 and 1")
-    return (cube != 0).astype(np.uint8)
+    crater: npt.NDArray[np.bool_] = cube != 0
+    return crater.astype(np.uint8)

@@ -101,10 +101,8 @@ def _chain(registry: Registry, name: str) -> list[tuple[str, dict[str, Any]]]:
     files: list[Path] = []
     following: str | None = name
     while following is not None:
-        if following.endswith(".toml"):
-            file = Path(following)
-        else:
-            file = registry.get("benchmark", following).file
+        is_path = following.endswith(".toml")
+        file = Path(following) if is_path else registry.get("benchmark", following).file
         if file in files:
             circle = " -> ".join([*(label for label, _ in chain), file.name])
             raise UserError(f"{circle}: these definitions extend each other in a circle; take one 'extends' out")
@@ -124,7 +122,7 @@ def _chain(registry: Registry, name: str) -> list[tuple[str, dict[str, Any]]]:
 
 def _merge(base: dict[str, Any], layer: Mapping[str, Any], sources: dict[str, str], label: str, path: str = "") -> None:
     """Lay a definition over another. A component of another name starts from its own defaults."""
-    renamed = path in SECTIONS + ("optimizer",) and layer.get("name", base.get("name")) != base.get("name")
+    renamed = path in (*SECTIONS, "optimizer") and layer.get("name", base.get("name")) != base.get("name")
     if renamed:
         base.clear()
     for key, value in layer.items():
@@ -150,9 +148,11 @@ class _Check:
         tables = {key: self.table(merged, key) for key in (*SECTIONS, *_PLAIN)}
         framework = self.found("framework", "framework", merged.get("framework"))
         steps = self.steps(tables["augmentation"])
-        plain = {key: self.values(cls, tables[key], key) for key, cls in _PLAIN.items()}
-        chosen = {key: self.chosen(key, tables[key], framework) for key in SECTIONS}
-        optimizer = plain["optimizer"]
+        plain: dict[str, Any] = {key: self.values(cls, tables[key], key) for key, cls in _PLAIN.items()}
+        chosen: dict[str, Any] = {key: self.chosen(key, tables[key], framework) for key in SECTIONS}
+        split, augmentation, optimizer = plain["split"], plain["augmentation"], plain["optimizer"]
+        if split and augmentation and split.when == "after-augmentation" and augmentation.drawn == "every-epoch":
+            self.problem("augmentation.drawn", "every-epoch needs split.when = 'before-augmentation'; draw it once")
         if framework is not None and optimizer is not None and optimizer.name not in framework.optimizers:
             known = nearest(optimizer.name, framework.optimizers)
             self.problem("optimizer.name", f"framework {framework.name!r} has no optimizer {optimizer.name!r}; {known}")
@@ -268,5 +268,3 @@ def _said(detail: Any) -> str:
     if detail["type"] == "value_error":
         return message
     return f"{message[0].lower()}{message[1:]}, not {detail['input']!r}"
-
-

@@ -25,12 +25,12 @@ if TYPE_CHECKING:
     from craterbench.definition.benchmark import Benchmark
     from craterbench.training.experiment import Outcome
 
-__all__ = ["Child", "ChildFailed"]
+__all__ = ["Child", "ChildError"]
 
 _GRACE = 3.0  # seconds that a child has to go after each way of asking it to
 
 
-class ChildFailed(Exception):
+class ChildError(Exception):
     """A run failed in the child, or took the child with it; the message is the cause."""
 
 
@@ -67,7 +67,7 @@ class Child:
 
         Raises:
             UserError: the task cannot be done as asked; nothing was trained.
-            ChildFailed: the run raised, or the child died.
+            ChildError: the run raised, or the child died.
         """
         try:
             self._pipe.send((benchmark, seed, device, str(log.absolute())))
@@ -81,10 +81,10 @@ class Child:
                 elif kind == "refused":
                     raise UserError(content)
                 else:
-                    raise ChildFailed(content)
+                    raise ChildError(content)
         except (EOFError, ConnectionError):
             self._process.join(_GRACE)
-            raise ChildFailed(_how_it_died(self._process.exitcode)) from None
+            raise ChildError(_how_it_died(self._process.exitcode)) from None
 
     def stop(self) -> None:
         """End the process, gently if it lets itself."""

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import craterbench
+from craterbench.definition.benchmark import Benchmark
 from craterbench.definition.identity import definition_digest, run_identity
 from craterbench.definition.overrides import Resolved
-from craterbench.host.child import Child, ChildFailed
+from craterbench.host.child import Child, ChildError
 from craterbench.host.devices import available_cores, environment
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.errors import UserError
@@ -83,7 +84,7 @@ class Runner:
         except UserError:
             folder.discard()
             raise
-        except ChildFailed as failure:
+        except ChildError as failure:
             record = replace(record, status="failed", error=str(failure), log_tail=_tail(log))
         except KeyboardInterrupt:
             folder.write_history(history)
@@ -109,11 +110,6 @@ class Runner:
         benchmark = resolved.benchmark
         run_id, started = new_id()
         dataset = self._registry.get("dataset", benchmark.dataset.name)
-        mistakes = []
-        if benchmark.split.when != "before-augmentation":
-            mistakes.append("split after augmentation")
-        if benchmark.augmentation.warp != "both":
-            mistakes.append("masks not warped")
         return Record(
             id=run_id,
             benchmark=benchmark.name,
@@ -126,7 +122,7 @@ class Runner:
             model=benchmark.model.name,
             loss=benchmark.loss.name,
             monitor=benchmark.training.monitor,
-            protocol=", ".join(mistakes) or "split by group, then augmented",
+            protocol=_protocol(benchmark),
             dataset={"name": dataset.name, "provenance": dataset.provenance, "licence": dataset.licence},
             environment={
                 "craterbench": craterbench.__version__,
@@ -164,6 +160,12 @@ class Runner:
             seconds=outcome.seconds,
             environment={**record.environment, "device": outcome.device},
         )
+
+
+def _protocol(benchmark: Benchmark) -> str:
+    """Say in a few words how the parts were made."""
+    split = "by group" if benchmark.split.when == "before-augmentation" else "after augmentation"
+    return split if benchmark.augmentation.warp == "both" else f"{split}, masks not warped"
 
 
 def _write_arrays(folder: RunFolder, outcome: Outcome) -> None:

@@ -116,7 +116,9 @@ class Registry:
             raise UserError(f"{_taken_twice(kind, name, found)}; uninstall one of them")
         message = f"unknown {kind} {name!r}; {nearest(name, self._entries[kind])}"
         if self.problems:
-            message += f" (plugins with problems: {', '.join(sorted({p.plugin for p in self.problems}))}; see bench list)"
+            message += (
+                f" (plugins with problems: {', '.join(sorted({p.plugin for p in self.problems}))}; see bench list)"
+            )
         raise UserError(message)
 
     def tell(self, hook: str, **arguments: object) -> list[Problem]:
@@ -132,4 +134,3 @@ class Registry:
 
 def _taken_twice(kind: str, name: str, entries: Iterable[Entry]) -> str:
     return f"{kind} {name!r} is brought by more than one plugin: {', '.join(entry.plugin for entry in entries)}"
-

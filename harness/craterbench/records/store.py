@@ -77,7 +77,9 @@ class RunFolder:
         from safetensors.numpy import save_file
 
         # safetensors writes the memory as it lies, whatever the strides say
-        save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, self.path / "weights.safetensors")
+        save_file(
+            {name: np.ascontiguousarray(array) for name, array in weights.items()}, self.path / "weights.safetensors"
+        )
 
     def finish(self, record: Record) -> Path:
         """Write the record, move the run to where whole runs are, and return its folder."""

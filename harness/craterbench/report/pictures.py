@@ -54,9 +54,8 @@ def draw_samples(path: Path, samples: Samples, title: str) -> None:
     figure.suptitle(title)
     axes = figure.subplots(4, number, squeeze=False)
     for column in range(number):
-        image, truth, probability = (
-            array[column, ..., 0] for array in (samples.images, samples.masks, samples.probabilities)
-        )
+        image, truth = samples.images[column, ..., 0], samples.masks[column, ..., 0]
+        probability = samples.probabilities[column, ..., 0]
         panels = (image, truth, probability, _difference(image, truth, probability))
         for axis, panel in zip(axes[:, column], panels, strict=True):
             axis.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
@@ -64,7 +63,9 @@ def draw_samples(path: Path, samples: Samples, title: str) -> None:
         axes[2, column].contour(probability, [THRESHOLD], colors=[_INVENTED], linewidths=0.8)
     for axis, label in zip(axes[:, 0], ("input", "ground truth", "prediction", "difference"), strict=True):
         axis.set_ylabel(label)
-    figure.supxlabel("prediction: probability, outlined at 0.5;  difference: blue is missed, orange is invented", fontsize=9)
+    figure.supxlabel(
+        "prediction: probability, outlined at 0.5;  difference: blue is missed, orange is invented", fontsize=9
+    )
     figure.savefig(path, dpi=120)
 
 

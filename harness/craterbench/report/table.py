@@ -26,8 +26,10 @@ _NOTHING = "–"
 #: What a part's columns show, and what they are called.
 _SHOWN = {"balanced_accuracy": "balanced accuracy", "loss": "loss"}
 
+_CLAIM_HEADINGS = ("source", *_SHOWN.values(), "why not")
+
 #: What may differ between rows that are compared, and so is a column.
-_FACTORS = ("framework", "model", "loss", "monitor", "protocol")
+_FACTORS = ("framework", "loss", "monitor", "protocol")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ class Table:
     notes: Sequence[str] = field(default_factory=tuple)
 
 
-def tabulate(records: Sequence[Record], claims: Sequence[Claim] = (), *, test: bool, notes: Sequence[str] = ()) -> Table:
+def tabulate(
+    records: Sequence[Record], claims: Sequence[Claim] = (), *, test: bool, notes: Sequence[str] = ()
+) -> Table:
     """Return a table with a row for each benchmark as it was asked for, over its seeds.
 
     Of runs that repeat each other the newest counts. Numbers on another yardstick stand in columns of their own, headed
@@ -78,7 +82,7 @@ def tabulate(records: Sequence[Record], claims: Sequence[Claim] = (), *, test: b
     parts = ("validation", "test") if test else ("validation",)
     yardsticks = {part: _yardsticks(records, part) for part in parts}
     columns = [Column("benchmark", "benchmark"), *(Column(factor, factor) for factor in _FACTORS)]
-    columns += [Column("runs", "runs"), Column("epochs", "epochs"), Column("best_epoch", "best epoch")]
+    columns += [Column("runs", "runs"), Column("epochs", "epochs")]
     legend = []
     for part in parts:
         for label, example in yardsticks[part].values():
@@ -89,21 +93,21 @@ def tabulate(records: Sequence[Record], claims: Sequence[Claim] = (), *, test: b
 
 
 def _groups(records: Sequence[Record]) -> list[list[Record]]:
-    """Return the runs of each row; of runs with one seed only the newest, but one that is done before one that is not."""
-    rows: dict[tuple[str, ...], dict[int, Record]] = {}
-    for record in records:
-        asked = (record.benchmark, *record.overrides, record.definition)
-        taken = rows.setdefault(asked, {})
-        if record.status == "done" or taken.get(record.seed, record).status != "done":
-            taken[record.seed] = record
-    split: dict[tuple[str, ...], list[Record]] = {}
-    for asked, taken in rows.items():
-        done = [record for record in taken.values() if record.status == "done"]
-        # other data under the same definition is another row
-        for record in taken.values():
-            on = record if record.status == "done" or not done else done[-1]
-            split.setdefault((*asked, str(on.dataset.get("digest"))), []).append(record)
-    return list(split.values())
+    """Return the runs of each row, oldest first: of each seed the newest that is done, or else the newest at all.
+
+    The same definition on other data is another row; a run that ended before its data was known joins the latest.
+    """
+    rows: dict[tuple[str, ...], dict[str, dict[int, Record]]] = {}
+    for record in sorted(records, key=lambda record: record.status == "done", reverse=True):
+        on = rows.setdefault((record.benchmark, *record.overrides, record.definition), {})
+        if record.status == "done":
+            on.setdefault(record.dataset["digest"], {})[record.seed] = record
+        else:
+            seeds = list(on.values())[-1] if on else on.setdefault("", {})
+            if seeds.get(record.seed, record).status != "done":
+                seeds[record.seed] = record
+    found = [sorted(seeds.values(), key=lambda record: record.id) for on in rows.values() for seeds in on.values()]
+    return sorted(found, key=lambda group: group[0].id)
 
 
 def _yardsticks(records: Sequence[Record], part: str) -> dict[str, tuple[str, Record]]:
@@ -139,7 +143,6 @@ def _row(group: Sequence[Record], yardsticks: Mapping[str, Mapping[str, tuple[st
         **{factor: getattr(newest, factor) for factor in _FACTORS},
         "runs": runs,
         "epochs": Spread.of(record.epochs for record in done),
-        "best_epoch": Spread.of(record.best_epoch for record in done),
     }
     for part, labels in yardsticks.items():
         for yardstick, (label, _) in labels.items():
@@ -183,14 +186,14 @@ def _rich(table: Table) -> RenderableType:
     shown = RichTable()
     for column in columns:
         heading = f"{column.yardstick}\n{column.heading}" if column.yardstick else column.heading
-        numeric = bool(column.yardstick) or column.key in ("epochs", "best_epoch")
+        numeric = bool(column.yardstick) or column.key == "epochs"
         shown.add_column(Text(heading), justify="right" if numeric else "left")
     for row in table.rows:
         shown.add_row(*(Text(_text(row[column.key], column)) for column in columns))
     parts: list[RenderableType] = [shown, *(Text(line, style="dim") for line in (*table.notes, *same))]
     if table.claims:
-        below = RichTable(title="published, not comparable", title_justify="left")
-        for heading in ("claim", *_SHOWN.values(), "why not"):
+        below = RichTable(title="published, and not comparable with any row above", title_justify="left")
+        for heading in _CLAIM_HEADINGS:
             below.add_column(heading)
         for claim in table.claims:
             below.add_row(*(Text(cell) for cell in _claim_cells(claim)))
@@ -200,7 +203,7 @@ def _rich(table: Table) -> RenderableType:
 
 def _claim_cells(claim: Claim) -> list[str]:
     scores = [f"{claim.scores[key]:.4f}" if key in claim.scores else _NOTHING for key in _SHOWN]
-    return [f"{claim.name}: {claim.source}", *scores, claim.reason]
+    return [claim.source, *scores, claim.reason]
 
 
 def _markdown(table: Table) -> str:
@@ -210,8 +213,8 @@ def _markdown(table: Table) -> str:
     lines = [_line(headings), _line(["---"] * len(columns)), *map(_line, cells), ""]
     lines += [f"- {note}" for note in (*table.notes, *same)]
     if table.claims:
-        lines += ["", "Published, not comparable:", ""]
-        lines += [_line(["claim", *_SHOWN.values(), "why not"]), _line(["---"] * (2 + len(_SHOWN)))]
+        lines += ["", "Published, and not comparable with any row above:", ""]
+        lines += [_line(_CLAIM_HEADINGS), _line(["---"] * len(_CLAIM_HEADINGS))]
         lines += [_line(_claim_cells(claim)) for claim in table.claims]
     return "\n".join(lines) + "\n"
 
@@ -226,7 +229,7 @@ def _values(row: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any]
     for column in columns:
         value = row[column.key]
         key = column.key.replace(" ", "_")
-        if column.yardstick or column.key in ("epochs", "best_epoch"):
+        if column.yardstick or column.key == "epochs":
             values[key] = None if value is None else value.mean
             values[f"{key}_sd"] = None if value is None else value.sd
         else:
@@ -238,7 +241,11 @@ def _csv(table: Table) -> str:
     out = io.StringIO()
     rows = [_values(row, table.columns) for row in table.rows]
     rows += [
-        {"benchmark": claim.name, "runs": "not comparable", **{f"published_{key}": claim.scores.get(key) for key in _SHOWN}}
+        {
+            "benchmark": claim.name,
+            "runs": "not comparable",
+            **{f"published_{key}": claim.scores.get(key) for key in _SHOWN},
+        }
         for claim in table.claims
     ]
     keys = dict.fromkeys(key for row in rows for key in row)

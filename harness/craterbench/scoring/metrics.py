@@ -19,7 +19,7 @@ from craterbench.scoring.counts import REGIONS, Counts
 
 __all__ = ["SCORES", "per_image", "pooled", "scores"]
 
-#: The scores, in the order of tables. ``loss`` is the mean binary cross-entropy of the pixels, in nats, natural logarithm.
+#: The scores, in the order of tables. ``loss`` is the mean binary cross-entropy of the pixels, in nats.
 SCORES = ("balanced_accuracy", "loss", "sensitivity", "specificity", "iou", "dice")
 
 
@@ -75,4 +75,5 @@ def pooled(counts: Counts, region: str | None = None) -> dict[str, float | int]:
 def _ratio(above: npt.NDArray[np.generic], below: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
     """Divide; NaN where there is nothing to divide by."""
     ratio = np.full(np.shape(below), np.nan)
-    return np.divide(above, below, out=ratio, where=np.asarray(below) > 0)
+    np.divide(above, below, out=ratio, where=np.asarray(below) > 0)
+    return ratio

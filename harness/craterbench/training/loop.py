@@ -89,7 +89,8 @@ def train(
     watch = Watch(higher=_HIGHER[asked.monitor], patience=asked.patience)
     schedule = load(benchmark.schedule.target)
     history: list[dict[str, Any]] = []
-    best_epoch, best_weights = 0, {}
+    best_epoch = 0
+    best_weights: Weights = {}
     training_seconds = 0.0
     for epoch, part in zip(range(1, asked.epochs + 1), feed.epochs, strict=False):
         batches = batches_of(order.permutation(len(part)), asked.batch_size)

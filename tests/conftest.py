@@ -1,0 +1,27 @@
+"""What tests of every kind use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from craterbench.commands.main import main
+
+
+class Bench:
+    """Runs the command line in this process; what it trains still trains in real children."""
+
+    def __init__(self, results: Path) -> None:
+        self.results = results
+
+    def __call__(self, *arguments: str) -> Result:
+        takes_results = arguments[0] in ("run", "table")
+        where = ["--results", str(self.results)] if takes_results and "--results" not in arguments else []
+        return CliRunner().invoke(main, [*arguments, *where])
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "results")

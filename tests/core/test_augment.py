@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.ndimage import affine_transform
+
+from craterbench.data.dataset import Part
+from craterbench.definition.overrides import parse_override, resolve
+from craterbench.plugin.registry import Registry
+from craterbench.training.feed import augmented, prepare
+from craterbench_augment import RotateZoom
+from craterbench_augment.warps import rotate_zoom
+from craterbench_datasets import Synthetic
+from craterbench_datasets.synthetic import synthetic
+
+
+def benchmark(name: str, *settings: str):
+    common = ["dataset.name=synthetic", "framework=sklearn", "model.name=constant", "optimizer.name=sgd"]
+    overrides = [parse_override(s) for s in (*common, "optimizer.learning_rate=0.1", *settings)]
+    return resolve(Registry.installed(), name, overrides).benchmark
+
+
+@pytest.fixture(scope="module")
+def development() -> Part:
+    return synthetic(Synthetic(images=25, test_images=1)).development
+
+
+def discs() -> Part:
+    """Images that are their own masks, so that any misalignment shows."""
+    rows, columns = np.mgrid[:48, :48]
+    centres = np.random.default_rng(0).uniform(12, 36, (30, 2))
+    masks = np.stack([(np.hypot(rows - y, columns - x) < 9) for y, x in centres])[..., np.newaxis]
+    return Part(masks.astype(np.float32), masks.astype(np.uint8), np.arange(30))
+
+
+def test_image_and_mask_go_through_the_same_warp():
+    before = discs()
+    images, masks = rotate_zoom(before.images, before.masks, np.random.default_rng(1), RotateZoom())
+    assert ((images > 0.5) == masks.astype(bool)).mean() > 0.995
+    moved = (masks != before.masks).mean()
+    assert moved > 0.03  # or the line above would say nothing
+
+
+def test_the_warp_is_the_rotation_and_zoom_that_scipy_makes_of_the_same_numbers():
+    before = discs()
+    images, _ = rotate_zoom(before.images, before.masks, np.random.default_rng(1), RotateZoom())
+    generator = np.random.default_rng(1)
+    angles, factors = np.deg2rad(generator.uniform(-20, 20, 30)), generator.uniform(0.7, 1.3, 30)
+    for row in range(30):
+        cosine, sine = np.cos(angles[row]) / factors[row], np.sin(angles[row]) / factors[row]
+        back = np.array([[cosine, sine], [-sine, cosine]])  # in rows and columns, rows pointing down
+        offset = 23.5 - back @ [23.5, 23.5]
+        expected = affine_transform(before.images[row, ..., 0], back, offset, order=1, mode="reflect")
+        assert np.abs(images[row, ..., 0] - expected).mean() < 0.01
+
+
+def test_no_rotation_and_no_zoom_change_nothing():
+    before = discs()
+    images, masks = rotate_zoom(before.images, before.masks, np.random.default_rng(1), RotateZoom(rotation=0, zoom=0))
+    np.testing.assert_array_equal(images, before.images)
+    np.testing.assert_array_equal(masks, before.masks)
+
+
+def test_originals_come_first_then_their_copies(development):
+    shown = augmented(development, benchmark("reference").augmentation, np.random.default_rng(0))
+    assert len(shown) == 3 * len(development)
+    np.testing.assert_array_equal(shown.images[:25], development.images)
+    np.testing.assert_array_equal(shown.groups, np.tile(development.groups, 3))
+    assert (shown.images[25:50] != shown.images[50:]).any()
+
+
+def test_warping_only_images_leaves_the_masks_where_they_were(development):
+    augmentation = benchmark("as-published").augmentation
+    shown = augmented(development, augmentation, np.random.default_rng(0))
+    np.testing.assert_array_equal(shown.masks, np.tile(development.masks, (3, 1, 1, 1)))
+    assert (shown.images[25:50] != development.images).any()
+
+
+def test_the_validation_part_is_not_augmented_and_shares_no_group_with_training(development):
+    feed = prepare(development, benchmark("reference"), np.random.default_rng(0))
+    training = next(feed.epochs)
+    assert not set(training.groups) & set(feed.validation.groups)
+    originals = {image.tobytes() for image in development.images}
+    assert {image.tobytes() for image in feed.validation.images} <= originals
+    assert {image.tobytes() for image in feed.sample.images} <= {image.tobytes() for image in training.images}
+    assert {image.tobytes() for image in feed.sample.images} <= originals
+
+
+def test_as_published_validates_on_the_last_rows_copies_of_images_that_train(development):
+    feed = prepare(development, benchmark("as-published"), np.random.default_rng(0))
+    training = next(feed.epochs)
+    assert (len(training), len(feed.validation)) == (60, 15)
+    assert set(feed.validation.groups) <= set(training.groups)
+
+
+def test_what_validates_is_the_same_for_every_seed_of_a_run(development):
+    for name in ("reference", "as-published"):
+        first, second = (prepare(development, benchmark(name), np.random.default_rng(seed)) for seed in (1, 2))
+        np.testing.assert_array_equal(first.validation.images, second.validation.images)
+        np.testing.assert_array_equal(first.sample.images, second.sample.images)
+
+
+def test_once_is_the_same_in_every_epoch_and_every_epoch_is_not(development):
+    once = prepare(development, benchmark("reference"), np.random.default_rng(0)).epochs
+    np.testing.assert_array_equal(next(once).images, next(once).images)
+    anew = prepare(
+        development, benchmark("reference", "augmentation.drawn=every-epoch"), np.random.default_rng(0)
+    ).epochs
+    first, second = next(anew), next(anew)
+    assert (first.images != second.images).any()
+    np.testing.assert_array_equal(first.images[:20], second.images[:20])

@@ -1,0 +1,194 @@
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+import tomli_w
+
+from craterbench.definition.identity import definition_digest, run_identity
+from craterbench.definition.overrides import Override, parse_override, resolve
+from craterbench.plugin import UserError
+from craterbench.plugin.registry import Registry
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.installed()
+
+
+def sets(*settings: str) -> list[Override]:
+    return [parse_override(setting) for setting in settings]
+
+
+def test_the_reference_is_what_was_published(registry):
+    asked = resolve(registry, "reference").benchmark.as_dict()
+    assert asked["loss"] == {"name": "bce"}
+    assert asked["optimizer"] == {"name": "adam", "learning_rate": 5e-4}
+    assert asked["training"] == {"epochs": 48, "batch_size": 32, "monitor": "val_loss", "patience": 5}
+    assert asked["split"]["validation"] == 0.2
+    assert asked["augmentation"]["copies"] == 2
+    assert asked["augmentation"]["rotate-zoom"] == {"rotation": 20.0, "zoom": 0.3}
+    assert asked["model"] == {"name": "unet", "depth": 3, "filters": 16, "dropout": 0.1}
+
+
+def test_as_published_differs_from_the_reference_by_the_two_mistakes_alone(registry):
+    reference, published = (resolve(registry, name).benchmark.as_dict() for name in ("reference", "as-published"))
+    reference["split"]["when"] = "after-augmentation"
+    reference["augmentation"]["warp"] = "image"
+    del reference["summary"], published["summary"]
+    assert reference == published
+
+
+def test_every_value_says_where_it_comes_from(registry):
+    sources = resolve(registry, "as-published", sets("training.epochs=3")).sources
+    assert sources["split.when"] == "as-published.toml"
+    assert sources["split.seed"] == "reference.toml"
+    assert sources["training.epochs"] == "--set"
+    assert resolve(registry, "logistic").sources["model.scales"] == "default"
+
+
+def test_all_errors_are_told_at_once_each_with_its_path_and_cure(registry):
+    wrong = sets(
+        "training.epoch=3",
+        "training.batch_size=0",
+        "training.patience='5'",
+        "optimizer.learning_rate=true",
+        "los.name=dice",
+        "loss.name=bces",
+        "model.depht=2",
+        "split.when=never",
+        "augmentation.flip.horizontal=true",
+        "framework=kers",
+    )
+    with pytest.raises(UserError) as caught:
+        resolve(registry, "reference", wrong)
+    said = str(caught.value)
+    for line in (
+        "training.epoch: unknown key; did you mean 'epochs'?",
+        "training.batch_size: 0 is outside 1 to 100000",
+        "training.patience: input should be a valid integer, not '5'",
+        "optimizer.learning_rate: input should be a valid number, not True",
+        "los: unknown key; did you mean 'loss'?",
+        "unknown loss 'bces'; did you mean 'bce'?",
+        "model.depht: unknown key of model 'unet'; did you mean 'depth'?",
+        "split.when: input should be 'before-augmentation' or 'after-augmentation'",
+        "unknown augmentation 'flip'",
+        "unknown framework 'kers'; did you mean 'keras'?",
+    ):
+        assert line in said, said
+
+
+def test_an_unknown_benchmark_is_named_with_the_nearest(registry):
+    with pytest.raises(UserError, match=r"unknown benchmark 'refrence'; did you mean 'reference'\?"):
+        resolve(registry, "refrence")
+
+
+def test_a_model_that_is_not_written_for_the_framework(registry):
+    with pytest.raises(UserError, match=r"model 'unet' is not written for framework 'sklearn'; it is for keras"):
+        resolve(registry, "reference", sets("framework=sklearn", "optimizer.name=sgd", "optimizer.learning_rate=1e-3"))
+
+
+def test_an_optimizer_that_the_framework_has_not(registry):
+    with pytest.raises(UserError, match=r"framework 'keras' has no optimizer 'sgd'; known: adam"):
+        resolve(registry, "reference", sets("optimizer.name=sgd", "optimizer.learning_rate=1e-3"))
+
+
+def test_what_is_split_after_augmentation_cannot_be_augmented_anew(registry):
+    with pytest.raises(UserError, match=r"augmentation.drawn: every-epoch"):
+        resolve(registry, "as-published", sets("augmentation.drawn=every-epoch"))
+
+
+def test_a_component_of_another_name_starts_from_its_own_defaults(registry):
+    resolved = resolve(registry, "reference", sets("dataset.name=synthetic", "dataset.images=20"))
+    assert resolved.benchmark.dataset.parameters.images == 20
+    logistic = resolve(registry, "logistic").benchmark.as_dict()
+    assert logistic["model"] == {"name": "logistic", "scales": 4}  # nothing of the reference's depth and filters
+
+
+def write(folder: Path, name: str, **definition: object) -> str:
+    path = folder / f"{name}.toml"
+    path.write_text(tomli_w.dumps(definition))
+    return str(path)
+
+
+def test_a_variant_is_a_file_of_a_few_lines(registry, tmp_path):
+    path = write(tmp_path, "depth-2", extends="reference", model={"depth": 2})
+    benchmark = resolve(registry, path).benchmark
+    assert benchmark.name == "depth-2"
+    assert benchmark.model.parameters.depth == 2
+    assert benchmark.model.parameters.filters == 16
+
+
+def test_definitions_that_extend_each_other_in_a_circle(registry, tmp_path):
+    first = write(tmp_path, "first", extends=str(tmp_path / "second.toml"))
+    write(tmp_path, "second", extends=first)
+    with pytest.raises(UserError, match=r"first.toml -> second.toml -> first.toml: .* circle"):
+        resolve(registry, first)
+
+
+def test_a_variant_of_something_unknown(registry, tmp_path):
+    path = write(tmp_path, "variant", extends="referense")
+    with pytest.raises(UserError, match="did you mean 'reference'"):
+        resolve(registry, path)
+
+
+@pytest.mark.parametrize(("content", "said"), [("training = [", "is not TOML"), ("training = 3", "give a table")])
+def test_a_file_that_is_no_definition(registry, tmp_path, content, said):
+    path = tmp_path / "bad.toml"
+    path.write_text(content)
+    with pytest.raises(UserError, match=said):
+        resolve(registry, str(path))
+
+
+def test_a_file_that_is_not_there(registry, tmp_path):
+    with pytest.raises(UserError, match="No such file"):
+        resolve(registry, str(tmp_path / "gone.toml"))
+
+
+@pytest.mark.parametrize("text", ["epochs", "=3", "training..epochs=3"])
+def test_a_setting_that_is_none(text):
+    with pytest.raises(UserError, match="--set key=value"):
+        parse_override(text)
+
+
+def test_settings_are_toml_or_plain_text():
+    assert parse_override("training.epochs=3").value == 3
+    assert parse_override("loss.name=dice").value == "dice"
+    assert parse_override("loss.name='3'").value == "3"
+
+
+def test_a_definition_that_is_written_resolves_to_itself(registry, tmp_path):
+    for name in registry.names("benchmark"):
+        asked = resolve(registry, name).benchmark
+        path = tmp_path / f"{name}.toml"
+        path.write_text(tomli_w.dumps(asked.as_dict()))
+        assert tomllib.loads(path.read_text()) == asked.as_dict()
+        assert resolve(registry, str(path)).benchmark == asked
+
+
+def test_the_digest_follows_what_is_asked_and_nothing_else(registry, tmp_path):
+    reference = resolve(registry, "reference").benchmark
+    same = resolve(registry, write(tmp_path, "other-name", extends="reference", summary="another")).benchmark
+    assert definition_digest(same) == definition_digest(reference)
+    for setting in (
+        "training.epochs=47",
+        "augmentation.rotate-zoom.zoom=0.2",
+        "split.seed=1",
+        "dataset.name=synthetic",
+    ):
+        assert definition_digest(resolve(registry, "reference", sets(setting)).benchmark) != definition_digest(
+            reference
+        )
+
+
+def test_the_path_of_data_is_not_what_was_asked_but_its_content_is_part_of_the_identity(registry):
+    here, there = (
+        resolve(registry, "reference", sets("dataset.name=npz", f"dataset.path={path}")).benchmark for path in "ab"
+    )
+    assert definition_digest(here) == definition_digest(there)
+    common = {"seed": 1, "threads": 2, "device": "cpu"}
+    assert run_identity(here, data="x", **common) == run_identity(there, data="x", **common)
+    assert run_identity(here, data="x", **common) != run_identity(here, data="y", **common)
+    for change in ({"seed": 2}, {"threads": 1}, {"device": "gpu"}):
+        assert run_identity(here, data="x", **(common | change)) != run_identity(here, data="x", **common)

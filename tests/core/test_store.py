@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from craterbench.plugin import UserError
+from craterbench.records.record import SCHEMA, Record
+from craterbench.records.store import Store, new_id
+
+
+def record(**changes) -> Record:
+    run_id, started = new_id()
+    fields = {
+        "id": run_id,
+        "benchmark": "reference",
+        "seed": 1,
+        "status": "running",
+        "started": started,
+        "overrides": [],
+        "definition": "d",
+        "framework": "sklearn",
+        "model": "constant",
+        "loss": "bce",
+        "monitor": "val_loss",
+        "protocol": "by group",
+        "environment": {},
+    }
+    return Record(**fields | changes)
+
+
+def test_a_run_is_under_way_until_it_is_whole(tmp_path):
+    store = Store(tmp_path / "results")
+    mine = record(status="done")
+    folder = store.begin(mine)
+    assert store.records() == ([], [])
+    assert store.recover() == []  # its process, this one, lives
+    folder.write_history([{"epoch": 1, "val_loss": 1 / 3}])
+    folder.write_weights({"a.kernel": np.arange(6, dtype=np.float32).reshape(2, 3).T})
+    whole = folder.finish(mine)
+    assert whole == store.folder(mine)
+    assert store.records() == ([mine], [])
+    assert not store.running.exists()
+    with (whole / "history.csv").open() as file:
+        assert float(next(csv.DictReader(file))["val_loss"]) == 1 / 3  # to the last digit
+    np.testing.assert_array_equal(load_file(whole / "weights.safetensors")["a.kernel"], [[0, 3], [1, 4], [2, 5]])
+
+
+def test_a_run_that_is_discarded_leaves_nothing(tmp_path):
+    store = Store(tmp_path / "results")
+    store.begin(record()).discard()
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_named_with_the_cure(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match=r"file/results cannot be written .*--results"):
+        Store(tmp_path / "file" / "results").begin(record())
+
+
+def test_what_a_killed_process_left_under_way_is_marked_as_interrupted(tmp_path):
+    script = f"""
+        import sys, time
+        sys.path.insert(0, {str(Path(__file__).parent.as_posix())!r})
+        from pathlib import Path
+        from test_store import Store, record
+        store = Store(Path({str(tmp_path)!r}))
+        folder = store.begin(record())
+        print("begun", flush=True)
+        time.sleep(60)
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    store = Store(tmp_path)
+    assert store.recover() == []
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stdout.close()
+    (recovered,) = store.recover()
+    assert recovered.status == "interrupted"
+    assert store.records() == ([recovered], [])
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "{}", json.dumps({"schema": SCHEMA + 1}), json.dumps({"schema": SCHEMA, "id": "x"})],
+)
+def test_a_damaged_record_is_left_out_and_named(tmp_path, content):
+    store = Store(tmp_path)
+    good = record(status="done")
+    store.begin(good).finish(good)
+    bad = store.runs / "reference" / "bad" / "record.json"
+    bad.parent.mkdir()
+    bad.write_text(content)
+    records, damaged = store.records()
+    assert records == [good]
+    assert len(damaged) == 1
+    assert "bad" in damaged[0]
+
+
+def test_a_record_survives_json_and_nan_is_null():
+    mine = record(parts={"validation": {"scores": {"all": {"sensitivity": float("nan")}}}})
+    text = json.dumps(mine.as_json(), allow_nan=False)
+    back = Record.from_json(json.loads(text))
+    assert back.parts["validation"]["scores"]["all"]["sensitivity"] is None
+    assert back.id == mine.id
+
+
+def test_a_record_of_another_shape_is_refused():
+    content = record().as_json()
+    for wrong in (
+        content | {"colour": "red"},
+        {k: v for k, v in content.items() if k != "seed"},
+        content | {"status": "?"},
+    ):
+        with pytest.raises(ValueError, match=r"colour|seed|status"):
+            Record.from_json(wrong)
