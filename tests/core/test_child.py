@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from craterbench.definition.benchmark import Benchmark
+from craterbench.definition.overrides import parse_override, resolve
+from craterbench.host.child import Child, ChildError
+from craterbench.host.devices import environment
+from craterbench.plugin import UserError
+from craterbench.plugin.registry import Registry
+from craterbench.training.experiment import perform
+
+
+def small(*settings: str) -> Benchmark:
+    common = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16", "training.epochs=3")
+    overrides = [parse_override(setting) for setting in (*common, *settings)]
+    return resolve(Registry.installed(), "logistic", overrides).benchmark
+
+
+@pytest.fixture(scope="module")
+def child():
+    with Child(environment(threads=1, device="cpu", framework={})) as process:
+        yield process
+
+
+def rows(history):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+
+
+def ignore(row):
+    pass
+
+
+def test_a_warm_child_gives_the_digits_of_a_fresh_one_and_of_this_process(child, tmp_path):
+    task = {"seed": 3, "device": "cpu", "on_epoch": ignore, "log": tmp_path / "log.txt"}
+    first = child.perform(small(), **task)
+    second = child.perform(small(), **task)
+    other = child.perform(small(), **task | {"seed": 4})
+    here = perform(small(), seed=3)
+    assert rows(first.course.history) == rows(second.course.history) == rows(here.course.history)
+    assert rows(first.course.history) != rows(other.course.history)
+    assert first.scored["validation"].yardstick == other.scored["validation"].yardstick
+
+
+def test_epochs_are_told_as_they_end(child, tmp_path):
+    heard = []
+    outcome = child.perform(small(), seed=1, device="cpu", on_epoch=heard.append, log=tmp_path / "log.txt")
+    assert heard == outcome.course.history
+
+
+def test_a_task_that_raises_is_a_cause_and_a_log_and_the_child_lives_on(child, tmp_path):
+    broken = replace(small(), loss=replace(small().loss, target="craterbench_losses.in_sklearn:hinge"))
+    log = tmp_path / "log.txt"
+    with pytest.raises(ChildError, match=r"AttributeError: .*hinge"):
+        child.perform(broken, seed=1, device="cpu", on_epoch=ignore, log=log)
+    assert "Traceback" in log.read_text()
+    assert child.perform(small(), seed=1, device="cpu", on_epoch=ignore, log=log).course.history
+
+
+def test_running_out_of_memory_is_a_cause(child, tmp_path):
+    huge = replace(small(), dataset=replace(small().dataset, target="numpy:empty", parameters=2**58))
+    with pytest.raises(ChildError, match="out of memory"):
+        child.perform(huge, seed=1, device="cpu", on_epoch=ignore, log=tmp_path / "log.txt")
+
+
+def test_a_task_that_cannot_be_done_as_asked_is_refused(child, tmp_path):
+    with pytest.raises(UserError, match="trains on the CPU"):
+        child.perform(small(), seed=1, device="gpu", on_epoch=ignore, log=tmp_path / "log.txt")
+
+
+def test_a_child_that_is_killed_is_a_cause(tmp_path):
+    with Child({}) as process, pytest.raises(ChildError, match=r"killed by SIGKILL .*memory"):
+        process.perform(
+            small("training.epochs=10000", "training.patience=10000"),
+            seed=1,
+            device="cpu",
+            on_epoch=lambda row: os.kill(process.pid, signal.SIGKILL),
+            log=tmp_path / "log.txt",
+        )
+
+
+def test_the_environment_of_the_parent_is_as_it_was(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    variables = environment(threads=1, device="cpu", framework={"SOME_THREADS": "{threads}"})
+    assert variables["SOME_THREADS"] == variables["OMP_NUM_THREADS"] == "1"
+    with Child(variables) as process:
+        started = Path(f"/proc/{process.pid}/environ").read_text().split("\0")
+        assert {"OMP_NUM_THREADS=1", "SOME_THREADS=1", "CUDA_VISIBLE_DEVICES=-1"} <= set(started)
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_a_child_does_not_outlive_a_parent_that_is_killed(tmp_path):
+    script = f"""
+        import sys
+        sys.path.insert(0, {Path(__file__).parent.as_posix()!r})
+        from pathlib import Path
+        from test_child import Child, small
+        if __name__ == "__main__":
+            with Child({{}}) as process:
+                task = small("training.epochs=100000", "training.patience=100000")
+                process.perform(task, seed=1, device="cpu", log=Path("log.txt"),
+                                on_epoch=lambda row: print(process.pid, flush=True))
+    """
+    (tmp_path / "parent.py").write_text(textwrap.dedent(script))
+    parent = subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not Path(f"/proc/{child}").exists()

@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tomli_w
+
+SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16", "--epochs", "2")
+ENDLESS = ("--dataset", "synthetic", "--epochs", "100000", "--set", "training.patience=100000")
+BENCH = str(Path(sys.executable).with_name("bench"))
+
+
+# A run
+
+
+def test_a_run_leaves_its_files_and_a_table(bench):
+    result = bench("run", "constant", "logistic", *SMALL)
+    assert result.exit_code == 0, result.output
+    assert "constant" in result.stdout
+    assert "0.8867" in result.stdout
+    (folder,) = (bench.results / "runs" / "logistic").iterdir()
+    assert str(folder) in result.stdout
+    assert {file.name for file in folder.iterdir()} == {
+        "benchmark.toml", "record.json", "history.csv", "counts.npz", "weights.safetensors", "curves.png",
+        "samples.png", "log.txt",
+    }  # fmt: skip
+    assert not (bench.results / ".running").exists()
+    assert "logistic seed 42: epoch 2/2" in result.stderr
+
+
+def test_scores_of_a_record_can_be_computed_from_its_counts_alone(bench):
+    from craterbench.scoring.counts import Counts
+    from craterbench.scoring.metrics import pooled
+
+    (record,) = json.loads(bench("run", "logistic", *SMALL, "--json").stdout)
+    with np.load(bench.results / "runs" / "logistic" / record["id"] / "counts.npz") as counts:
+        for part in ("validation", "test"):
+            arrays = (counts[f"{part}_{name}"] for name in ("confusion", "cross_entropy", "groups"))
+            assert record["parts"][part]["scores"]["all"] == pooled(Counts(*arrays))
+
+
+def test_json_is_the_records_and_nothing_else(bench):
+    result = bench("run", "constant", *SMALL, "--seeds", "2", "--seed", "7", "--json")
+    records = json.loads(result.stdout)
+    assert [record["seed"] for record in records] == [7, 8]
+    assert all(record["status"] == "done" for record in records)
+    assert result.stderr == ""
+
+
+def test_names_may_be_patterns(bench):
+    result = bench("run", "con*", "l?gistic", *SMALL, "--json")
+    assert [record["benchmark"] for record in json.loads(result.stdout)] == ["constant", "logistic"]
+
+
+def test_the_same_seed_gives_the_same_history_and_identity_and_another_seed_another(bench):
+    records = [json.loads(bench("run", "logistic", *SMALL, "--seed", s, "--json").stdout)[0] for s in "112"]
+
+    def history(record) -> list[list[str]]:
+        lines = (bench.results / "runs" / "logistic" / record["id"] / "history.csv").read_text().splitlines()
+        seconds = lines[0].split(",").index("seconds")
+        return [[cell for column, cell in enumerate(line.split(",")) if column != seconds] for line in lines]
+
+    assert history(records[0]) == history(records[1]) != history(records[2])
+    assert records[0]["identity"] == records[1]["identity"] != records[2]["identity"]
+
+
+def test_on_a_terminal_there_is_a_bar(tmp_path):
+    leader, follower = pty.openpty()
+    environment = os.environ | {"COLUMNS": "160", "TERM": "xterm"}
+    command = [BENCH, "run", "constant", *SMALL, "--results", str(tmp_path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=follower, env=environment)
+    os.close(follower)
+    shown = b""
+    while True:
+        try:
+            shown += os.read(leader, 65536)
+        except OSError:  # how Linux says that the other side of a terminal is gone
+            break
+    os.close(leader)
+    assert process.wait() == 0
+    text = shown.decode()
+    assert "━" in text
+    assert "2/2" in text
+    assert "val_loss" in text
+    assert "done" in text
+
+
+def started(command: list[str]) -> subprocess.Popen[str]:
+    """Start a command in a process group of its own, as a shell does, and wait for its first epoch."""
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "epoch 1/" in line:
+            return process
+    raise AssertionError("no epoch")
+
+
+def children(pid: int) -> list[int]:
+    """The training processes below a process; its resource tracker is none."""
+    below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in below if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def install(folder: Path, name: str, code: str) -> None:
+    """Put a plugin where Python finds it, as pip does."""
+    (folder / f"{name}.py").write_text(code)
+    metadata = folder / f"{name}-1.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+    (metadata / "entry_points.txt").write_text(f"[craterbench]\n{name} = {name}\n")
+
+
+def the_record(results: Path):
+    (file,) = results.glob("runs/*/*/record.json")
+    return json.loads(file.read_text()), file.parent
+
+
+def test_ctrl_c_ends_the_child_and_leaves_the_run_interrupted(tmp_path):
+    process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(tmp_path)])
+    (child,) = children(process.pid)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the child too
+    process.stderr.read()
+    assert process.wait(timeout=20) == 130
+    process.stderr.close()
+    assert not Path(f"/proc/{child}").exists()
+    record, folder = the_record(tmp_path)
+    assert record["status"] == "interrupted"
+    assert record["epochs"] == len((folder / "history.csv").read_text().splitlines()) - 1 >= 1
+
+
+def test_a_child_that_is_killed_leaves_a_failed_record_with_the_cause(tmp_path):
+    process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(tmp_path)])
+    (child,) = children(process.pid)
+    os.kill(child, signal.SIGKILL)
+    said = process.stderr.read()
+    assert process.wait(timeout=20) == 1
+    process.stderr.close()
+    record, _ = the_record(tmp_path)
+    assert record["status"] == "failed"
+    assert "SIGKILL" in record["error"]
+    assert record["error"] in said
+
+
+def test_a_run_that_raises_leaves_a_failed_record_with_the_end_of_its_log(tmp_path):
+    install(
+        tmp_path,
+        "stumbles",
+        "from craterbench.plugin import DatasetSpec, hookimpl\n"
+        "def load(parameters):\n"
+        "    raise RuntimeError('the tape tore')\n"
+        "@hookimpl\n"
+        "def bench_datasets():\n"
+        "    spec = dict(summary='', target='stumbles:load', provenance='', licence='')\n"
+        "    return [DatasetSpec(name='stumbles', **spec)]\n",
+    )
+    command = [BENCH, "run", "constant", "--dataset", "stumbles", "--results", str(tmp_path)]
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 1
+    record, folder = the_record(tmp_path)
+    assert record["status"] == "failed"
+    assert record["error"] == "RuntimeError: the tape tore"
+    assert record["log_tail"][-1] == "RuntimeError: the tape tore"
+    assert str(folder / "log.txt") in result.stderr
+    assert "1 failed" in result.stdout
+
+
+def test_the_command_after_a_kill_marks_what_was_left(tmp_path):
+    process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(tmp_path)])
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    process.stderr.close()
+    deadline = time.monotonic() + 10
+    while not list(tmp_path.glob("runs/*/*/record.json")) and time.monotonic() < deadline:
+        subprocess.run([BENCH, "table", "--results", str(tmp_path)], capture_output=True, check=False)
+    assert the_record(tmp_path)[0]["status"] == "interrupted"
+
+
+# What cannot be done
+
+
+def npz(path: Path, side: int = 16, number: int = 10) -> str:
+    images = np.random.default_rng(0).uniform(size=(number, side, side))
+    np.savez(path / "data.npz", images=images, masks=images > 0.7)
+    return str(path / "data.npz")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "refrence"], "did you mean 'reference'"),
+        (["run", "x*"], "no benchmark matches 'x*'"),
+        (["run", "constant", "--set", "training.epoch=3"], "did you mean 'epochs'"),
+        (["run", "constant", "--epochs", "0"], "training.epochs: 0 is outside 1 to 100000"),
+        (["run", "constant", "--set", "epochs"], "--set key=value"),
+        (["run", "constant", "--dataset", "npz"], "dataset.path: is missing"),
+        (["run", "constant", "--dataset", "npz", "--data", "gone.npz"], "gone.npz: there is no such file"),
+        (["run", "constant", "--data", "some.npz"], "unknown key of dataset 'mars-hrsc'"),
+        (["run", "constant", *SMALL, "--device", "gpu"], "use --device cpu"),
+        (["run", "constant", *SMALL, "--set", "split.validation=0.01"], "too small to split"),
+        (["run", "constant", "--results", "/dev/null/results"], "cannot be written"),
+        (["table"], "no runs in"),
+        (["show", "refrence"], "did you mean 'reference'"),
+    ],
+)
+def test_bad_input_is_named_with_its_cure_and_writes_nothing(bench, tmp_path, monkeypatch, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    result = bench(*arguments)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_definitions_are_all_checked_before_the_first_run_starts(bench):
+    assert bench("run", "constant", "refrence", *SMALL).exit_code == 2
+    assert not bench.results.exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorflow") is not None, reason="TensorFlow is installed")
+def test_a_framework_that_is_not_installed_is_named_with_its_cure(bench):
+    result = bench("run", "reference")
+    assert result.exit_code == 2
+    assert "pip install 'craterbench[keras]'" in result.stderr
+    assert "pip install 'craterbench[keras]'" in bench("list", "frameworks").stdout
+
+
+# Listing and showing
+
+
+def test_list_shows_everything_and_show_says_where_a_value_comes_from(bench):
+    listed = bench("list").stdout
+    for name in ("reference", "as-published", "keras", "sklearn", "unet", "bce", "rotate-zoom", "mars-hrsc", "course"):
+        assert f"  {name} " in listed
+    assert "problems" not in listed
+    assert "unet" not in bench("list", "losses").stdout
+    shown = bench("show", "as-published").stdout.splitlines()
+    (line,) = (line for line in shown if line.startswith("split.when"))
+    assert line.split() == ["split.when", "=", '"after-augmentation"', "#", "as-published.toml"]
+
+
+def test_show_of_a_file(bench, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(tomli_w.dumps({"extends": "reference", "model": {"depth": 2}}))
+    assert "model.depth = 2" in bench("show", str(path)).stdout
+
+
+def test_list_shows_plugins_that_have_a_problem_and_the_rest_goes_on(tmp_path):
+    install(tmp_path, "explodes", "raise RuntimeError('boom')")
+    install(
+        tmp_path,
+        "greedy",
+        "from craterbench.plugin import LossSpec, hookimpl\n"
+        "@hookimpl\n"
+        "def bench_losses():\n"
+        "    return [LossSpec(name='bce', summary='mine', target='a:b')]\n",
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [BENCH, "list"]
+    listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    assert "explodes: RuntimeError: boom" in listed
+    assert "loss 'bce' is brought by more than one plugin: craterbench_losses, greedy" in listed
+    assert "mars-hrsc" in listed
+    command = [BENCH, "run", "constant", "--results", str(tmp_path / "results")]
+    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "greedy" in refused.stderr
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"]])
+def test_help_and_list_import_nothing_heavy(arguments):
+    heavy = (
+        "numpy",
+        "scipy",
+        "sklearn",
+        "pandas",
+        "matplotlib",
+        "pydantic",
+        "rich",
+        "tensorflow",
+        "keras",
+        "torch",
+        "optuna",
+    )
+    code = (
+        "import sys\n"
+        "from craterbench.commands.main import main\n"
+        f"main({arguments!r}, standalone_mode=False)\n"
+        f"sys.stderr.write(' '.join(name for name in {heavy!r} if name in sys.modules))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stderr == ""
+    assert result.stdout
