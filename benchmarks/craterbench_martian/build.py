@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.data.chips import Window, cut, deal, overlap_groups, windows_around
+from craterbench.data.chips import Window, cut, deal, overlap_groups, widest, windows_around
 
 PACKAGE = "pycda==0.1.16 --hash=sha256:11cc0532db8b7eddcd88db8ee95ef6f7473a9f0136aa75d7c77ba63771fb8c5d"
 TILE = "pycda-0.1.16/pycda/sample_imgs/holdout_tile.pgm"
@@ -28,8 +28,9 @@ LABELS = "pycda-0.1.16/pycda/sample_imgs/holdout_tile_labels.csv"
 LABELS_SHA256 = "0faef4f21ba9b595d113ee99935523cd1f435da21e3f314ea3833bf5727b0bb4"
 
 SIZE = 48
-SIDES = (24, 32, 48, 64, 96, 144)
-SMALLEST = 10.0
+SIDES = (24, 32, 48, 64, 96)
+SMALLEST = 10.0  # diameter, in pixels of the tile, of the craters around which windows are taken
+WIDEST = 0.75  # diameter, in sides of a window, of the widest crater that it may show a part of
 NUM_DEVELOPMENT = 547
 NUM_TEST = 150
 
@@ -72,7 +73,8 @@ def build(archive: Path) -> bytes:
     """Return the data set as the content of an npz file, not compressed, so that its bytes depend on nothing else."""
     tile, craters = read(archive)
     shown = craters[craters[:, 2] >= SMALLEST]
-    choices = [windows_around(crater, sides=SIDES, extent=tile.shape) for crater in shown]
+    around = [windows_around(crater, sides=SIDES, extent=tile.shape) for crater in shown]
+    choices = [[window for window in choice if widest(craters, window) <= WIDEST * window.side] for choice in around]
     windows = []
     for test, number in ((False, NUM_DEVELOPMENT), (True, NUM_TEST)):
         allowed = [[window for window in windows if is_test(window) is test] for windows in choices]

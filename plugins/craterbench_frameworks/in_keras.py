@@ -71,7 +71,7 @@ class KerasSession:
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """Return a copy of every weight by ``layer.weight``."""
-        return {_name(weight): np.array(weight) for weight in self._model.weights}
+        return {_name(weight): keras.ops.convert_to_numpy(weight).copy() for weight in self._model.weights}
 
     def load_weights(self, weights: Weights) -> None:
         """Take weights by name.

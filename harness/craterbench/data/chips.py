@@ -16,10 +16,10 @@ import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["Window", "crater_mask", "cut", "deal", "overlap_groups", "resample", "windows_around"]
+__all__ = ["Window", "crater_mask", "cut", "deal", "overlap_groups", "resample", "stretch", "widest", "windows_around"]
 
 #: A crater is shown at a diameter between these shares of a window's side,
-_NARROW, _WIDE = 0.4, 0.75
+_NARROW, _WIDE = 0.4, 0.7
 
 #: and with its centre at these shares of it, from the left and from the top.
 _PLACES = (0.3, 0.5, 0.7)
@@ -37,7 +37,7 @@ class Window:
 def windows_around(crater: npt.NDArray[np.float64], *, sides: tuple[int, ...], extent: tuple[int, int]) -> list[Window]:
     """Return windows of several scales and places that show a crater, sorted, all inside the tile.
 
-    The crater's diameter is between 0.4 and 0.75 of the side, and its centre 0.3, 0.5 or 0.7 of the side from the left
+    The crater's diameter is between 0.4 and 0.7 of the side, and its centre 0.3, 0.5 or 0.7 of the side from the left
     and from the top.
 
     Args:
@@ -86,6 +86,26 @@ def resample(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
     return means.astype(np.uint8)
 
 
+def stretch(chips: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """Stretch the grey values of each chip, (N, H, W), to 0 to 255, in integers, halves rounded up."""
+    low = chips.min(axis=(1, 2), keepdims=True).astype(np.int64)
+    span = np.maximum(chips.max(axis=(1, 2), keepdims=True) - low, 1)
+    stretched: npt.NDArray[np.int64] = (2 * 255 * (chips - low) + span) // (2 * span)
+    return stretched.astype(np.uint8)
+
+
+def widest(craters: npt.NDArray[np.float64], window: Window) -> float:
+    """Return the diameter of the widest crater of which a window shows a part, 0 if it shows none.
+
+    Args:
+        craters: (M, 3), x, y and diameter in pixels of the tile.
+    """
+    x, y, diameter = craters.T
+    across = x - np.clip(x, window.x, window.x + window.side)
+    down = y - np.clip(y, window.y, window.y + window.side)
+    return float(diameter.max(initial=0.0, where=np.hypot(across, down) < diameter / 2))
+
+
 def crater_mask(craters: npt.NDArray[np.float64], window: Window, size: int) -> npt.NDArray[np.uint8]:
     """Return the (size, size) mask of a window: 1 where a pixel's centre lies within a crater's circle.
 
@@ -104,10 +124,10 @@ def crater_mask(craters: npt.NDArray[np.float64], window: Window, size: int) -> 
 def cut(
     tile: npt.NDArray[np.uint8], craters: npt.NDArray[np.float64], windows: list[Window], *, size: int
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Return the images and masks of the windows, each uint8 (N, size, size); images keep the tile's grey values."""
+    """Return the images and masks of the windows, each uint8 (N, size, size); every image is stretched to 0 to 255."""
     images = np.stack([resample(tile[w.y : w.y + w.side, w.x : w.x + w.side], size) for w in windows])
     masks = np.stack([crater_mask(craters, window, size) for window in windows])
-    return images, masks
+    return stretch(images), masks
 
 
 def overlap_groups(windows: list[Window]) -> npt.NDArray[np.int64]:

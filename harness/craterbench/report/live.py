@@ -42,11 +42,9 @@ def live(*, quiet: bool) -> Live:
     return Bar(console) if console.is_terminal else Plain(console)
 
 
-def _scores(row: Mapping[str, Any]) -> str:
-    return (
-        f"objective {row['objective']:.4f}  loss {row['training_loss']:.4f}  val_loss {row['val_loss']:.4f}  "
-        f"balanced accuracy {row['balanced_accuracy']:.4f}"
-    )
+def _scores(row: Mapping[str, Any]) -> tuple[str, str]:
+    losses = f"loss {row['training_loss']:.4f}, val_loss {row['val_loss']:.4f}"
+    return f"objective {row['objective']:.4f}", f"{losses}, balanced accuracy {row['balanced_accuracy']:.4f}"
 
 
 class _Best:
@@ -57,7 +55,7 @@ class _Best:
 
     def __call__(self, row: Mapping[str, Any]) -> str:
         self._accuracies[row["epoch"]] = row["balanced_accuracy"]
-        return f"best {self._accuracies[row['best']]:.4f} (epoch {row['best']})"
+        return f"best {self._accuracies[row['best']]:.4f} in epoch {row['best']}"
 
 
 class Quiet:
@@ -96,7 +94,8 @@ class Plain(Quiet):
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Print a row of the history."""
-        self.say(f"{self._run}: epoch {row['epoch']}/{self._epochs}  {_scores(row)}  {self._best(row)}")
+        told = (f"epoch {row['epoch']}/{self._epochs}", *_scores(row), self._best(row))
+        self.say(f"{self._run}: {', '.join(told)}")
 
     def end(self, status: str) -> None:
         """Print the status."""
@@ -112,10 +111,9 @@ class Bar(Quiet):
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=12),
+            TextColumn("{task.description}", markup=False),  # two lines, so that it fits a narrow terminal
+            BarColumn(bar_width=8),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[scores]}", markup=False),
             TimeRemainingColumn(compact=True),
             console=console,
         )
@@ -130,17 +128,19 @@ class Bar(Quiet):
 
     def start(self, run: str, epochs: int) -> None:
         """Add a bar."""
-        self._best, self._status = _Best(), ""
-        self._task = self._progress.add_task(run, total=epochs, scores="starting")
+        self._run, self._best, self._shown = run, _Best(), f"{run}: starting"
+        self._task = self._progress.add_task(self._shown, total=epochs)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Move the bar on."""
-        self._status = f"{_scores(row)}  {self._best(row)}"
-        self._progress.update(self._task, completed=row["epoch"], scores=self._status)
+        objective, scores = _scores(row)
+        self._shown = f"{self._run}: {objective}\n{scores}, {self._best(row)}"
+        self._progress.update(self._task, completed=row["epoch"], description=self._shown)
 
     def end(self, status: str) -> None:
         """Stop the bar where it is: early stopping rarely reaches its end."""
-        self._progress.update(self._task, scores=f"{self._status}  {status}".strip())
+        first, *rest = self._shown.split("\n")
+        self._progress.update(self._task, description="\n".join([f"{first}, {status}", *rest]))
         self._progress.stop_task(self._task)
 
     def say(self, line: str) -> None:

@@ -10,7 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from rich.console import Console, Group, RenderableType
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -26,7 +28,7 @@ _NOTHING = "–"
 #: What a part's columns show, and what they are called.
 _SHOWN = {"balanced_accuracy": "balanced accuracy", "loss": "loss"}
 
-_CLAIM_HEADINGS = ("source", *_SHOWN.values(), "why not")
+_CLAIM_HEADINGS = ("published, not comparable", *_SHOWN.values(), "why not")
 
 #: What may differ between rows that are compared, and so is a column.
 _FACTORS = ("framework", "loss", "monitor", "protocol")
@@ -155,7 +157,7 @@ def _row(group: Sequence[Record], yardsticks: Mapping[str, Mapping[str, tuple[st
 def render(table: Table, form: str, console: Console) -> None:
     """Print a table as one of FORMATS."""
     if form == "rich":
-        console.print(_rich(table))
+        _print(table, console)
     else:
         # what a program reads must not be wrapped to the width of a terminal
         print({"markdown": _markdown, "csv": _csv, "json": _json}[form](table), end="", file=console.file)
@@ -181,24 +183,29 @@ def _folded(table: Table) -> tuple[list[Column], list[str]]:
     return columns, [f"all rows: {', '.join(f'{key} {value}' for key, value in same.items())}"] if same else []
 
 
-def _rich(table: Table) -> RenderableType:
+def _print(table: Table, console: Console) -> None:
     columns, same = _folded(table)
-    shown = RichTable()
+    shown = RichTable(box=SIMPLE_HEAD, padding=(0, 1))
     for column in columns:
         heading = f"{column.yardstick}\n{column.heading}" if column.yardstick else column.heading
-        numeric = bool(column.yardstick) or column.key == "epochs"
-        shown.add_column(Text(heading), justify="right" if numeric else "left")
+        cells = [_text(row[column.key], column) for row in table.rows]
+        # on a narrow terminal lines break between words, but no number or word does
+        whole = cells if column.yardstick else [word for cell in cells for word in cell.split()]
+        width = max(map(len, [*whole, *heading.split()]))
+        shown.add_column(Text(heading), justify="right" if column.yardstick else "left", min_width=width)
     for row in table.rows:
         shown.add_row(*(Text(_text(row[column.key], column)) for column in columns))
-    parts: list[RenderableType] = [shown, *(Text(line, style="dim") for line in (*table.notes, *same))]
+    least = Measurement.get(console, console.options.update(max_width=10_000), shown).minimum
+    console.print(shown, width=max(console.width, least), crop=False)
+    for line in (*table.notes, *same):
+        console.print(Text(line, style="dim"))
     if table.claims:
-        below = RichTable(title="published, and not comparable with any row above", title_justify="left")
+        below = RichTable(box=SIMPLE_HEAD, padding=(0, 1))
         for heading in _CLAIM_HEADINGS:
             below.add_column(heading)
         for claim in table.claims:
             below.add_row(*(Text(cell) for cell in _claim_cells(claim)))
-        parts.append(below)
-    return Group(*parts)
+        console.print(below)
 
 
 def _claim_cells(claim: Claim) -> list[str]:
@@ -213,7 +220,7 @@ def _markdown(table: Table) -> str:
     lines = [_line(headings), _line(["---"] * len(columns)), *map(_line, cells), ""]
     lines += [f"- {note}" for note in (*table.notes, *same)]
     if table.claims:
-        lines += ["", "Published, and not comparable with any row above:", ""]
+        lines += [""]
         lines += [_line(_CLAIM_HEADINGS), _line(["---"] * len(_CLAIM_HEADINGS))]
         lines += [_line(_claim_cells(claim)) for claim in table.claims]
     return "\n".join(lines) + "\n"

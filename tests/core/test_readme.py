@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+
+from craterbench.commands.main import main
+from craterbench.definition.overrides import resolve
+from craterbench.plugin.registry import Registry
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_definition_in_the_readme_resolves(tmp_path):
+    blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    assert blocks
+    for block in blocks:
+        path = tmp_path / "shallow.toml"
+        path.write_text(block)
+        assert resolve(Registry.installed(), str(path)).benchmark.model.parameters.depth == 2
+
+
+def test_every_command_in_the_readme_exists_with_its_options():
+    commands = re.findall(r"^\$ bench (\w+)([^#\n]*)", README, re.MULTILINE)
+    assert {verb for verb, _ in commands} == {"run", "table", "list", "show"}
+    for verb, rest in commands:
+        command = main.commands[verb]
+        known = {name for parameter in command.params for name in parameter.opts}
+        assert set(re.findall(r"--\w+", rest)) <= known
+        names = [word.strip("'") for word in rest.split() if not word.startswith("-")]
+        assert isinstance(command, click.Command)
+        assert verb in ("list", "table") or names
+
+
+def test_continuous_integration_runs_the_readmes_own_test_command():
+    (command,) = re.findall(r"^\$ (.*/tox)$", README, re.MULTILINE)
+    assert command in (ROOT / ".ci" / "run").read_text()

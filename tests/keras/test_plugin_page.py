@@ -1,0 +1,15 @@
+from __future__ import annotations
+
+import json
+
+import plugin_page
+
+
+def test_the_loss_of_the_page_trains_a_keras_network(tmp_path):
+    environment = plugin_page.install(tmp_path)
+    *_, running = plugin_page.commands()
+    small = ["--dataset", "synthetic", "--set", "dataset.images=20", "--set", "model.filters=2", "--epochs", "2"]
+    (record,) = json.loads(plugin_page.bench(environment, tmp_path, *running[1:], *small, "--json"))
+    assert (record["loss"], record["monitor"], record["status"]) == ("tversky", "balanced_accuracy", "done")
+    table = plugin_page.bench(environment, tmp_path, "table", "--format", "csv")
+    assert "tversky" in table.splitlines()[1]
