@@ -39,7 +39,8 @@ def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str) ->
     curve(accuracies, "balanced_accuracy", "validation", "C1.-")
     for axes, label in ((losses, "binary cross-entropy (nats)"), (accuracies, "balanced accuracy")):
         axes.axvline(best, color="C7", linewidth=0.8)
-        axes.annotate(f"best: {best}", (best, 1.0), (3, -3), "axes fraction", "offset points", va="top", fontsize=8)
+        label_at = {"xytext": (3, -3), "textcoords": "offset points", "va": "top", "fontsize": 8}
+        axes.annotate(f"best: {best}", (best, 1.0), xycoords=("data", "axes fraction"), **label_at)
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
@@ -60,7 +61,8 @@ def draw_samples(path: Path, samples: Samples, title: str) -> None:
         for axis, panel in zip(axes[:, column], panels, strict=True):
             axis.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
-        axes[2, column].contour(probability, [THRESHOLD], colors=[_INVENTED], linewidths=0.8)
+        if probability.min() <= THRESHOLD < probability.max():
+            axes[2, column].contour(probability, [THRESHOLD], colors=[_INVENTED], linewidths=0.8)
     for axis, label in zip(axes[:, 0], ("input", "ground truth", "prediction", "difference"), strict=True):
         axis.set_ylabel(label)
     figure.supxlabel(
