@@ -100,22 +100,35 @@ def test_the_environment_of_the_parent_is_as_it_was(monkeypatch):
     assert "CUDA_VISIBLE_DEVICES" not in os.environ
 
 
-def test_a_child_does_not_outlive_a_parent_that_is_killed(tmp_path):
+def test_ctrl_c_is_for_the_parent_to_decide(child, tmp_path):
+    def interrupt(row):
+        os.kill(child.pid, signal.SIGINT)
+
+    outcome = child.perform(small(), seed=1, device="cpu", on_epoch=interrupt, log=tmp_path / "log.txt")
+    assert len(outcome.course.history) == 3
+
+
+def test_a_child_does_not_outlive_a_parent_that_is_killed_even_while_it_is_busy(tmp_path):
     script = f"""
         import sys
         sys.path.insert(0, {Path(__file__).parent.as_posix()!r})
+        from dataclasses import replace
         from pathlib import Path
-        from test_child import Child, small
+        from test_child import Child, ignore, small
         if __name__ == "__main__":
+            busy = replace(small(), dataset=replace(small().dataset, target="time:sleep", parameters=600))
             with Child({{}}) as process:
-                task = small("training.epochs=100000", "training.patience=100000")
-                process.perform(task, seed=1, device="cpu", log=Path("log.txt"),
-                                on_epoch=lambda row: print(process.pid, flush=True))
+                print(process.pid, flush=True)
+                process.perform(busy, seed=1, device="cpu", log=Path("log.txt"), on_epoch=ignore)
     """
     (tmp_path / "parent.py").write_text(textwrap.dedent(script))
     parent = subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
+    while not (tmp_path / "log.txt").exists():  # it is at work
+        time.sleep(0.05)
+    time.sleep(1.0)
+    assert Path(f"/proc/{child}").exists()
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
