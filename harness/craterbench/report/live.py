@@ -128,20 +128,23 @@ class Bar(Quiet):
 
     def start(self, run: str, epochs: int) -> None:
         """Add a bar."""
-        self._run, self._best, self._shown = run, _Best(), f"{run}: starting"
-        self._task = self._progress.add_task(self._shown, total=epochs)
+        self._run, self._best, self._kept, self._scores = run, _Best(), "", ""
+        self._task = self._progress.add_task(f"{run}: starting", total=epochs)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         """Move the bar on."""
-        objective, scores = _scores(row)
-        self._shown = f"{self._run}: {objective}\n{scores}, {self._best(row)}"
-        self._progress.update(self._task, completed=row["epoch"], description=self._shown)
+        objective, self._scores = _scores(row)
+        self._kept = self._best(row)
+        self._tell(objective, completed=row["epoch"])
 
     def end(self, status: str) -> None:
         """Stop the bar where it is: early stopping rarely reaches its end."""
-        first, *rest = self._shown.split("\n")
-        self._progress.update(self._task, description="\n".join([f"{first}, {status}", *rest]))
+        self._tell(status)
         self._progress.stop_task(self._task)
+
+    def _tell(self, what: str, *, completed: int | None = None) -> None:
+        first = ", ".join(text for text in (f"{self._run}: {what}", self._kept) if text)
+        self._progress.update(self._task, description=f"{first}\n{self._scores}".rstrip(), completed=completed)
 
     def say(self, line: str) -> None:
         """Print a line above the bars."""
