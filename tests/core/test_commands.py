@@ -121,6 +121,32 @@ def install(folder: Path, name: str, code: str) -> None:
     (metadata / "entry_points.txt").write_text(f"[craterbench]\n{name} = {name}\n")
 
 
+def test_plugins_are_told_what_happens_in_the_order_in_which_it_does(tmp_path):
+    install(
+        tmp_path,
+        "listens",
+        "from craterbench.plugin import hookimpl\n"
+        "def note(*words):\n"
+        "    print(*words, file=open('heard.txt', 'a'))\n"
+        "@hookimpl\n"
+        "def bench_run_started(run):\n"
+        "    note('started', run['benchmark'], run['status'])\n"
+        "@hookimpl\n"
+        "def bench_epoch_finished(run, epoch):\n"
+        "    note(run['seed'], epoch['epoch'])\n"
+        "@hookimpl\n"
+        "def bench_run_finished(record):\n"
+        "    note('finished', record['status'])\n"
+        "    raise RuntimeError('deaf')\n",
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    command = [BENCH, "run", "constant", *SMALL]
+    result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
+    heard = (tmp_path / "heard.txt").read_text().splitlines()
+    assert heard == ["started constant running", "42 1", "42 2", "finished done"]
+    assert "plugin listens: bench_run_finished raised RuntimeError: deaf" in result.stderr
+
+
 def the_record(results: Path):
     (file,) = results.glob("runs/*/*/record.json")
     return json.loads(file.read_text()), file.parent

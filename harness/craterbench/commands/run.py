@@ -117,13 +117,12 @@ def _matching(registry: Registry, names: Sequence[str]) -> list[str]:
 def _run(registry: Registry, store: Store, screen: Any, resolved: Resolved, *, seed: int, device: str) -> Record:
     from craterbench.host.runner import Runner
 
-    def on_epoch(record: Record, row: dict[str, Any]) -> None:
-        screen.epoch(row)
-
     def on_problem(problem: Problem) -> None:
         screen.say(f"plugin {problem.plugin}: {problem.message}")
 
-    runner = Runner(registry, store, device=device, on_epoch=on_epoch, on_problem=on_problem, illustrate=_illustrate)
+    runner = Runner(
+        registry, store, device=device, on_epoch=screen.epoch, on_problem=on_problem, illustrate=_illustrate
+    )
     screen.start(f"{resolved.benchmark.name} seed {seed}", resolved.benchmark.training.epochs)
     try:
         record = runner.run(resolved, seed=seed)

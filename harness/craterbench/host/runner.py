@@ -43,7 +43,7 @@ class Runner:
         store: Store,
         *,
         device: str,
-        on_epoch: Callable[[Record, dict[str, Any]], None],
+        on_epoch: Callable[[dict[str, Any]], None],
         on_problem: Callable[[Problem], None],
         illustrate: Callable[[Path, Record, Outcome], None],
     ) -> None:
@@ -72,11 +72,12 @@ class Runner:
 
         def on_epoch(row: dict[str, Any]) -> None:
             history.append(row)
-            self._on_epoch(record, row)
-            self._tell("bench_epoch_finished", run=record.as_json(), epoch=row)
+            self._on_epoch(row)
+            self._tell("bench_epoch_finished", run=run, epoch=row)
 
         log = folder.path / "log.txt"
-        self._tell("bench_run_started", run=record.as_json())
+        run = record.as_json()
+        self._tell("bench_run_started", run=run)
         variables = environment(threads=threads, device=self._device, framework=framework.environment)
         try:
             with Child(variables) as child:
@@ -87,19 +88,17 @@ class Runner:
         except ChildError as failure:
             record = replace(record, status="failed", error=str(failure), log_tail=_tail(log))
         except KeyboardInterrupt:
-            folder.write_history(history)
-            interrupted = replace(record, status="interrupted", epochs=len(history))
-            folder.finish(interrupted)
-            self._tell("bench_run_finished", run=interrupted.as_json(), record=interrupted.as_json())
-            raise
+            record = replace(record, status="interrupted")
         else:
             record = self._done(record, resolved, outcome, seed=seed, threads=threads)
             _write_arrays(folder, outcome)
             self._illustrate(folder.path, record, outcome)
-        folder.write_history(history)
         record = replace(record, epochs=len(history))
+        folder.write_history(history)
         folder.finish(record)
-        self._tell("bench_run_finished", run=record.as_json(), record=record.as_json())
+        self._tell("bench_run_finished", run=run, record=record.as_json())
+        if record.status == "interrupted":
+            raise KeyboardInterrupt
         return record
 
     def _tell(self, hook: str, **arguments: Any) -> None:

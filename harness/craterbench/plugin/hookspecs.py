@@ -73,7 +73,7 @@ def bench_claims() -> list[Claim]:  # type: ignore[empty-body]
 
 @hookspec
 def bench_run_started(run: Mapping[str, Any]) -> None:
-    """Be told that a run starts: its record as far as it is known."""
+    """Be told that a run starts: its record as far as it is known. Nothing follows if it cannot be had as asked."""
 
 
 @hookspec
