@@ -26,6 +26,5 @@ def bench_frameworks() -> list[FrameworkSpec]:
             summary="scikit-learn, a classifier of single pixels trained batch by batch",
             target="craterbench_frameworks.in_sklearn:SklearnSession",
             optimizers=("sgd",),
-            distributions=("scikit-learn", "scipy"),
         ),
     ]

@@ -22,7 +22,8 @@ def benchmark(name: str, *settings: str):
 
 @pytest.fixture(scope="module")
 def development() -> Part:
-    return synthetic(Synthetic(images=25, test_images=1)).development
+    made = synthetic(Synthetic(images=25, test_images=1)).development
+    return Part(made.images, made.masks, np.arange(25) % 10)
 
 
 def discs() -> Part:
@@ -63,7 +64,7 @@ def test_no_rotation_and_no_zoom_change_nothing():
 
 def test_originals_come_first_then_their_copies(development):
     shown = augmented(development, benchmark("reference").augmentation, np.random.default_rng(0))
-    assert len(shown) == 3 * len(development)
+    assert len(shown) == 75
     np.testing.assert_array_equal(shown.images[:25], development.images)
     np.testing.assert_array_equal(shown.groups, np.tile(development.groups, 3))
     assert (shown.images[25:50] != shown.images[50:]).any()
@@ -108,4 +109,5 @@ def test_once_is_the_same_in_every_epoch_and_every_epoch_is_not(development):
     ).epochs
     first, second = next(anew), next(anew)
     assert (first.images != second.images).any()
-    np.testing.assert_array_equal(first.images[:20], second.images[:20])
+    number = len(first) // 3
+    np.testing.assert_array_equal(first.images[:number], second.images[:number])

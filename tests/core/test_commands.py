@@ -97,7 +97,12 @@ def test_on_a_terminal_there_is_a_bar(tmp_path):
 def started(command: list[str]) -> subprocess.Popen[str]:
     """Start a command in a process group of its own, as a shell does, and wait for its first epoch."""
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
     )
     assert process.stderr is not None
     for line in process.stderr:
@@ -156,9 +161,8 @@ def test_ctrl_c_ends_the_child_and_leaves_the_run_interrupted(tmp_path):
     process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(tmp_path)])
     (child,) = children(process.pid)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the child too
-    process.stderr.read()
-    assert process.wait(timeout=20) == 130
-    process.stderr.close()
+    process.communicate(timeout=30)
+    assert process.returncode == 130
     assert not Path(f"/proc/{child}").exists()
     record, folder = the_record(tmp_path)
     assert record["status"] == "interrupted"
@@ -169,9 +173,8 @@ def test_a_child_that_is_killed_leaves_a_failed_record_with_the_cause(tmp_path):
     process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(tmp_path)])
     (child,) = children(process.pid)
     os.kill(child, signal.SIGKILL)
-    said = process.stderr.read()
-    assert process.wait(timeout=20) == 1
-    process.stderr.close()
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == 1
     record, _ = the_record(tmp_path)
     assert record["status"] == "failed"
     assert "SIGKILL" in record["error"]
@@ -200,6 +203,37 @@ def test_a_run_that_raises_leaves_a_failed_record_with_the_end_of_its_log(tmp_pa
     assert record["log_tail"][-1] == "RuntimeError: the tape tore"
     assert str(folder / "log.txt") in result.stderr
     assert "1 failed" in result.stdout
+
+
+def test_the_table_shows_the_test_part_when_it_is_asked_to(bench):
+    bench("run", "constant", *SMALL)
+    assert "test_balanced_accuracy" not in bench("table", "--format", "csv").stdout
+    assert "test_balanced_accuracy" in bench("table", "--format", "csv", "--test").stdout
+
+
+def test_after_a_run_the_table_shows_it_beside_what_it_may_be_compared_with(bench):
+    bench("run", "constant", *SMALL)
+    beside = bench("run", "logistic", *SMALL).stdout
+    assert "constant" in beside
+    apart = bench("run", "logistic", *SMALL, "--set", "dataset.seed=9").stdout
+    assert "constant" not in apart
+
+
+def test_a_record_says_what_it_was_made_with(bench):
+    (record,) = json.loads(bench("run", "constant", *SMALL, "--json").stdout)
+    environment = record["environment"]
+    assert environment["threads"] == len(os.sched_getaffinity(0))
+    assert environment["packages"]["numpy"] == np.__version__
+    assert environment["device"] == "cpu"
+    assert record["dataset"]["licence"] == "MIT"
+
+
+def test_a_record_says_whether_the_files_are_the_published_ones(bench, tmp_path):
+    images = np.random.default_rng(0).uniform(0, 255, (10, 2304))
+    np.save(tmp_path / "Xtrain2_b.npy", images)
+    np.save(tmp_path / "Ytrain2_b.npy", images > 128)
+    (record,) = json.loads(bench("run", "constant", "--dataset", "course", "--data", str(tmp_path), "--json").stdout)
+    assert record["dataset"]["notes"] == ["not the published files, by their sha256"]
 
 
 def test_the_command_after_a_kill_marks_what_was_left(tmp_path):
@@ -247,6 +281,20 @@ def test_bad_input_is_named_with_its_cure_and_writes_nothing(bench, tmp_path, mo
     assert said in result.stderr
     assert "Traceback" not in result.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_run_leaves_the_disk_as_it_was_and_shows_what_was_done_before_it(bench, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    refused = ("--dataset", "npz", "--data", "gone.npz")
+    assert bench("run", "constant", *refused, "--results", str(mine)).exit_code == 2
+    assert bench("run", "constant", *refused, "--results", str(tmp_path / "a" / "b")).exit_code == 2
+    assert list(tmp_path.rglob("*")) == [mine]
+    path = tmp_path / "bad.toml"
+    path.write_text(tomli_w.dumps({"extends": "constant", "dataset": {"name": "npz", "path": "gone.npz"}}))
+    result = bench("run", "constant", str(path), "--json")
+    assert result.exit_code == 2
+    assert [record["status"] for record in json.loads(result.stdout)] == ["done"]
 
 
 def test_definitions_are_all_checked_before_the_first_run_starts(bench):

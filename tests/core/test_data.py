@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from craterbench.data.chips import Window, crater_mask, deal, overlap_groups, resample, windows_around
+from craterbench.data.chips import Window, crater_mask, deal, overlap_groups, resample, stretch, widest, windows_around
 from craterbench.data.dataset import part
 from craterbench.data.split import rows_by_group, rows_from_the_end
 from craterbench.plugin import NoParameters, UserError
@@ -49,6 +49,7 @@ def with_nan(array: np.ndarray) -> np.ndarray:
     [
         (with_nan(IMAGE), MASK, None, "images hold NaN or infinity, first in image 3"),
         (IMAGE, with_nan(MASK), None, "masks hold NaN"),
+        (IMAGE / 254, MASK, None, "clip or scale"),
         (IMAGE * 2, MASK, None, "range from 0 to 510"),
         (IMAGE - 1, MASK, None, "range from -1 to 254"),
         (IMAGE, MASK * 0.5, None, "not binary: they hold 0, 0.5"),
@@ -182,10 +183,16 @@ def test_the_validation_part_of_the_built_in_data_has_its_share_of_images_and_of
     assert pixels[validation].sum() / pixels.sum() == pytest.approx(0.2, abs=0.01)
 
 
-@pytest.mark.parametrize("groups", [[0, 0, 0, 0], [0, 1]])
-def test_too_small_to_split(groups):
+@pytest.mark.parametrize(("number", "share"), [(1, 0.5), (2, 0.2), (2, 0.6), (4, 0.8), (6, 0.85), (9, 0.9)])
+def test_too_small_to_split(number, share):
     with pytest.raises(UserError, match="too small to split"):
-        rows_by_group(np.array(groups), np.ones(len(groups), np.int64), 0.2, 0)
+        rows_by_group(np.arange(number), np.ones(number, np.int64), share, 0)
+
+
+@pytest.mark.parametrize(("number", "share"), [(1, 0.2), (4, 0.9)])
+def test_too_small_to_cut_from_the_end(number, share):
+    with pytest.raises(UserError, match="too small to split"):
+        rows_from_the_end(number, share)
 
 
 def test_rows_from_the_end_are_those_of_validation_split_in_keras():
@@ -220,6 +227,21 @@ def test_resampling_is_the_exact_mean_of_the_area_that_a_pixel_covers():
 def test_resampling_to_the_same_size_changes_nothing():
     pixels = np.random.default_rng(0).integers(0, 256, (48, 48)).astype(np.uint8)
     np.testing.assert_array_equal(resample(pixels, 48), pixels)
+
+
+def test_every_chip_is_stretched_to_the_whole_range():
+    chips = np.array([[[10, 20], [30, 60]], [[7, 7], [7, 7]]], np.uint8)
+    np.testing.assert_array_equal(stretch(chips), [[[0, 51], [102, 255]], [[0, 0], [0, 0]]])
+    images = mars_hrsc(NoParameters()).development.images
+    assert (images.min(axis=(1, 2, 3)) == 0).all()
+    assert (images.max(axis=(1, 2, 3)) == 1).all()
+
+
+def test_the_widest_crater_that_a_window_shows_a_part_of():
+    craters = np.array([[5.0, 5.0, 4.0], [30.0, 5.0, 42.0], [100.0, 5.0, 90.0]])
+    assert widest(craters, Window(0, 0, 10)) == 42.0  # its centre is outside, its rim is not
+    assert widest(craters, Window(0, 0, 8)) == 4.0
+    assert widest(craters[:0], Window(0, 0, 8)) == 0.0
 
 
 def test_a_crater_mask_is_the_disc_it_should_be():

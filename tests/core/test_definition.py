@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,26 @@ def test_a_component_of_another_name_starts_from_its_own_defaults(registry):
     assert logistic["model"] == {"name": "logistic", "scales": 4}  # nothing of the reference's depth and filters
 
 
+def test_the_order_of_settings_means_nothing(registry):
+    settings = ("dataset.images=20", "dataset.size=16", "dataset.name=synthetic")
+    for order in (settings, settings[::-1]):
+        parameters = resolve(registry, "reference", sets(*order)).benchmark.dataset.parameters
+        assert (parameters.images, parameters.size) == (20, 16)
+
+
+def test_what_cannot_be_set_is_refused(registry):
+    with pytest.raises(UserError, match="extends"):
+        resolve(registry, "reference", sets("extends=constant"))
+    with pytest.raises(UserError, match="summary: give a line of text, not 3"):
+        resolve(registry, "reference", sets("summary=3"))
+
+
+def test_a_file_extends_another_beside_it(registry, tmp_path):
+    write(tmp_path, "base", extends="reference", model={"depth": 2})
+    path = write(tmp_path, "variant", extends="base.toml", model={"filters": 8})
+    assert resolve(registry, path).benchmark.model.parameters.depth == 2
+
+
 def write(folder: Path, name: str, **definition: object) -> str:
     path = folder / f"{name}.toml"
     path.write_text(tomli_w.dumps(definition))
@@ -180,6 +201,14 @@ def test_the_digest_follows_what_is_asked_and_nothing_else(registry, tmp_path):
         assert definition_digest(resolve(registry, "reference", sets(setting)).benchmark) != definition_digest(
             reference
         )
+
+
+def test_the_digest_follows_the_version_of_every_component(registry):
+    reference = resolve(registry, "reference").benchmark
+    for section in ("model", "loss", "dataset", "schedule"):
+        chosen = getattr(reference, section)
+        raised = replace(reference, **{section: replace(chosen, version=chosen.version + 1)})
+        assert definition_digest(raised) != definition_digest(reference)
 
 
 def test_the_path_of_data_is_not_what_was_asked_but_its_content_is_part_of_the_identity(registry):

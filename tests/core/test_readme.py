@@ -3,8 +3,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import click
-
 from craterbench.commands.main import main
 from craterbench.definition.overrides import resolve
 from craterbench.plugin.registry import Registry
@@ -30,7 +28,6 @@ def test_every_command_in_the_readme_exists_with_its_options():
         known = {name for parameter in command.params for name in parameter.opts}
         assert set(re.findall(r"--\w+", rest)) <= known
         names = [word.strip("'") for word in rest.split() if not word.startswith("-")]
-        assert isinstance(command, click.Command)
         assert verb in ("list", "table") or names
 
 

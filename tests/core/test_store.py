@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,8 @@ def record(**changes) -> Record:
         "monitor": "val_loss",
         "protocol": "by group",
         "environment": {},
+        "dataset": {"digest": "d"},
+        "parts": {"validation": {}},
     }
     return Record(**fields | changes)
 
@@ -42,7 +45,7 @@ def test_a_run_is_under_way_until_it_is_whole(tmp_path):
     mine = record(status="done")
     folder = store.begin(mine)
     assert store.records() == ([], [])
-    assert store.recover() == []  # its process, this one, lives
+    assert store.recover() == ([], [])  # its process, this one, lives
     folder.write_history([{"epoch": 1, "val_loss": 1 / 3}])
     folder.write_weights({"a.kernel": np.arange(6, dtype=np.float32).reshape(2, 3).T})
     whole = folder.finish(mine)
@@ -52,6 +55,26 @@ def test_a_run_is_under_way_until_it_is_whole(tmp_path):
     with (whole / "history.csv").open() as file:
         assert float(next(csv.DictReader(file))["val_loss"]) == 1 / 3  # to the last digit
     np.testing.assert_array_equal(load_file(whole / "weights.safetensors")["a.kernel"], [[0, 3], [1, 4], [2, 5]])
+
+
+def test_a_run_that_had_ended_when_its_process_died_is_not_called_interrupted(tmp_path):
+    store = Store(tmp_path / "results")
+    mine = record()
+    folder = store.begin(mine)
+    ended = replace(mine, status="done")
+    folder.write_record(ended)
+    folder._lock.release()  # as the system does for a dead process
+    assert store.recover() == ([ended], [])
+    assert store.records() == ([ended], [])
+
+
+def test_a_run_under_way_that_cannot_be_read_is_left_and_named(tmp_path):
+    file = tmp_path / ".running" / "newer" / "record.json"
+    file.parent.mkdir(parents=True)
+    file.write_text(json.dumps({"schema": SCHEMA + 1}))
+    _, damaged = Store(tmp_path).recover()
+    assert file.exists()
+    assert "newer" in damaged[0]
 
 
 def test_a_run_that_is_discarded_leaves_nothing(tmp_path):
@@ -81,11 +104,11 @@ def test_what_a_killed_process_left_under_way_is_marked_as_interrupted(tmp_path)
     assert process.stdout is not None
     assert process.stdout.readline() == b"begun\n"
     store = Store(tmp_path)
-    assert store.recover() == []
+    assert store.recover() == ([], [])
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    (recovered,) = store.recover()
+    ((recovered,), _) = store.recover()
     assert recovered.status == "interrupted"
     assert store.records() == ([recovered], [])
 

@@ -88,6 +88,13 @@ def test_numbers_on_different_yardsticks_never_share_a_column():
     assert (reference["test_balanced_accuracy"], published["test_balanced_accuracy"]) == ("0.8", "0.9")
 
 
+def test_more_yardsticks_than_letters_still_have_columns_of_their_own():
+    records = [done(f"b{number}", 1, number / 100, yardstick=str(number)) for number in range(30)]
+    for number, row in enumerate(rows(records)):
+        scores = [v for k, v in row.items() if k.endswith("balanced_accuracy") and k.startswith("validation") and v]
+        assert [float(score) for score in scores] == [number / 100]
+
+
 def test_what_the_command_line_changed_is_a_row_of_its_own():
     records = [
         done("reference", 1, 0.8),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from craterbench.host.devices import DEVICES
 from craterbench.plugin import UserError
 from craterbench.plugin.errors import nearest
 from craterbench.plugin.registry import Problem, Registry
@@ -34,9 +35,7 @@ __all__ = ["run_command"]
 @click.option("--dataset", metavar="NAME", help="Short for --set dataset.name=NAME.")
 @click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of the definition.")
-@click.option(
-    "--device", type=click.Choice(["auto", "cpu", "gpu"]), default="auto", show_default=True, help="What to train on."
-)
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="What to train on.")
 @click.option(
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
 )
@@ -69,19 +68,24 @@ def run_command(
     for resolved in asked:
         registry.get("framework", resolved.benchmark.framework.name).check_installed()
     store = Store(results)
-    records = []
-    with live(quiet=quiet or as_json) as screen:
-        for problem in registry.problems:
-            screen.say(f"plugin {problem.plugin}: {problem.message}")
-        for record in store.recover():
-            screen.say(f"{record.benchmark} {record.id}: its process died; marked as interrupted")
-        for resolved in asked:
-            numbers = range(seed, seed + seeds)
-            records += [_run(registry, store, screen, resolved, seed=n, device=device) for n in numbers]
-    if as_json:
-        click.echo(json.dumps([record.as_json() for record in records], indent=1))
-    else:
-        _show(registry, store, records)
+    records: list[Record] = []
+    try:
+        with live(quiet=quiet or as_json) as screen:
+            for problem in registry.problems:
+                screen.say(f"plugin {problem.plugin}: {problem.message}")
+            recovered, damaged = store.recover()
+            for record in recovered:
+                screen.say(f"{record.benchmark} {record.id}: its process died; it is {record.status}")
+            for line in damaged:
+                screen.say(line)
+            for resolved in asked:
+                for number in range(seed, seed + seeds):
+                    records.append(_run(registry, store, screen, resolved, seed=number, device=device))  # noqa: PERF401
+    finally:  # also when a later run is refused, or by Ctrl-C: what is done is shown
+        if as_json and records:
+            click.echo(json.dumps([record.as_json() for record in records], indent=1))
+        elif records:
+            _show(registry, store, records)
     if any(record.status == "failed" for record in records):
         sys.exit(1)
 

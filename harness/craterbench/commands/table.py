@@ -33,8 +33,9 @@ def table_command(test: bool, form: str, results: Path) -> None:
     from craterbench.report.table import render, tabulate
 
     store = Store(results)
-    store.recover()
+    _, left = store.recover()
     records, damaged = store.records()
+    damaged += left
     if not records:
         said = "; ".join(damaged)
         raise UserError(f"no runs in {results}; bench run reference makes one, --results names another folder. {said}")

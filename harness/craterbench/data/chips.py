@@ -103,7 +103,7 @@ def widest(craters: npt.NDArray[np.float64], window: Window) -> float:
     x, y, diameter = craters.T
     across = x - np.clip(x, window.x, window.x + window.side)
     down = y - np.clip(y, window.y, window.y + window.side)
-    return float(diameter.max(initial=0.0, where=np.hypot(across, down) < diameter / 2))
+    return float(diameter.max(initial=0.0, where=across**2 + down**2 < (diameter / 2) ** 2))
 
 
 def crater_mask(craters: npt.NDArray[np.float64], window: Window, size: int) -> npt.NDArray[np.uint8]:

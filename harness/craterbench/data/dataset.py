@@ -116,6 +116,10 @@ def _grey(cube: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.float32]:
     low, high = float(np.min(cube)), float(np.max(cube))
     if low < 0 or high > 255:
         raise UserError(f"{what} range from {low:g} to {high:g}; give grey values 0 to 255 or 0 to 1")
+    if cube.dtype.kind == "f" and 1 < high <= 2:
+        raise UserError(
+            f"{what} reach {high!r}: 0 to 1 and a little over, or dark ones of 0 to 255? clip or scale them"
+        )
     return cube.astype(np.float32) / np.float32(255 if high > 1 else 1)
 
 

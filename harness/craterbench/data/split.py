@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -31,11 +33,8 @@ def rows_by_group(
     from sklearn.model_selection import GroupShuffleSplit  # half a second that bench --help need not pay
 
     found = len(np.unique(groups))
-    if found < 2 or not 1 <= round(share * found) < found:
-        raise UserError(
-            f"too small to split: {len(groups)} images in {found} group(s) cannot give {share:.0%} to the validation "
-            "part; give more images (or groups), or another split.validation"
-        )
+    if found < 2 or not round(share * found) >= 1 or math.ceil(share * found) >= found:
+        raise _too_small(len(groups), found, share)
     splitter = GroupShuffleSplit(n_splits=_DRAWS, test_size=share, random_state=seed)
     draws = splitter.split(groups, groups=groups)
 
@@ -49,6 +48,19 @@ def rows_by_group(
 
 
 def rows_from_the_end(num_rows: int, share: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Return the first rows to train and the last to validate, as ``validation_split`` of Keras' ``fit`` cuts them."""
+    """Return the first rows to train and the last to validate, as ``validation_split`` of Keras' ``fit`` cuts them.
+
+    Raises:
+        UserError: a part would have no row.
+    """
     first = int(num_rows * (1 - share))
+    if not 0 < first < num_rows:
+        raise _too_small(num_rows, num_rows, share)
     return np.arange(first), np.arange(first, num_rows)
+
+
+def _too_small(num_images: int, num_groups: int, share: float) -> UserError:
+    return UserError(
+        f"too small to split: {num_images} images in {num_groups} group(s) cannot give {share:.0%} to the validation "
+        "part; give more images (or groups), or another split.validation"
+    )

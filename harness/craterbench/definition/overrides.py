@@ -82,7 +82,12 @@ def resolve(registry: Registry, name: str, overrides: Sequence[Override] = ()) -
     sources: dict[str, str] = {}
     for label, layer in _chain(registry, name):
         _merge(merged, layer, sources, label)
-    for override in overrides:
+    for override in sorted(overrides, key=lambda override: not override.key.endswith(".name")):
+        # a component's name first, for it takes the place of all that was said of another
+        if override.key == "extends":
+            raise UserError(
+                f"{override.source} extends: cannot be changed here; write a TOML file that extends another"
+            )
         layer = override.value
         for part in reversed(override.key.split(".")):
             layer = {part: layer}
@@ -117,6 +122,8 @@ def _chain(registry: Registry, name: str) -> list[tuple[str, dict[str, Any]]]:
         following = definition.pop("extends", None)
         if following is not None and not isinstance(following, str):
             raise UserError(f"{file.name}: extends: give the name of one benchmark, not {following!r}")
+        if following is not None and following.endswith(".toml"):
+            following = str(file.parent / following)  # beside the file that says it
     return chain[::-1]
 
 
@@ -125,6 +132,8 @@ def _merge(base: dict[str, Any], layer: Mapping[str, Any], sources: dict[str, st
     renamed = path in (*SECTIONS, "optimizer") and layer.get("name", base.get("name")) != base.get("name")
     if renamed:
         base.clear()
+        for dotted in [key for key in sources if key.startswith(f"{path}.")]:
+            del sources[dotted]
     for key, value in layer.items():
         dotted = f"{path}.{key}" if path else key
         if isinstance(value, Mapping) and isinstance(base.get(key, {}), dict):
@@ -145,6 +154,8 @@ class _Check:
     def benchmark(self, name: str, merged: dict[str, Any]) -> Benchmark | None:
         for key in merged.keys() - set(_TOP):
             self.problem(key, f"unknown key; {nearest(key, _TOP)}")
+        if not isinstance(merged.get("summary", ""), str):
+            self.problem("summary", f"give a line of text, not {merged['summary']!r}")
         tables = {key: self.table(merged, key) for key in (*SECTIONS, *_PLAIN)}
         framework = self.found("framework", "framework", merged.get("framework"))
         steps = self.steps(tables["augmentation"])
@@ -239,7 +250,11 @@ class _Check:
             instance = adapter.validate_json(json.dumps(given, default=str), strict=True)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
-                self.problem(".".join([path, *map(str, detail["loc"])]), _said(detail))
+                where = ".".join([path, *map(str, detail["loc"])])
+                if detail["type"] == "missing":
+                    self.problems.append(f"{where}: is missing")
+                else:
+                    self.problem(where, _said(detail))
             return None
         return instance if len(self.problems) == before else None
 
@@ -262,8 +277,6 @@ def _with_steps(augmentation: Augmentation | None, steps: tuple[Chosen, ...]) ->
 
 
 def _said(detail: Any) -> str:
-    if detail["type"] == "missing":
-        return "is missing"
     message = str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return message

@@ -28,6 +28,9 @@ __all__ = ["Runner"]
 
 _LOG_LINES = 20
 
+#: Packages of every run whose versions can move a digit of the data or of a score.
+_ALWAYS = ("numpy", "scipy", "scikit-learn", "opencv-python-headless")
+
 
 class Runner:
     """Runs benchmarks, each in a child of its own, and keeps a record of each.
@@ -67,11 +70,11 @@ class Runner:
         threads = available_cores()
         record = self._new_record(resolved, seed, threads)
         folder = self._store.begin(record)
-        folder.write_definition(benchmark.as_dict())
         history: list[dict[str, Any]] = []
 
         def on_epoch(row: dict[str, Any]) -> None:
             history.append(row)
+            folder.write_history(history)
             self._on_epoch(row)
             self._tell("bench_epoch_finished", run=run, epoch=row)
 
@@ -79,26 +82,33 @@ class Runner:
         run = record.as_json()
         self._tell("bench_run_started", run=run)
         variables = environment(threads=threads, device=self._device, framework=framework.environment)
+        leaving: BaseException | None = None
+        outcome: Outcome | None = None
         try:
+            folder.write_definition(benchmark.as_dict())
             with Child(variables) as child:
                 outcome = child.perform(benchmark, seed=seed, device=self._device, log=log, on_epoch=on_epoch)
+            _write_arrays(folder, outcome)
+            record = self._done(record, resolved, outcome, seed=seed, threads=threads)
         except UserError:
             folder.discard()
             raise
         except ChildError as failure:
             record = replace(record, status="failed", error=str(failure), log_tail=_tail(log))
-        except KeyboardInterrupt:
-            record = replace(record, status="interrupted")
-        else:
-            record = self._done(record, resolved, outcome, seed=seed, threads=threads)
-            _write_arrays(folder, outcome)
-            self._illustrate(folder.path, record, outcome)
+        except (KeyboardInterrupt, SystemExit) as end:
+            leaving, record = end, replace(record, status="interrupted")
+        except Exception as error:  # a full disk, say: the run is lost, but not the word of it
+            record = replace(record, status="failed", error=f"{type(error).__name__}: {error}")
         record = replace(record, epochs=len(history))
-        folder.write_history(history)
-        folder.finish(record)
+        folder.write_record(record)
+        try:
+            if outcome is not None and record.status == "done":
+                self._illustrate(folder.path, record, outcome)
+        finally:
+            folder.finish(record)
         self._tell("bench_run_finished", run=run, record=record.as_json())
-        if record.status == "interrupted":
-            raise KeyboardInterrupt
+        if leaving is not None:
+            raise leaving
         return record
 
     def _tell(self, hook: str, **arguments: Any) -> None:
@@ -128,7 +138,7 @@ class Runner:
                 "evaluator": EVALUATOR_VERSION,
                 "components": benchmark.versions(),
                 "python": platform.python_version(),
-                "packages": _versions(("numpy", *benchmark.framework.distributions)),
+                "packages": _versions((*_ALWAYS, *benchmark.framework.distributions)),
                 "machine": f"{platform.system()} {platform.machine()}",
                 "threads": threads,
                 "device": self._device,
@@ -154,7 +164,7 @@ class Runner:
                 }
                 for name, scored in outcome.scored.items()
             },
-            num_weights=sum(int(array.size) for array in weights.values()),
+            num_weights=sum(int(a.size) for a in weights.values() if a.ndim and a.dtype.kind == "f"),
             best_epoch=outcome.course.best_epoch,
             seconds=outcome.seconds,
             environment={**record.environment, "device": outcome.device},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import inspect
 from collections.abc import Callable, Iterable
@@ -12,6 +13,7 @@ import pluggy
 
 from craterbench.plugin import hookspecs
 from craterbench.plugin.errors import UserError, nearest
+from craterbench.plugin.parameters import NoParameters
 
 __all__ = ["KINDS", "Entry", "Problem", "Registry"]
 
@@ -80,10 +82,12 @@ class Registry:
         for implementation in getattr(self._manager.hook, KINDS[kind]).get_hookimpls():
             plugin = implementation.plugin_name
             try:
-                specs = implementation.function()
-                wrong = next((spec for spec in specs if getattr(spec, "kind", None) != kind), None)
-                if wrong is not None:
-                    raise TypeError(f"{KINDS[kind]} returned {wrong!r}, which is no spec of a {kind}")
+                specs = list(implementation.function())
+                for spec in specs:
+                    if getattr(spec, "kind", None) != kind or not isinstance(spec.name, str):
+                        raise TypeError(f"{spec!r} is no spec of a {kind} with a name")
+                    if not dataclasses.is_dataclass(getattr(spec, "parameters", NoParameters)):
+                        raise TypeError(f"the parameters of {spec.name!r} are no dataclass")
             except Exception as error:
                 self.problems.append(Problem(plugin, f"{KINDS[kind]} raised {type(error).__name__}: {error}"))
                 continue

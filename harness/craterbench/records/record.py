@@ -80,6 +80,8 @@ class Record:
             raise ValueError(str(error)) from None
         if record.status not in STATUSES:
             raise ValueError(f"unknown status {record.status!r}")
+        if record.status == "done" and not ("digest" in record.dataset and record.parts):
+            raise ValueError("done, but without its data or its scores")
         return record
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -39,9 +40,10 @@ class RunFolder:
     Its lock is held while the run's process lives, and let go by the system however that ends.
     """
 
-    def __init__(self, store: Store, record: Record, lock: filelock.BaseFileLock) -> None:
+    def __init__(self, store: Store, record: Record, lock: filelock.BaseFileLock, made: Sequence[Path] = ()) -> None:
         self._store = store
         self._lock = lock
+        self._made = made
         self.path = store.running / record.id
 
     def write_definition(self, definition: Mapping[str, Any]) -> None:
@@ -87,10 +89,10 @@ class RunFolder:
         return self._store.move(self.path, record, self._lock)
 
     def discard(self) -> None:
-        """Remove the run as if it had never been."""
-        self._lock.release()
+        """Remove the run as if it had never been, with the folders that were made for it."""
         shutil.rmtree(self.path, ignore_errors=True)
-        self._store.remove_empty()
+        self._lock.release()
+        _remove_empty(self._made)
 
 
 class Store:
@@ -103,63 +105,62 @@ class Store:
         self.running = root / ".running"
 
     def begin(self, record: Record) -> RunFolder:
-        """Make the folder of a run that starts.
+        """Make the folder of a run that starts, and the one where it will lie when it is whole.
 
         Raises:
             UserError: the results folder cannot be written.
         """
-        folder = self.running / record.id
+        folder, whole = self.running / record.id, self.folder(record)
+        made = [path for path in (self.running, whole.parent, self.runs, *self.running.parents) if not path.exists()]
         try:
-            folder.mkdir(parents=True)
+            _make(folder)
+            _make(whole.parent)
             lock = filelock.FileLock(folder / _LOCK)
             lock.acquire(timeout=0)
+            run = RunFolder(self, record, lock, made)
+            run.write_record(record)  # only now do others see the run, and its lock is held
         except OSError as error:
+            _remove_empty([folder, *made])
             raise UserError(
                 f"the results folder {self.root} cannot be written ({error.strerror}); "
                 "give another one with --results DIR"
             ) from None
-        run = RunFolder(self, record, lock)
-        run.write_record(record)
         return run
 
     def move(self, folder: Path, record: Record, lock: filelock.BaseFileLock) -> Path:
-        """Move a run that has ended to the runs that are whole, and let go of its lock."""
-        lock.release()
-        (folder / _LOCK).unlink(missing_ok=True)
-        whole = self.runs / record.benchmark / record.id
-        whole.parent.mkdir(parents=True, exist_ok=True)
+        """Move a run that has ended to the runs that are whole; its lock is held until it is there."""
+        whole = self.folder(record)
+        _make(whole.parent)
         folder.replace(whole)
-        self.remove_empty()
+        (whole / _LOCK).unlink(missing_ok=True)
+        lock.release()
+        _remove_empty([self.running])
         return whole
 
-    def remove_empty(self) -> None:
-        """Remove the folders that a run which left nothing would leave behind."""
-        for folder in (self.running, self.root):
-            try:
-                folder.rmdir()
-            except OSError:
-                return
+    def recover(self) -> tuple[list[Record], list[str]]:
+        """Move the runs that a dead process left under way to those that are whole.
 
-    def recover(self) -> list[Record]:
-        """Mark the runs that a dead process left under way as interrupted, and return their records."""
-        recovered = []
-        for folder in sorted(self.running.glob("*/")):
-            lock = filelock.FileLock(folder / _LOCK)
+        Returns:
+            Their records, ``interrupted`` unless they had ended, and a line on each that could not be read.
+        """
+        recovered, damaged = [], []
+        for file in sorted(self.running.glob(f"*/{_RECORD}")):
+            lock = filelock.FileLock(file.parent / _LOCK)
             try:
                 lock.acquire(timeout=0)
+                record = _read(file)
             except filelock.Timeout:
                 continue  # its process lives
-            except OSError:
-                continue  # a folder that cannot be written is not ours to mend
-            try:
-                record = replace(_read(folder / _RECORD), status="interrupted")
-            except ValueError:
+            except (OSError, ValueError) as error:
                 lock.release()
-                shutil.rmtree(folder, ignore_errors=True)  # it died before it had written a word
+                if file.exists():  # else its process has just moved it
+                    damaged.append(f"{file}: left where it is: {error}")
                 continue
+            if record.status == "running":
+                record = replace(record, status="interrupted")
             RunFolder(self, record, lock).finish(record)
             recovered.append(record)
-        return recovered
+        return recovered, damaged
 
     def records(self) -> tuple[list[Record], list[str]]:
         """Return the records of all whole runs, oldest first, and a line on each that could not be read."""
@@ -182,3 +183,19 @@ def _read(file: Path) -> Record:
         return Record.from_json(json.loads(file.read_text(encoding="utf-8")))
     except OSError as error:
         raise ValueError(str(error.strerror)) from None
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, although another process may be removing one of them as empty."""
+    for _ in range(10):
+        with contextlib.suppress(FileNotFoundError):
+            folder.mkdir(parents=True, exist_ok=True)
+            return
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those folders, the innermost first, that are empty."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()

@@ -78,7 +78,7 @@ class Quiet:
 
     def say(self, line: str) -> None:
         """Print the line."""
-        Console(stderr=True).print(line, markup=False, highlight=False)
+        Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Plain(Quiet):

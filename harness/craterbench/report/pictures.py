@@ -37,7 +37,7 @@ def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str) ->
     curve(losses, "val_loss", "validation", "C1.-")
     curve(accuracies, "training_balanced_accuracy", "training", "C0.-")
     curve(accuracies, "balanced_accuracy", "validation", "C1.-")
-    for axes, label in ((losses, "binary cross-entropy (nats)"), (accuracies, "balanced accuracy")):
+    for axes, label in ((losses, "loss"), (accuracies, "balanced accuracy")):
         axes.axvline(best, color="C7", linewidth=0.8)
         label_at = {"xytext": (3, -3), "textcoords": "offset points", "va": "top", "fontsize": 8}
         axes.annotate(f"best: {best}", (best, 1.0), xycoords=("data", "axes fraction"), **label_at)

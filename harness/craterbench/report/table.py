@@ -19,9 +19,7 @@ from rich.text import Text
 from craterbench.plugin.components import Claim
 from craterbench.records.record import Record
 
-__all__ = ["FORMATS", "Column", "Spread", "Table", "render", "tabulate"]
-
-FORMATS = ("rich", "markdown", "csv", "json")
+__all__ = ["Column", "Spread", "Table", "render", "tabulate"]
 
 _NOTHING = "–"
 
@@ -120,9 +118,15 @@ def _yardsticks(records: Sequence[Record], part: str) -> dict[str, tuple[str, Re
             examples.setdefault(record.parts[part]["yardstick"], record)
     lettered = len(examples) > 1
     return {
-        yardstick: (f"{part} {chr(ord('A') + position % 26)}" if lettered else part, example)
+        yardstick: (f"{part} {_letters(position)}" if lettered else part, example)
         for position, (yardstick, example) in enumerate(examples.items())
     }
+
+
+def _letters(position: int) -> str:
+    """Return A to Z, then AA, AB and so on."""
+    before = "" if position < 26 else _letters(position // 26 - 1)
+    return before + chr(ord("A") + position % 26)
 
 
 def _legend(label: str, example: Record, part: str) -> str:
@@ -155,7 +159,7 @@ def _row(group: Sequence[Record], yardsticks: Mapping[str, Mapping[str, tuple[st
 
 
 def render(table: Table, form: str, console: Console) -> None:
-    """Print a table as one of FORMATS."""
+    """Print a table as ``rich`` for a terminal, ``markdown``, ``csv`` or ``json``."""
     if form == "rich":
         _print(table, console)
     else:

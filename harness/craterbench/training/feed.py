@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import count, repeat
 
 import numpy as np
 
 from craterbench.data.dataset import Part
 from craterbench.data.split import rows_by_group, rows_from_the_end
 from craterbench.definition.benchmark import Augmentation, Benchmark
+from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 
 __all__ = ["Feed", "augmented", "prepare"]
@@ -31,7 +33,11 @@ class Feed:
 
 
 def prepare(development: Part, benchmark: Benchmark, generator: np.random.Generator) -> Feed:
-    """Split the images, then augment the training part; or the other way round, where the definition asks for it."""
+    """Split the images, then augment the training part; or the other way round, where the definition asks for it.
+
+    Raises:
+        UserError: there is too little to split, or a part would have no crater.
+    """
     split, augmentation = benchmark.split, benchmark.augmentation
     fixed = np.random.default_rng(split.seed)
     if split.when == "before-augmentation":
@@ -44,8 +50,11 @@ def prepare(development: Part, benchmark: Benchmark, generator: np.random.Genera
         everything = augmented(development, augmentation, fixed)
         training_rows, validation_rows = rows_from_the_end(len(everything), split.validation)
         validation = everything.take(validation_rows)
-        epochs = _again(everything.take(training_rows))
+        epochs = repeat(everything.take(training_rows))
         originals = development.take(training_rows[training_rows < len(development)])
+    for name, part in (("training", originals), ("validation", validation)):
+        if not part.masks.any():
+            raise UserError(f"the {name} part has no crater pixel; try another split.seed, or give more images")
     size = min(len(validation), len(originals))
     sample = originals.take(np.sort(fixed.choice(len(originals), size, replace=False)))
     return Feed(epochs, sample, validation)
@@ -73,11 +82,5 @@ def augmented(part: Part, augmentation: Augmentation, generator: np.random.Gener
 
 def _epochs(training: Part, augmentation: Augmentation, generator: np.random.Generator) -> Iterator[Part]:
     if augmentation.drawn == "once":
-        yield from _again(augmented(training, augmentation, generator))
-    while True:
-        yield augmented(training, augmentation, generator)
-
-
-def _again(part: Part) -> Iterator[Part]:
-    while True:
-        yield part
+        return repeat(augmented(training, augmentation, generator))
+    return (augmented(training, augmentation, generator) for _ in count())

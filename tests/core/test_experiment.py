@@ -1,0 +1,74 @@
+"""A whole run in this process: what is scored, with which weights, on which images."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from craterbench.data.dataset import Dataset
+from craterbench.definition.overrides import parse_override, resolve
+from craterbench.plugin.registry import Registry
+from craterbench.scoring.counts import Evaluator
+from craterbench.scoring.metrics import pooled
+from craterbench.training.experiment import Outcome, perform
+from craterbench_datasets import Synthetic
+from craterbench_datasets.synthetic import synthetic
+from craterbench_floor import Logistic
+from craterbench_floor.in_sklearn import logistic
+
+SMALL = ("dataset.name=synthetic", "dataset.images=30", "dataset.test_images=7", "dataset.size=16")
+
+
+def run(name: str, *settings: str, seed: int = 1) -> Outcome:
+    overrides = [parse_override(setting) for setting in (*SMALL, *settings)]
+    return perform(resolve(Registry.installed(), name, overrides).benchmark, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def dataset() -> Dataset:
+    return synthetic(Synthetic(images=30, test_images=7, size=16))
+
+
+@pytest.fixture(scope="module")
+def overshot() -> Outcome:
+    """A run whose last epoch is not its best, as a learning rate that is too high makes it."""
+    return run("logistic", "training.epochs=12", "optimizer.learning_rate=0.5", "training.patience=4")
+
+
+def test_the_test_part_is_scored_on_the_images_that_are_for_it(dataset, overshot):
+    test = dataset.test
+    assert test is not None
+    assert overshot.scored["test"].yardstick == Evaluator(test.images, test.masks, test.groups).yardstick
+    assert overshot.scored["test"].yardstick != overshot.scored["validation"].yardstick
+    np.testing.assert_array_equal(overshot.scored["test"].counts.groups, test.groups)
+
+
+def test_what_is_scored_are_the_best_weights_not_the_last(overshot):
+    losses = [row["val_loss"] for row in overshot.course.history]
+    assert overshot.course.best_epoch == 1 + int(np.argmin(losses)) < len(losses)
+    assert pooled(overshot.scored["validation"].counts)["loss"] == min(losses) < losses[-1]
+
+
+def test_the_constant_model_predicts_the_share_of_crater_pixels_that_it_was_shown(dataset):
+    outcome = run("constant", "augmentation.copies=0", "split.validation=0.5")
+    (prediction,) = np.unique(outcome.samples.probabilities)
+    crater = int(dataset.development.masks.sum())
+    validation = pooled(outcome.scored["validation"].counts)
+    shown = 30 * 16 * 16 - int(validation["num_pixels"])
+    assert prediction == pytest.approx((crater - int(validation["num_crater_pixels"])) / shown, rel=1e-6)
+
+
+def test_the_logistic_model_sees_a_pixel_and_smoothed_copies_of_it():
+    images = np.zeros((1, 33, 33, 1), np.float32)
+    images[0, 16, 16] = 1.0
+    features = logistic(Logistic(scales=3), "log_loss", 0).features(images).reshape(33, 33, 4) + 0.5
+    np.testing.assert_array_equal(features[..., 0], images[0, ..., 0])
+    assert features[16, 16, 0] > features[16, 16, 1] > features[16, 16, 2] > features[16, 16, 3] > 0
+    np.testing.assert_allclose(features.sum(axis=(0, 1))[:3], 1.0, atol=1e-3)  # smoothing keeps the brightness
+
+
+def test_another_seed_changes_the_order_in_which_images_are_shown():
+    # the constant model draws nothing itself: its objective after each batch tells in which order it saw them
+    settings = ("training.epochs=1", "augmentation.copies=0", "training.batch_size=4")
+    first, second = (run("constant", *settings, seed=seed) for seed in (1, 2))
+    assert first.course.history[0]["objective"] != second.course.history[0]["objective"]
