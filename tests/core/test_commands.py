@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import os
@@ -42,6 +43,7 @@ def test_scores_of_a_record_can_be_computed_from_its_counts_alone(bench):
     from craterbench.scoring.metrics import pooled
 
     (record,) = json.loads(bench("run", "logistic", *SMALL, "--json").stdout)
+    assert record["num_weights"] == 6  # five features and an intercept
     with np.load(bench.results / "runs" / "logistic" / record["id"] / "counts.npz") as counts:
         for part in ("validation", "test"):
             arrays = (counts[f"{part}_{name}"] for name in ("confusion", "cross_entropy", "groups"))
@@ -203,6 +205,14 @@ def test_a_run_that_raises_leaves_a_failed_record_with_the_end_of_its_log(tmp_pa
     assert record["log_tail"][-1] == "RuntimeError: the tape tore"
     assert str(folder / "log.txt") in result.stderr
     assert "1 failed" in result.stdout
+
+
+def test_a_record_names_the_best_epoch_of_its_history(bench):
+    settings = ("--epochs", "12", "--set", "optimizer.learning_rate=0.5", "--set", "training.patience=4")
+    (record,) = json.loads(bench("run", "logistic", *SMALL, *settings, "--json").stdout)
+    with (bench.results / "runs" / "logistic" / record["id"] / "history.csv").open() as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    assert record["best_epoch"] == 1 + losses.index(min(losses)) < record["epochs"] == len(losses)
 
 
 def test_the_table_shows_the_test_part_when_it_is_asked_to(bench):

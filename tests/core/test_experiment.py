@@ -11,6 +11,7 @@ from craterbench.plugin.registry import Registry
 from craterbench.scoring.counts import Evaluator
 from craterbench.scoring.metrics import pooled
 from craterbench.training.experiment import Outcome, perform
+from craterbench.training.session import open_session
 from craterbench_datasets import Synthetic
 from craterbench_datasets.synthetic import synthetic
 from craterbench_floor import Logistic
@@ -65,6 +66,20 @@ def test_the_logistic_model_sees_a_pixel_and_smoothed_copies_of_it():
     np.testing.assert_array_equal(features[..., 0], images[0, ..., 0])
     assert features[16, 16, 0] > features[16, 16, 1] > features[16, 16, 2] > features[16, 16, 3] > 0
     np.testing.assert_allclose(features.sum(axis=(0, 1))[:3], 1.0, atol=1e-3)  # smoothing keeps the brightness
+
+
+def test_each_step_is_taken_at_the_rate_that_the_harness_gives_it(dataset):
+    benchmark = resolve(Registry.installed(), "logistic").benchmark
+    shown, batches = dataset.development, [np.arange(15), np.arange(15, 30)]
+
+    def after(*rates: float) -> np.ndarray:
+        session = open_session(benchmark, image_shape=(16, 16), seed=1, device="cpu")
+        session.train_epoch(shown.images, shown.masks, batches, np.array(rates))
+        return session.weights()["coef_"]
+
+    still = 1e-300  # scikit-learn takes no rate of zero
+    np.testing.assert_allclose(after(still, still), 0.0, atol=1e-200)
+    assert (after(1e-3, still) != after(still, 1e-3)).any()
 
 
 def test_another_seed_changes_the_order_in_which_images_are_shown():
