@@ -17,16 +17,13 @@ import numpy.typing as npt
 
 from craterbench.scoring.counts import REGIONS, Counts
 
-__all__ = ["SCORES", "per_image", "pooled", "scores"]
-
-#: The scores, in the order of tables. ``loss`` is the mean binary cross-entropy of the pixels, in nats.
-SCORES = ("balanced_accuracy", "loss", "sensitivity", "specificity", "iou", "dice")
+__all__ = ["per_image", "pooled", "scores"]
 
 
 def scores(
     confusion: npt.NDArray[np.int64], cross_entropy: npt.NDArray[np.float64]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Return every score of counts.
+    """Return every score of counts; ``loss`` is the mean binary cross-entropy of the pixels, in nats.
 
     Args:
         confusion: (..., 4), true positive, false positive, false negative, true negative.
