@@ -1,6 +1,37 @@
-"""The frameworks that train: Keras, and scikit-learn, which is always there."""
+"""The frameworks that train: Keras, its twin PyTorch, and scikit-learn, which is always there."""
 
-from craterbench.plugin import FrameworkSpec, hookimpl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated
+
+from craterbench.plugin import FrameworkSpec, NoParameters, Range, hookimpl
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdamW:
+    """The parameters of AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101).
+
+    Attributes:
+        weight_decay: share of every weight that a step takes off, times the learning rate.
+    """
+
+    weight_decay: Annotated[float, Range(0.0, 1.0)] = 0.004
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sgd:
+    """The parameters of stochastic gradient descent.
+
+    Attributes:
+        momentum: share of the last step that is made again.
+    """
+
+    momentum: Annotated[float, Range(0.0, 0.999)] = 0.0
+
+
+#: What twins share: one definition trains in both, with the same updates.
+OPTIMIZERS: Mapping[str, type] = MappingProxyType({"adam": NoParameters, "adamw": AdamW, "sgd": Sgd})
 
 
 @hookimpl
@@ -10,7 +41,8 @@ def bench_frameworks() -> list[FrameworkSpec]:
             name="keras",
             summary="Keras 3 on TensorFlow",
             target="craterbench_frameworks.in_keras:KerasSession",
-            optimizers=("adam",),
+            optimizers=OPTIMIZERS,
+            precisions=("float32", "float64"),
             requires=("tensorflow", "keras"),
             extra="keras",
             distributions=("tensorflow", "keras"),
@@ -22,9 +54,19 @@ def bench_frameworks() -> list[FrameworkSpec]:
             },
         ),
         FrameworkSpec(
+            name="torch",
+            summary="PyTorch, with Keras' updates",
+            target="craterbench_frameworks.in_torch:TorchSession",
+            optimizers=OPTIMIZERS,
+            precisions=("float32", "bfloat16", "float64"),
+            requires=("torch",),
+            extra="torch",
+            distributions=("torch",),
+        ),
+        FrameworkSpec(
             name="sklearn",
             summary="scikit-learn, a classifier of single pixels trained batch by batch",
             target="craterbench_frameworks.in_sklearn:SklearnSession",
-            optimizers=("sgd",),
+            optimizers={"sgd": NoParameters},
         ),
     ]

@@ -26,7 +26,9 @@ def test_the_reference_is_what_was_published(registry):
     asked = resolve(registry, "reference").benchmark.as_dict()
     assert asked["loss"] == {"name": "bce"}
     assert asked["optimizer"] == {"name": "adam", "learning_rate": 5e-4}
-    assert asked["training"] == {"epochs": 48, "batch_size": 32, "monitor": "val_loss", "patience": 5}
+    assert asked["training"] == {"epochs": 48, "batch_size": 32, "monitor": "val_loss", "patience": 5} | {
+        "precision": "float32"
+    }
     assert asked["split"]["validation"] == 0.2
     assert asked["augmentation"]["copies"] == 2
     assert asked["augmentation"]["rotate-zoom"] == {"rotation": 20.0, "zoom": 0.3}
@@ -91,8 +93,24 @@ def test_a_model_that_is_not_written_for_the_framework(registry):
 
 
 def test_an_optimizer_that_the_framework_has_not(registry):
-    with pytest.raises(UserError, match=r"framework 'keras' has no optimizer 'sgd'; known: adam"):
-        resolve(registry, "reference", sets("optimizer.name=sgd", "optimizer.learning_rate=1e-3"))
+    with pytest.raises(UserError, match=r"framework 'sklearn' has no optimizer 'adam'; known: sgd"):
+        resolve(registry, "logistic", sets("optimizer.name=adam", "optimizer.learning_rate=1e-3"))
+
+
+def test_an_optimizer_has_parameters_of_its_own(registry):
+    sgd = resolve(registry, "reference", sets("optimizer.name=sgd", "optimizer.learning_rate=1e-2"))
+    assert sgd.benchmark.as_dict()["optimizer"] == {"name": "sgd", "learning_rate": 1e-2, "momentum": 0.0}
+    with pytest.raises(UserError, match=r"optimizer\.momentum: 1.5 is outside 0 to 0.999"):
+        resolve(registry, "reference", [*sgd.overrides, *sets("optimizer.momentum=1.5")])
+    with pytest.raises(UserError, match=r"optimizer\.momentum: unknown key of optimizer 'adam'; it takes none"):
+        resolve(registry, "reference", sets("optimizer.momentum=0.9"))
+
+
+def test_a_precision_that_the_framework_has_not(registry):
+    with pytest.raises(
+        UserError, match=r"training\.precision: framework 'keras' has no 'bfloat16'; it has float32, float64"
+    ):
+        resolve(registry, "reference", sets("training.precision=bfloat16"))
 
 
 def test_what_is_split_after_augmentation_cannot_be_augmented_anew(registry):

@@ -33,6 +33,7 @@ def record(**changes) -> Record:
         "loss": "bce",
         "monitor": "val_loss",
         "protocol": "by group",
+        "precision": "float32",
         "environment": {},
         "dataset": {"digest": "d"},
         "parts": {"validation": {}},

@@ -43,6 +43,7 @@ def done(
         "loss": "bce",
         "monitor": "val_loss",
         "protocol": "by group",
+        "precision": "float32",
         "environment": {},
         "epochs": 10,
         "dataset": {"name": "mars-hrsc", "digest": "d"},

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Annotated, Any, Literal
 
-from craterbench.plugin import Range
+from craterbench.plugin import NoParameters, Range
 
 __all__ = [
     "SECTIONS",
@@ -15,11 +15,13 @@ __all__ = [
     "Framework",
     "Monitor",
     "Optimizer",
+    "Precision",
     "Split",
     "Training",
 ]
 
 Monitor = Literal["val_loss", "balanced_accuracy"]
+Precision = Literal["float32", "bfloat16", "float64"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,10 +80,11 @@ class Augmentation:
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """How the weights move: the optimizer's name, as the framework knows it, and the base learning rate."""
+    """How the weights move: the optimizer's name, as the framework knows it, its base learning rate and parameters."""
 
     name: str
     learning_rate: Annotated[float, Range(1e-8, 10.0)]
+    parameters: Any = field(default_factory=NoParameters)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,12 +94,14 @@ class Training:
     Attributes:
         monitor: the score that chooses the best epoch and stops a run early.
         patience: epochs without a better monitor after which training stops.
+        precision: of the arithmetic in training; ``bfloat16`` keeps weights and updates in float32.
     """
 
     epochs: Annotated[int, Range(1, 100_000)]
     batch_size: Annotated[int, Range(1, 100_000)] = 32
     monitor: Monitor = "val_loss"
     patience: Annotated[int, Range(1, 100_000)] = 5
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,7 +135,11 @@ class Benchmark:
             },
             "model": _flat(self.model),
             "loss": _flat(self.loss),
-            "optimizer": asdict(self.optimizer),
+            "optimizer": {
+                "name": self.optimizer.name,
+                "learning_rate": self.optimizer.learning_rate,
+                **_values(self.optimizer.parameters),
+            },
             "schedule": _flat(self.schedule),
             "training": asdict(self.training),
         }

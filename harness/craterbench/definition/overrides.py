@@ -30,9 +30,12 @@ from craterbench.plugin.registry import Registry
 __all__ = ["Override", "Resolved", "parse_override", "resolve"]
 
 _PLAIN: Mapping[str, type] = types.MappingProxyType(
-    {"split": Split, "augmentation": Augmentation, "optimizer": Optimizer, "training": Training}
+    {"split": Split, "augmentation": Augmentation, "training": Training}
 )
-_TOP = ("summary", "extends", "framework", *SECTIONS, *_PLAIN)
+_TOP = ("summary", "extends", "framework", *SECTIONS, "optimizer", *_PLAIN)
+
+#: Fields of a definition's dataclasses that are not read from a table of their own name.
+_FILLED_IN = ("tuple[Chosen, ...]", "Any")
 
 
 @dataclass(frozen=True)
@@ -156,17 +159,18 @@ class _Check:
             self.problem(key, f"unknown key; {nearest(key, _TOP)}")
         if not isinstance(merged.get("summary", ""), str):
             self.problem("summary", f"give a line of text, not {merged['summary']!r}")
-        tables = {key: self.table(merged, key) for key in (*SECTIONS, *_PLAIN)}
+        tables = {key: self.table(merged, key) for key in (*SECTIONS, "optimizer", *_PLAIN)}
         framework = self.found("framework", "framework", merged.get("framework"))
         steps = self.steps(tables["augmentation"])
         plain: dict[str, Any] = {key: self.values(cls, tables[key], key) for key, cls in _PLAIN.items()}
         chosen: dict[str, Any] = {key: self.chosen(key, tables[key], framework) for key in SECTIONS}
-        split, augmentation, optimizer = plain["split"], plain["augmentation"], plain["optimizer"]
+        plain["optimizer"] = self.optimizer(tables["optimizer"], framework)
+        split, augmentation, training = plain["split"], plain["augmentation"], plain["training"]
         if split and augmentation and split.when == "after-augmentation" and augmentation.drawn == "every-epoch":
             self.problem("augmentation.drawn", "every-epoch needs split.when = 'before-augmentation'; draw it once")
-        if framework is not None and optimizer is not None and optimizer.name not in framework.optimizers:
-            known = nearest(optimizer.name, framework.optimizers)
-            self.problem("optimizer.name", f"framework {framework.name!r} has no optimizer {optimizer.name!r}; {known}")
+        if framework is not None and training is not None and training.precision not in framework.precisions:
+            has = f"it has {', '.join(framework.precisions)}"
+            self.problem("training.precision", f"framework {framework.name!r} has no {training.precision!r}; {has}")
         if self.problems or framework is None:
             return None
         return Benchmark(
@@ -223,6 +227,20 @@ class _Check:
         initial = getattr(spec, "initial", None)
         return Chosen(name=spec.name, version=spec.version, target=target, parameters=parameters, initial=initial)
 
+    def optimizer(self, table: dict[str, Any], framework: Any) -> Optimizer | None:
+        """Check the name and the rate, which every optimizer has, and the parameters of the one that is named."""
+        common: dict[str, Any] = {key: table.pop(key) for key in ("name", "learning_rate") if key in table}
+        optimizer: Optimizer | None = self.values(Optimizer, common, "optimizer")
+        if optimizer is None or framework is None:
+            return optimizer
+        if optimizer.name not in framework.optimizers:
+            known = nearest(optimizer.name, framework.optimizers)
+            self.problem("optimizer.name", f"framework {framework.name!r} has no optimizer {optimizer.name!r}; {known}")
+            return None
+        owner = f"optimizer {optimizer.name!r}"
+        parameters = self.values(framework.optimizers[optimizer.name], table, "optimizer", owner=owner)
+        return None if parameters is None else replace(optimizer, parameters=parameters)
+
     def steps(self, table: dict[str, Any]) -> tuple[Chosen, ...]:
         """Take the augmentations out of their table: every table in it is one, in the order of the file."""
         steps = []
@@ -237,7 +255,7 @@ class _Check:
 
     def values(self, cls: type, table: Mapping[str, Any], path: str, owner: str = "") -> Any:
         """Return an instance of a dataclass of parameters, or None after noting every value that does not fit."""
-        known = [field.name for field in fields(cls) if field.type != "tuple[Chosen, ...]"]
+        known = [field.name for field in fields(cls) if field.type not in _FILLED_IN]
         before = len(self.problems)
         for key in table.keys() - set(known):
             of = f" of {owner}" if owner else ""

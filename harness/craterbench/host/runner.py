@@ -132,6 +132,8 @@ class Runner:
             loss=benchmark.loss.name,
             monitor=benchmark.training.monitor,
             protocol=_protocol(benchmark),
+            precision=benchmark.training.precision,
+            depth=getattr(benchmark.model.parameters, "depth", None),
             dataset={"name": dataset.name, "provenance": dataset.provenance, "licence": dataset.licence},
             environment={
                 "craterbench": craterbench.__version__,
@@ -167,6 +169,8 @@ class Runner:
             num_weights=sum(int(a.size) for a in weights.values() if a.ndim and a.dtype.kind == "f"),
             best_epoch=outcome.course.best_epoch,
             seconds=outcome.seconds,
+            images_per_second=outcome.course.images_trained / outcome.course.training_seconds,
+            peak_memory=outcome.peak_memory,
             environment={**record.environment, "device": outcome.device},
         )
 

@@ -80,13 +80,15 @@ class FrameworkSpec(Component):
     Attributes:
         requires: the top-level modules without which it cannot run.
         extra: the extra of craterbench that installs them, or ``None`` where they always are.
-        optimizers: the names of the optimizers that its sessions know.
+        optimizers: the optimizers that its sessions know, each with the dataclass of its parameters.
+        precisions: the values of ``training.precision`` that its sessions know.
         distributions: the installed packages whose versions belong in a record.
         environment: environment variables of its processes, with ``{threads}`` where the number of threads goes.
     """
 
     kind: ClassVar[str] = "framework"
-    optimizers: tuple[str, ...]
+    optimizers: Mapping[str, type]
+    precisions: tuple[str, ...] = ("float32",)
     requires: tuple[str, ...] = ()
     extra: str | None = None
     distributions: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from typing import Any
 __all__ = ["SCHEMA", "STATUSES", "Record"]
 
 #: Raised whenever a field changes its name or its meaning.
-SCHEMA = 1
+SCHEMA = 2
 
 STATUSES = ("running", "done", "failed", "interrupted")
 
@@ -24,11 +24,17 @@ class Record:
         benchmark: the benchmark's name.
         overrides: what the command line changed in it, each ``key=value``.
         definition: digest of the whole definition and of its components' versions; the seed is not in it.
+        depth: the model's depth, where it has one.
+        fold: which of how many folds validated, as ``2/5``; ``None`` where the definition's own split cut the parts.
         identity: digest of all that can change the scores (see ``craterbench.definition.identity``).
         dataset: name, digest, provenance, licence and notes.
         parts: for each scored part its yardstick and its scores: over ``all`` pixels, ``rim`` and ``interior``.
         best_epoch: the epoch whose weights were scored.
         seconds: start_up, training, scoring.
+        images_per_second: images that training went through in a second.
+        peak_memory: the most memory that the training process held, in bytes.
+        warnings: what makes its scores doubtful, such as images in two parts.
+        parity: the verdict on the twins that holds for its versions: ``equal`` or ``different``.
         environment: versions, threads, device, machine.
         error: why a run failed.
         log_tail: the last lines that a failed run printed.
@@ -46,8 +52,11 @@ class Record:
     loss: str
     monitor: str
     protocol: str
+    precision: str
     environment: dict[str, Any]
     schema: int = SCHEMA
+    depth: int | None = None
+    fold: str | None = None
     identity: str | None = None
     dataset: dict[str, Any] = field(default_factory=dict)
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -55,6 +64,10 @@ class Record:
     epochs: int = 0
     best_epoch: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    images_per_second: float | None = None
+    peak_memory: int | None = None
+    warnings: list[str] = field(default_factory=list)
+    parity: str | None = None
     error: str | None = None
     log_tail: list[str] = field(default_factory=list)
 

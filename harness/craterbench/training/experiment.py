@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,7 +44,12 @@ class Samples:
 
 @dataclass(frozen=True)
 class Outcome:
-    """All that a run brings home."""
+    """All that a run brings home.
+
+    Attributes:
+        seconds: start_up, training, scoring.
+        peak_memory: the most memory that this process has held, in bytes; ``None`` where the system does not tell.
+    """
 
     course: Course
     scored: dict[str, Scored]
@@ -52,6 +58,7 @@ class Outcome:
     data_notes: tuple[str, ...]
     device: str
     seconds: dict[str, float]
+    peak_memory: int | None
 
 
 def _nobody(row: dict[str, Any]) -> None:
@@ -93,12 +100,22 @@ def perform(
         data_notes=dataset.notes,
         device=session.device,
         seconds={"start_up": start_up, "training": course.training_seconds, "scoring": scoring},
+        peak_memory=_peak_memory(),
     )
 
 
 def _score(session: Session, part: Part) -> Scored:
     evaluator = Evaluator(part.images, part.masks, part.groups)
     return Scored(evaluator.yardstick, evaluator.count(session.predict(part.images)))
+
+
+def _peak_memory() -> int | None:
+    if sys.platform == "win32":
+        return None
+    import resource
+
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on the one, kibibytes on the other
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _samples(session: Session, part: Part) -> Samples:

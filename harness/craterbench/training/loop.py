@@ -61,12 +61,14 @@ class Course:
         best_epoch: the epoch whose weights were kept.
         best_weights: those weights.
         training_seconds: spent in the framework, training; scoring and the harness are not in it.
+        images_trained: how many images went through it in that time, each counted as often as it was shown.
     """
 
     history: list[dict[str, Any]]
     best_epoch: int
     best_weights: Weights
     training_seconds: float
+    images_trained: int
 
 
 def train(
@@ -92,6 +94,7 @@ def train(
     best_epoch = 0
     best_weights: Weights = {}
     training_seconds = 0.0
+    images_trained = 0
     for epoch, part in zip(range(1, asked.epochs + 1), feed.epochs, strict=False):
         batches = batches_of(order.permutation(len(part)), asked.batch_size)
         steps = np.arange(len(batches)) + (epoch - 1) * len(batches)
@@ -116,11 +119,12 @@ def train(
             best_epoch, best_weights = epoch, session.weights()
         row["best"] = best_epoch
         training_seconds += seconds
+        images_trained += len(part)
         history.append(row)
         on_epoch(row)
         if watch.stop:
             break
-    return Course(history, best_epoch, best_weights, training_seconds)
+    return Course(history, best_epoch, best_weights, training_seconds, images_trained)
 
 
 def batches_of(rows: npt.NDArray[np.intp], size: int) -> list[npt.NDArray[np.intp]]:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from craterbench.definition.benchmark import Benchmark
 from craterbench.plugin.components import load
 
-__all__ = ["Session", "Task", "Weights", "open_session"]
+__all__ = ["Session", "Task", "TwinSession", "Weights", "check_fit", "open_session"]
 
 Weights = Mapping[str, npt.NDArray[Any]]
 
@@ -33,6 +33,8 @@ class Task:
         loss: the loss's target for this framework, imported.
         loss_parameters: its parameters.
         optimizer: name of the optimizer; the harness hands over its learning rate at every step.
+        optimizer_parameters: its other parameters.
+        precision: of the arithmetic: ``float32``, ``bfloat16`` or ``float64``.
         seed: for all that the framework draws: dropout, and weights where none are given.
         device: ``auto``, ``cpu`` or ``gpu``.
     """
@@ -44,6 +46,8 @@ class Task:
     loss: Any
     loss_parameters: Any
     optimizer: str
+    optimizer_parameters: Any
+    precision: str
     seed: int
     device: str
 
@@ -78,7 +82,47 @@ class Session(Protocol):
         """Return a copy of everything that prediction depends on, in Keras' lay-out, by name."""
 
     def load_weights(self, weights: Weights) -> None:
-        """Take weights as ``weights()`` gives them."""
+        """Take weights as ``weights()`` gives them.
+
+        Raises:
+            ValueError: names or shapes are not those of the model.
+        """
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a copy of all that training goes on from: weights, the optimizer's memory, random state."""
+
+    def load_state(self, state: Weights) -> None:
+        """Take a state as ``state()`` of an equal session gave it; training goes on to the same digits."""
+
+
+class TwinSession(Session, Protocol):
+    """A session whose model claims a twin in another framework, and so can be looked into."""
+
+    def probe(self, images: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
+        """Return what a training step on these images computes, in the session's precision, and change nothing.
+
+        Returns:
+            ``activation <layer>``, (N, H', W', C), in the order in which the layers are computed; ``objective``, a
+            scalar; ``gradient <weight>``, in Keras' lay-out.
+        """
+
+
+def check_fit(weights: Weights, own: Mapping[str, tuple[int, ...]]) -> None:
+    """Raise a ValueError that names every weight that a model lacks, has too many of, or has in another shape.
+
+    Args:
+        weights: what is to be loaded.
+        own: the shapes of the model's weights by name.
+    """
+    wrong = [f"{name} is missing" for name in own.keys() - weights.keys()]
+    wrong += [f"{name} is unknown" for name in weights.keys() - own.keys()]
+    wrong += [
+        f"{name} has shape {weights[name].shape}, not {shape}"
+        for name, shape in own.items()
+        if name in weights and weights[name].shape != shape
+    ]
+    if wrong:
+        raise ValueError(f"these weights do not fit the model: {', '.join(sorted(wrong))}")
 
 
 def open_session(benchmark: Benchmark, *, image_shape: tuple[int, int], seed: int, device: str) -> Session:
@@ -96,6 +140,8 @@ def open_session(benchmark: Benchmark, *, image_shape: tuple[int, int], seed: in
         loss=load(benchmark.loss.target),
         loss_parameters=benchmark.loss.parameters,
         optimizer=benchmark.optimizer.name,
+        optimizer_parameters=benchmark.optimizer.parameters,
+        precision=benchmark.training.precision,
         seed=framework_seed,
         device=device,
     )
