@@ -1,6 +1,48 @@
 """The losses."""
 
-from craterbench.plugin import LossSpec, hookimpl
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from craterbench.plugin import LossSpec, Range, hookimpl
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dice:
+    """The parameters of the soft Dice loss.
+
+    Attributes:
+        smooth: is added above and below the line, in pixels. At 0 the loss is 0 where there is no crater and none is
+            predicted, and 1 where there is none and any is.
+        per: over what the sums are taken: each ``image``, whose losses are then averaged, or the whole ``batch``.
+    """
+
+    smooth: Annotated[float, Range(0, 100)] = 1.0
+    per: Literal["image", "batch"] = "image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Focal:
+    """The parameters of the focal loss.
+
+    Attributes:
+        gamma: how much less a pixel counts the better it is predicted; at 0 all count alike.
+        alpha: weight of a crater pixel, against 1 - alpha of the others. Where a quarter of the pixels is crater, 0.75
+            gives the two classes the same weight in all, as balanced accuracy does; the paper has 0.25.
+    """
+
+    gamma: Annotated[float, Range(0, 5)] = 2.0
+    alpha: Annotated[float, Range(0, 1)] = 0.75
+
+
+@dataclass(frozen=True, kw_only=True)
+class BceDice(Dice):
+    """The parameters of the sum of cross-entropy and Dice loss; those of the Dice loss among them.
+
+    Attributes:
+        weight: of the cross-entropy, against 1 - weight of the Dice loss.
+    """
+
+    weight: Annotated[float, Range(0, 1)] = 0.5
 
 
 @hookimpl
@@ -9,6 +51,28 @@ def bench_losses() -> list[LossSpec]:
         LossSpec(
             name="bce",
             summary="binary cross-entropy, the mean over all pixels",
-            target={"keras": "craterbench_losses.in_keras:bce", "sklearn": "craterbench_losses.in_sklearn:bce"},
-        )
+            target=_targets("bce") | {"sklearn": "craterbench_losses.in_sklearn:bce"},
+        ),
+        LossSpec(
+            name="dice",
+            summary="one minus the soft Dice coefficient, of each image or of the batch",
+            target=_targets("dice"),
+            parameters=Dice,
+        ),
+        LossSpec(
+            name="focal",
+            summary="focal loss: cross-entropy that counts well predicted pixels less, and weighs the classes",
+            target=_targets("focal"),
+            parameters=Focal,
+        ),
+        LossSpec(
+            name="bce-dice",
+            summary="a weighted sum of binary cross-entropy and Dice loss",
+            target=_targets("bce_dice"),
+            parameters=BceDice,
+        ),
     ]
+
+
+def _targets(name: str) -> dict[str, str]:
+    return {framework: f"craterbench_losses.in_{framework}:{name}" for framework in ("keras", "torch")}
