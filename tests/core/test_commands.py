@@ -340,6 +340,11 @@ def test_show_of_a_file(bench, tmp_path):
     assert "model.depth = 2" in bench("show", str(path)).stdout
 
 
+def test_show_of_an_augmentation_without_parameters(bench):
+    (line,) = (line for line in bench("show", "flips").stdout.splitlines() if line.startswith("augmentation.flips"))
+    assert line.split() == ["augmentation.flips", "=", "{}", "#", "flips.toml"]
+
+
 def test_list_shows_plugins_that_have_a_problem_and_the_rest_goes_on(tmp_path):
     install(tmp_path, "explodes", "raise RuntimeError('boom')")
     install(
