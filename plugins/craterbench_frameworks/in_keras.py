@@ -97,7 +97,7 @@ class KerasSession:
         """Take weights by name.
 
         Raises:
-            ValueError: names or shapes are not those of the model.
+            UserError: names or shapes are not those of the model.
         """
         own = {_name(weight): weight for weight in self._model.weights}
         check_fit(weights, {name: tuple(weight.shape) for name, weight in own.items()})

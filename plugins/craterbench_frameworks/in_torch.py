@@ -163,7 +163,7 @@ class TorchSession:
         """Take weights by name.
 
         Raises:
-            ValueError: names or shapes are not those of the model.
+            UserError: names or shapes are not those of the model.
         """
         own = self._named()
         check_fit(weights, {name: _shape(value, kernel) for name, (value, kernel) in own.items()})

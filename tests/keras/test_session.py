@@ -53,7 +53,7 @@ def test_weights_go_out_and_in(opened):
 
 
 def test_weights_of_another_model_are_refused(opened):
-    with pytest.raises(ValueError, match=r"output\.bias"):
+    with pytest.raises(UserError, match=r"output\.bias is missing"):
         opened.load_weights({name: array for name, array in opened.weights().items() if name != "output.bias"})
 
 

@@ -1,7 +1,7 @@
-"""A child process: it lives for one framework and trains what it is sent. The parent imports no framework.
+"""A child process: it lives for one framework and does what it is sent. The parent imports no framework.
 
-The pipe carries ``(benchmark, seed, device, log)`` to the child and, for each task, any number of ``("epoch", row)``
-and then one of ``("finished", outcome)``, ``("refused", message)`` and ``("failed", cause)`` back.
+The pipe carries ``(kind, arguments, log)`` to the child and, for each such task, any number of ``("epoch", row)`` and
+then one of ``("finished", what came of it)``, ``("refused", message)`` and ``("failed", cause)`` back.
 """
 
 from __future__ import annotations
@@ -20,12 +20,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from craterbench.plugin import UserError
+from craterbench.plugin.components import load
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from craterbench.definition.benchmark import Benchmark
     from craterbench.training.experiment import Outcome
+    from craterbench.training.parity import Measured, Measurement
 
 __all__ = ["Child", "ChildError"]
+
+#: What a child can do.
+_WORK = {
+    "perform": "craterbench.training.experiment:perform",
+    "measure": "craterbench.training.parity:measure",
+    "cross": "craterbench.training.parity:cross",
+}
 
 _GRACE = 3.0  # seconds that a child has to go after each way of asking it to
 
@@ -69,15 +81,40 @@ class Child:
             UserError: the task cannot be done as asked; nothing was trained.
             ChildError: the run raised, or the child died.
         """
+        asked = {"benchmark": benchmark, "seed": seed, "device": device}
+        outcome: Outcome = self._do("perform", asked, log, on_epoch)
+        return outcome
+
+    def measure(self, measurement: Measurement, *, log: Path) -> Measured:
+        """Measure in the child what is to be compared with a twin.
+
+        Raises:
+            UserError: the task cannot be done as asked.
+            ChildError: it raised, or the child died.
+        """
+        measured: Measured = self._do("measure", {"measurement": measurement}, log, _ignore)
+        return measured
+
+    def cross(self, measurement: Measurement, weights: Path, *, log: Path) -> npt.NDArray[np.float32]:
+        """Return what the child predicts with the weights in a file, probabilities (N, H, W, 1).
+
+        Raises:
+            UserError: the file cannot be read, or does not fit the model.
+            ChildError: it raised, or the child died.
+        """
+        asked = {"measurement": measurement, "weights": weights}
+        probabilities: npt.NDArray[np.float32] = self._do("cross", asked, log, _ignore)
+        return probabilities
+
+    def _do(self, kind: str, arguments: dict[str, Any], log: Path, on_epoch: Callable[[dict[str, Any]], None]) -> Any:
         try:
-            self._pipe.send((benchmark, seed, device, str(log.absolute())))
+            self._pipe.send((kind, arguments, str(log.absolute())))
             while True:
                 kind, content = self._pipe.recv()
                 if kind == "epoch":
                     on_epoch(content)
                 elif kind == "finished":
-                    outcome: Outcome = content
-                    return outcome
+                    return content
                 elif kind == "refused":
                     raise UserError(content)
                 else:
@@ -94,6 +131,10 @@ class Child:
                 end()
                 self._process.join(_GRACE)
         self._process.join()
+
+
+def _ignore(row: dict[str, Any]) -> None:
+    """Take what is told, and do nothing about it."""
 
 
 def _how_it_died(code: int | None) -> str:
@@ -143,9 +184,9 @@ def _serve(pipe: Connection) -> None:
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
     while True:
-        benchmark, seed, device, log = tasks.get()
+        kind, arguments, log = tasks.get()
         _print_to(log)
-        pipe.send(_performed(pipe, benchmark, seed, device))
+        pipe.send(_done(pipe, kind, arguments))
 
 
 def _receive(pipe: Connection, tasks: queue.SimpleQueue[Any]) -> None:
@@ -157,11 +198,11 @@ def _receive(pipe: Connection, tasks: queue.SimpleQueue[Any]) -> None:
             os._exit(1)
 
 
-def _performed(pipe: Connection, benchmark: Benchmark, seed: int, device: str) -> tuple[str, Any]:
+def _done(pipe: Connection, kind: str, arguments: dict[str, Any]) -> tuple[str, Any]:
     try:
-        from craterbench.training.experiment import perform
-
-        outcome = perform(benchmark, seed=seed, device=device, on_epoch=lambda row: pipe.send(("epoch", row)))
+        if kind == "perform":
+            arguments["on_epoch"] = lambda row: pipe.send(("epoch", row))
+        return "finished", load(_WORK[kind])(**arguments)
     except UserError as refusal:
         return "refused", str(refusal)
     except MemoryError as error:
@@ -173,7 +214,6 @@ def _performed(pipe: Connection, benchmark: Benchmark, seed: int, device: str) -
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    return "finished", outcome
 
 
 def _print_to(log: str) -> None:
