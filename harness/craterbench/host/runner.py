@@ -20,11 +20,12 @@ from craterbench.plugin.errors import UserError
 from craterbench.plugin.registry import Problem, Registry
 from craterbench.records.record import Record
 from craterbench.records.store import RunFolder, Store, new_id
+from craterbench.records.verdicts import standing
 from craterbench.scoring.counts import EVALUATOR_VERSION, REGIONS
 from craterbench.scoring.metrics import pooled
 from craterbench.training.experiment import Outcome
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "versions_of"]
 
 _LOG_LINES = 20
 
@@ -119,6 +120,8 @@ class Runner:
         benchmark = resolved.benchmark
         run_id, started = new_id()
         dataset = self._registry.get("dataset", benchmark.dataset.name)
+        components, packages = benchmark.versions(), versions_of((*_ALWAYS, *benchmark.framework.distributions))
+        precision = benchmark.training.precision
         return Record(
             id=run_id,
             benchmark=benchmark.name,
@@ -132,15 +135,16 @@ class Runner:
             loss=benchmark.loss.name,
             monitor=benchmark.training.monitor,
             protocol=_protocol(benchmark),
-            precision=benchmark.training.precision,
+            precision=precision,
+            parity=standing(self._store.root, components=components, packages=packages, precision=precision),
             depth=getattr(benchmark.model.parameters, "depth", None),
             dataset={"name": dataset.name, "provenance": dataset.provenance, "licence": dataset.licence},
             environment={
                 "craterbench": craterbench.__version__,
                 "evaluator": EVALUATOR_VERSION,
-                "components": benchmark.versions(),
+                "components": components,
                 "python": platform.python_version(),
-                "packages": _versions((*_ALWAYS, *benchmark.framework.distributions)),
+                "packages": packages,
                 "machine": f"{platform.system()} {platform.machine()}",
                 "threads": threads,
                 "device": self._device,
@@ -198,7 +202,8 @@ def _tail(log: Path) -> list[str]:
         return []
 
 
-def _versions(distributions: Iterable[str]) -> dict[str, str]:
+def versions_of(distributions: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
     found = {}
     for name in distributions:
         try:
