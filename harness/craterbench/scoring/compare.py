@@ -42,12 +42,6 @@ _POWER = 0.8
 _DRAWS = 1000
 _DRAWS_SEED = 2007
 
-# How alike images of one group are: the correlation of what two of them add to a score, and to a difference of scores.
-# Measured on the counts of trained runs: 0.27 to 0.48, and -0.08 to 0.14. It weighs only how much more a group of many
-# images says than one of few; how much groups differ is estimated from the counts at hand.
-_ALIKE_IN_SCORE = 0.5
-_ALIKE_IN_DIFFERENCE = 0.1
-
 Floats = npt.NDArray[np.float64]
 
 
@@ -76,9 +70,9 @@ def estimate(runs: Sequence[Counts], score: str = "balanced_accuracy") -> Estima
     Raises:
         ValueError: the runs are not on the same images, or there is none.
     """
-    sums, images = _by_group(runs)
-    values = _pooled(sums, score)
-    error, freedom = _error(values, *_expected(sums, images, score, _ALIKE_IN_SCORE))
+    sample = _Sample.of(runs)
+    values = _scores(sample, score)
+    error, freedom = _error(values, sample, score)
     mean, reach = float(values[0].mean()), error * _quantile(_INSIDE, freedom)
     if not reach > 0:  # nothing varies, or nothing is known
         return Estimate(mean, mean - reach, mean + reach)
@@ -104,7 +98,7 @@ def difference(
     paired = _paired(runs, others, score)
     if paired is None:
         return None
-    error, freedom, mean = paired
+    mean, error, freedom = paired
     reach = error * _quantile(_INSIDE, freedom)
     return Estimate(mean, mean - reach, mean + reach)
 
@@ -128,7 +122,7 @@ def smallest_difference(
     paired = _paired(runs, others, score)
     if paired is None:
         return math.nan
-    error, freedom, _ = paired
+    _, error, freedom = paired
     return error * (_quantile(_INSIDE, freedom) + _quantile(_POWER, freedom))
 
 
@@ -145,58 +139,112 @@ def concatenate(folds: Sequence[Counts]) -> Counts:
     )
 
 
-def _by_group(runs: Sequence[Counts]) -> tuple[Floats, Floats]:
-    """Return (5, groups, seeds), the sums of tp, fp, fn, tn and cross-entropy, and (groups,), the numbers of images."""
-    if not runs:
-        raise ValueError("there is no run to compare")
-    groups = runs[0].groups
-    if not all(np.array_equal(run.groups, groups) for run in runs):
-        raise ValueError("the runs are not on the same images: their groups differ")
-    order = np.argsort(groups, kind="stable")
-    starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[:1]] - 1))
-    images = np.empty((len(groups), len(runs), 5))
-    for seed, run in enumerate(runs):
-        images[:, seed, :4] = run.confusion.sum(axis=1)
-        images[:, seed, 4] = run.cross_entropy.sum(axis=1)
-    sums = np.add.reduceat(images[order], starts, axis=0)
-    return np.ascontiguousarray(np.moveaxis(sums, -1, 0)), np.diff(starts, append=len(groups)).astype(np.float64)
+@dataclass(frozen=True)
+class _Sample:
+    """The counts of some runs on the same images.
+
+    Attributes:
+        images: (5, N, runs), tp, fp, fn, tn and cross-entropy of each image, those of a group next to each other.
+        sizes: (groups,), the number of images in each.
+    """
+
+    images: Floats
+    sizes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, runs: Sequence[Counts]) -> _Sample:
+        """Check that the images are the same, and bring groups together."""
+        if not runs:
+            raise ValueError("there is no run to compare")
+        groups = runs[0].groups
+        if not all(np.array_equal(run.groups, groups) for run in runs):
+            raise ValueError("the runs are not on the same images: their groups differ")
+        order = np.argsort(groups, kind="stable")
+        images = np.empty((5, len(groups), len(runs)))
+        for column, run in enumerate(runs):
+            images[:4, :, column] = run.confusion.sum(axis=1)[order].T
+            images[4, :, column] = run.cross_entropy.sum(axis=1)[order]
+        return cls(images, np.unique(groups, return_counts=True)[1])
+
+    def by_group(self, values: Floats, axis: int = 0) -> Floats:
+        """Add up what belongs to the images of one group."""
+        return np.add.reduceat(values, np.cumsum(self.sizes) - self.sizes, axis=axis)
 
 
 @lru_cache(maxsize=16)
-def _resamples(num_groups: int) -> Floats:
-    """Return (1 + draws, groups): how often a draw takes each group; the first takes each once."""
+def _draws(num_groups: int) -> Floats:
+    """Return (draws, groups): how often a draw takes each group."""
     generator = np.random.default_rng([_DRAWS_SEED, num_groups])
-    drawn = generator.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=_DRAWS)
-    return np.concatenate([np.ones((1, num_groups)), drawn])
+    return generator.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=_DRAWS).astype(np.float64)
 
 
-def _pooled(sums: Floats, score: str) -> Floats:
-    """Return (1 + draws, seeds): the pooled score as it is, then that of each draw of groups.
+def _scores(sample: _Sample, score: str) -> Floats:
+    """Return the pooled scores of each run: as it is, without each of the images, of each draw of groups.
 
-    A draw without a crater or without background, where the images have both, has another score, not another value of
-    this one: it is NaN.
+    Images without a crater or without background, where all together have both, have another score, not another value
+    of this one: it is NaN.
+
+    Returns:
+        (1 + N + draws, runs).
     """
-    drawn = _resamples(sums.shape[1]) @ sums
-    found = scores(np.moveaxis(drawn[:4], 0, -1).astype(np.int64, order="K"), drawn[4])
-    values = found[score]
-    if score != "loss":
-        for part in (found["sensitivity"], found["specificity"]):
-            values = np.where(np.isnan(part) == np.isnan(part[0]), values, np.nan)
-    return values
+    groups = sample.by_group(sample.images, axis=1)
+    whole = groups.sum(axis=1, keepdims=True)
+    sums = np.concatenate([whole, whole - sample.images, _draws(len(sample.sizes)) @ groups], axis=1)
+    values = scores(np.moveaxis(sums[:4], 0, -1).astype(np.int64, order="K"), sums[4])[score]
+    if score == "loss":
+        return values
+    pixels = np.stack([sums[0] + sums[2], sums[1] + sums[3]])
+    return np.where(((pixels > 0) == (pixels[:, :1] > 0)).all(axis=0), values, np.nan)
 
 
-def _expected(sums: Floats, images: Floats, score: str, alike: float) -> tuple[float, float]:
-    """Return the share of the groups' variance that a bootstrap is expected to find, and its degrees of freedom.
+def _paired(runs: Mapping[int, Counts], others: Mapping[int, Counts], score: str) -> tuple[float, float, float] | None:
+    """Return mean, standard error and degrees of freedom of the paired difference, or None where no seed is shared."""
+    seeds = sorted(runs.keys() & others.keys())
+    if not seeds:
+        return None
+    sample = _Sample.of([side[seed] for side in (runs, others) for seed in seeds])
+    values = _scores(sample, score)
+    apart = values[:, : len(seeds)] - values[:, len(seeds) :]
+    return float(apart[0].mean()), *_error(apart, sample, score)
+
+
+def _error(values: Floats, sample: _Sample, score: str) -> tuple[float, float]:
+    """Return the standard error of the mean over seeds, and its degrees of freedom; NaN where nothing is known.
+
+    Args:
+        values: (1 + N + draws, seeds), the scores or their differences, in the order of ``_scores``.
+    """
+    seen, without_one, drawn = np.split(values, [1, 1 + sample.images.shape[1]])
+    drawn = drawn[~np.isnan(drawn).any(axis=1)]
+    share, freedom = _share_found(sample, score, _alike(without_one.mean(axis=1), sample))
+    if share == 0 or np.isnan(seen).any() or len(drawn) < _DRAWS / 2:
+        return math.nan, math.nan
+    of_mean = float(drawn.mean(axis=1).var())
+    between_groups = of_mean / share
+    others = seen.size - 1
+    if others == 0:
+        return math.sqrt(between_groups), freedom
+    between_seeds = float(seen.var(ddof=1)) / seen.size
+    in_both = (float(drawn.var(axis=0).mean()) - of_mean) / others / share
+    variance = between_groups + max(between_seeds - in_both, 0.0)
+    if variance == 0:
+        return 0.0, freedom
+    satterthwaite = variance**2 / (between_groups**2 / freedom + between_seeds**2 / others)
+    return math.sqrt(variance), max(satterthwaite, min(freedom, others))
+
+
+def _share_found(sample: _Sample, score: str, alike: float) -> tuple[float, float]:
+    """Return what share of the variance between groups a bootstrap is expected to find, and its degrees of freedom.
 
     A pooled score is the mean of the groups' scores, weighted by their pixels: the crater pixels, but for specificity
     and loss. The variance found is a quadratic form in the groups' scores, the sum of the squares of their weighted
-    distances from that mean. Expectation and degrees of freedom follow from traces, given how the scores' own variances
-    go with the number of images. n equal groups give (n - 1)/n and n - 1; one group gives 0 and NaN.
+    distances from that mean. Expectation and degrees of freedom follow from traces, if a group's score varies as the
+    mean of so many images that are so much alike. n equal groups give (n - 1)/n and n - 1, one gives 0 and NaN.
     """
     cells = {"specificity": [1, 3], "loss": [0, 1, 2, 3]}.get(score, [0, 2])
-    pixels = sums[cells, :, 0].sum(axis=0)
+    pixels = sample.by_group(sample.images[cells, :, 0].sum(axis=0))
     weights = pixels / max(pixels.sum(), 1.0)
-    variances = alike + (1 - alike) / images
+    variances = alike + (1 - alike) / sample.sizes
     distances = np.diag(weights) - np.outer(weights, weights)
     form = (distances.T @ distances) * variances
     expected, true = float(np.trace(form)), float((weights**2 * variances).sum())
@@ -205,40 +253,20 @@ def _expected(sums: Floats, images: Floats, score: str, alike: float) -> tuple[f
     return expected / true, expected**2 / float((form * form.T).sum())
 
 
-def _error(values: Floats, share: float, freedom: float) -> tuple[float, float]:
-    """Return the standard error of the mean over seeds, and its degrees of freedom; NaN where nothing is known.
+def _alike(values: Floats, sample: _Sample) -> float:
+    """Return how values (N,) of images of one group correlate, by the analysis of variance (intraclass correlation).
 
-    Args:
-        values: (1 + draws, seeds), the first row being what was seen.
-        share: what share of the groups' variance the draws are expected to have.
-        freedom: the degrees of freedom of the groups' variance.
+    1, which asks most of the groups, where it cannot be estimated.
     """
-    seen, drawn = values[0], values[1:][~np.isnan(values[1:]).any(axis=1)]
-    if share == 0 or np.isnan(seen).any() or len(drawn) < _DRAWS / 2:
-        return math.nan, math.nan
-    mean_varies = float(drawn.mean(axis=1).var())
-    between_groups = mean_varies / share
-    if len(seen) == 1:
-        return math.sqrt(between_groups), freedom
-    others = len(seen) - 1
-    between_seeds = float(seen.var(ddof=1)) / len(seen)
-    in_both = (float(drawn.var(axis=0).mean()) - mean_varies) / others / share
-    variance = between_groups + max(between_seeds - in_both, 0.0)
-    if variance == 0:
-        return 0.0, freedom
-    satterthwaite = variance**2 / (between_groups**2 / freedom + between_seeds**2 / others)
-    return math.sqrt(variance), max(satterthwaite, min(freedom, others))
-
-
-def _paired(runs: Mapping[int, Counts], others: Mapping[int, Counts], score: str) -> tuple[float, float, float] | None:
-    """Return standard error, degrees of freedom and mean of the paired difference, or None where no seed is shared."""
-    seeds = sorted(runs.keys() & others.keys())
-    if not seeds:
-        return None
-    sums, images = _by_group([side[seed] for side in (runs, others) for seed in seeds])
-    values = _pooled(sums, score)
-    apart = values[:, : len(seeds)] - values[:, len(seeds) :]
-    return *_error(apart, *_expected(sums, images, score, _ALIKE_IN_DIFFERENCE)), float(apart[0].mean())
+    num_images, num_groups = len(values), len(sample.sizes)
+    if not 1 < num_groups < num_images:
+        return 1.0
+    means = sample.by_group(values) / sample.sizes
+    within = float(((values - np.repeat(means, sample.sizes)) ** 2).sum()) / (num_images - num_groups)
+    between = float((sample.sizes * (means - values.mean()) ** 2).sum()) / (num_groups - 1)
+    size = (num_images - (sample.sizes**2).sum() / num_images) / (num_groups - 1)
+    total = between + (size - 1) * within
+    return min(max((between - within) / total, 0.0), 1.0) if total > 0 else 1.0
 
 
 def _quantile(probability: float, freedom: float) -> float:
