@@ -193,8 +193,8 @@ def _scores(sample: _Sample, score: str) -> Floats:
     values = scores(np.moveaxis(sums[:4], 0, -1).astype(np.int64, order="K"), sums[4])[score]
     if score == "loss":
         return values
-    pixels = np.stack([sums[0] + sums[2], sums[1] + sums[3]])
-    return np.where(((pixels > 0) == (pixels[:, :1] > 0)).all(axis=0), values, np.nan)
+    some = [(sums[cells, :, :1] > 0).any(axis=0) for cells in ([0, 2], [1, 3])]  # the masks of all runs are the same
+    return np.where(np.logical_and(*(part == part[:1] for part in some)), values, np.nan)
 
 
 def _paired(runs: Mapping[int, Counts], others: Mapping[int, Counts], score: str) -> tuple[float, float, float] | None:
