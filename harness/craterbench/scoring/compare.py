@@ -1,21 +1,24 @@
 """How sure a table is: 95 % intervals of a mean score and of a paired difference, from counts alone.
 
 A score varies for two reasons: other images would have been harder or easier, and another seed would have given another
-network. Images of one group are alike, so groups are drawn, not images. The true value that an interval is meant to hold
-is the mean over all seeds of the score pooled over the population from which the groups come.
+network. Images of one group are alike, so groups are drawn, not images. The true value that an interval is meant to
+hold is the mean over all seeds of the score pooled over the population that the groups come from.
 
-The spread is that of a bootstrap of two levels, groups and seeds, with three corrections, since a table has few of both:
+The spread is that of a bootstrap of two levels, groups and seeds, with three corrections, for a table has few of both:
 
-- Resampling n equal units gives (n - 1)/n of their variance; groups are unequal, which makes it less. The groups' level
-  is divided by the share that is expected for groups of these sizes.
-- Seeds are scored on the same groups, so what differs between seeds from group to group is in the spread of either
-  level. It is counted once (Owen, 2007, "The pigeonhole bootstrap"; Cameron, Gelbach and Miller, 2011).
-- A variance estimated from few units is itself uncertain, so the ends are quantiles of Student's t, with the degrees of
-  freedom that Satterthwaite's formula gives for the sum of both levels (for groups of unequal sizes as Bell and
-  McCaffrey, 2002).
+- Resampling n equal units finds (n - 1)/n of their variance, and less where they are unequal. The variance between
+  groups is divided by what a bootstrap of groups of these sizes is expected to find.
+- All seeds are scored on the same groups, so what a seed does better on some groups than on others is found by either
+  level, and twice more by both together (Owen, 2007, "The pigeonhole bootstrap"). It is counted once. Resampling seeds
+  has a variance in closed form, so only groups are drawn.
+- A variance estimated from few units is itself unsure, so the ends are quantiles of Student's t. Its degrees of freedom
+  are Satterthwaite's for the sum of both levels, and for groups of unequal sizes those of Bell and McCaffrey (2002).
 
-The draws come from a generator with a fixed seed of its own: equal counts give equal digits.
-``benchmarks/coverage/intervals.py`` measures how often these intervals hold a known true value.
+The interval of a mean is formed on the scale of its logit (its logarithm, for a loss), since a score near its ceiling
+has more room below. That of a difference is symmetric.
+
+The draws come from a generator with a fixed seed of its own, so equal counts give equal intervals.
+``benchmarks/coverage/intervals.py`` measures how often these intervals hold a true value that is known.
 """
 
 from __future__ import annotations
@@ -27,17 +30,17 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
+from scipy.special import expit, logit, stdtrit
 
 from craterbench.scoring.counts import Counts
 from craterbench.scoring.metrics import scores
 
 __all__ = ["Estimate", "concatenate", "difference", "estimate", "smallest_difference"]
 
-_LEVEL = 0.95
+_INSIDE = 0.975  # the quantile that leaves 95 % between it and its opposite
 _POWER = 0.8
-_DRAWS = 2000
-_DRAWS_SEED = 20_070_301
+_DRAWS = 1000
+_DRAWS_SEED = 2007
 
 Floats = npt.NDArray[np.float64]
 
@@ -67,12 +70,16 @@ def estimate(runs: Sequence[Counts], score: str = "balanced_accuracy") -> Estima
     Raises:
         ValueError: the runs are not on the same images, or there is none.
     """
-    sums = _by_group(runs)
-    found = _interval(_pooled(sums, score), _shares(sums, score))
-    ceiling = math.inf if score == "loss" else 1.0
-    return Estimate(
-        found.mean, *(min(max(end, 0.0), ceiling) if end == end else end for end in (found.low, found.high))
-    )
+    sample = _Sample.of(runs)
+    values = _scores(sample, score)
+    error, freedom = _error(values, sample, score)
+    mean, reach = float(values[0].mean()), error * _quantile(_INSIDE, freedom)
+    if not reach > 0:  # nothing varies, or nothing is known
+        return Estimate(mean, mean - reach, mean + reach)
+    if score == "loss":
+        return Estimate(mean, mean * math.exp(-reach / mean), mean * math.exp(reach / mean))
+    middle, stretched = logit(mean), reach / (mean * (1 - mean))
+    return Estimate(mean, float(expit(middle - stretched)), float(expit(middle + stretched)))
 
 
 def difference(
@@ -89,7 +96,11 @@ def difference(
         ValueError: the images are not the same.
     """
     paired = _paired(runs, others, score)
-    return None if paired is None else _interval(*paired)
+    if paired is None:
+        return None
+    mean, error, freedom = paired
+    reach = error * _quantile(_INSIDE, freedom)
+    return Estimate(mean, mean - reach, mean + reach)
 
 
 def smallest_difference(
@@ -111,8 +122,8 @@ def smallest_difference(
     paired = _paired(runs, others, score)
     if paired is None:
         return math.nan
-    error, freedom = _error(*paired)
-    return error * (_quantile((1 + _LEVEL) / 2, freedom) + _quantile(_POWER, freedom))
+    _, error, freedom = paired
+    return error * (_quantile(_INSIDE, freedom) + _quantile(_POWER, freedom))
 
 
 def concatenate(folds: Sequence[Counts]) -> Counts:
@@ -128,105 +139,134 @@ def concatenate(folds: Sequence[Counts]) -> Counts:
     )
 
 
-def _by_group(runs: Sequence[Counts]) -> Floats:
-    """Return float64 (seeds, groups, 5): of each seed and group tp, fp, fn, tn and the cross-entropy."""
-    if not runs:
-        raise ValueError("there is no run to compare")
-    groups = runs[0].groups
-    if not all(np.array_equal(run.groups, groups) for run in runs):
-        raise ValueError("the runs are not on the same images: their groups differ")
-    order = np.argsort(groups, kind="stable")
-    starts = np.flatnonzero(np.diff(groups[order], prepend=groups[order[:1]] - 1))
-    images = np.empty((len(runs), len(groups), 5))
-    for seed, run in enumerate(runs):
-        images[seed, :, :4] = run.confusion.sum(axis=1)
-        images[seed, :, 4] = run.cross_entropy.sum(axis=1)
-    return np.add.reduceat(images[:, order], starts, axis=1)
+@dataclass(frozen=True)
+class _Sample:
+    """The counts of some runs on the same images.
 
+    Attributes:
+        images: (5, N, runs), tp, fp, fn, tn and cross-entropy of each image, those of a group next to each other.
+        sizes: (groups,), the number of images in each.
+    """
 
-def _paired(runs: Mapping[int, Counts], others: Mapping[int, Counts], score: str) -> tuple[Floats, Floats] | None:
-    """Return the differences of the resampled scores and the groups' shares, or None where no seed is shared."""
-    seeds = sorted(runs.keys() & others.keys())
-    if not seeds:
-        return None
-    sums = _by_group([runs[seed] for seed in seeds] + [others[seed] for seed in seeds])
-    values = _pooled(sums, score)
-    return values[:, : len(seeds)] - values[:, len(seeds) :], _shares(sums, score)
+    images: Floats
+    sizes: npt.NDArray[np.int64]
+
+    @classmethod
+    def of(cls, runs: Sequence[Counts]) -> _Sample:
+        """Check that the images are the same, and bring groups together."""
+        if not runs:
+            raise ValueError("there is no run to compare")
+        groups = runs[0].groups
+        if not all(np.array_equal(run.groups, groups) for run in runs):
+            raise ValueError("the runs are not on the same images: their groups differ")
+        order = np.argsort(groups, kind="stable")
+        images = np.empty((5, len(groups), len(runs)))
+        for column, run in enumerate(runs):
+            images[:4, :, column] = run.confusion.sum(axis=1)[order].T
+            images[4, :, column] = run.cross_entropy.sum(axis=1)[order]
+        return cls(images, np.unique(groups, return_counts=True)[1])
+
+    def by_group(self, values: Floats, axis: int = 0) -> Floats:
+        """Add up what belongs to the images of one group."""
+        return np.add.reduceat(values, np.cumsum(self.sizes) - self.sizes, axis=axis)
 
 
 @lru_cache(maxsize=16)
-def _resamples(num_groups: int) -> Floats:
-    """Return (1 + draws, groups): how often each draw takes each group; the first takes each once."""
+def _draws(num_groups: int) -> Floats:
+    """Return (draws, groups): how often a draw takes each group."""
     generator = np.random.default_rng([_DRAWS_SEED, num_groups])
-    drawn = generator.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=_DRAWS)
-    return np.concatenate([np.ones((1, num_groups)), drawn])
+    return generator.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=_DRAWS).astype(np.float64)
 
 
-def _pooled(sums: Floats, score: str) -> Floats:
-    """Return (1 + draws, seeds): the pooled score as it is, then of each draw of groups.
+def _scores(sample: _Sample, score: str) -> Floats:
+    """Return the pooled scores of each run: as it is, without each of the images, of each draw of groups.
 
-    A draw without a crater or without background, where the images have both, has another score, not another value of
-    this one: it is NaN.
+    Images without a crater or without background, where all together have both, have another score, not another value
+    of this one: it is NaN.
+
+    Returns:
+        (1 + N + draws, runs).
     """
-    num_seeds, num_groups, cells = sums.shape
-    drawn = _resamples(num_groups) @ sums.transpose(1, 0, 2).reshape(num_groups, -1)
-    drawn = drawn.reshape(-1, num_seeds, cells)
-    found = scores(drawn[..., :4].astype(np.int64), drawn[..., 4])
-    values = found[score]
-    if score != "loss":
-        for part in (found["sensitivity"], found["specificity"]):
-            values[np.isnan(part) != np.isnan(part[0])] = np.nan
-    return values
+    groups = sample.by_group(sample.images, axis=1)
+    whole = groups.sum(axis=1, keepdims=True)
+    sums = np.concatenate([whole, whole - sample.images, _draws(len(sample.sizes)) @ groups], axis=1)
+    values = scores(np.moveaxis(sums[:4], 0, -1).astype(np.int64, order="K"), sums[4])[score]
+    if score == "loss":
+        return values
+    some = [(sums[cells, :, :1] > 0).any(axis=0) for cells in ([0, 2], [1, 3])]  # the masks of all runs are the same
+    return np.where(np.logical_and(*(part == part[:1] for part in some)), values, np.nan)
 
 
-def _shares(sums: Floats, score: str) -> Floats:
-    """Return (groups,): the share of each in the pixels that the score is about."""
-    cells = {"specificity": [1, 3], "loss": [0, 1, 2, 3]}.get(score, [0, 2])
-    pixels = sums[0][:, cells].sum(axis=-1)
-    return pixels / max(pixels.sum(), 1.0)
+def _paired(runs: Mapping[int, Counts], others: Mapping[int, Counts], score: str) -> tuple[float, float, float] | None:
+    """Return mean, standard error and degrees of freedom of the paired difference, or None where no seed is shared."""
+    seeds = sorted(runs.keys() & others.keys())
+    if not seeds:
+        return None
+    sample = _Sample.of([side[seed] for side in (runs, others) for seed in seeds])
+    values = _scores(sample, score)
+    apart = values[:, : len(seeds)] - values[:, len(seeds) :]
+    return float(apart[0].mean()), *_error(apart, sample, score)
 
 
-def _interval(values: Floats, shares: Floats) -> Estimate:
-    """Return the interval of the mean over seeds of values (1 + draws, seeds), the first row being what was seen."""
-    error, freedom = _error(values, shares)
-    mean, reach = float(values[0].mean()), _quantile((1 + _LEVEL) / 2, freedom) * error
-    return Estimate(mean, mean - reach, mean + reach)
+def _error(values: Floats, sample: _Sample, score: str) -> tuple[float, float]:
+    """Return the standard error of the mean over seeds, and its degrees of freedom; NaN where nothing is known.
 
-
-def _error(values: Floats, shares: Floats) -> tuple[float, float]:
-    """Return the standard error of the mean over seeds, and its degrees of freedom; NaN where it is not known."""
-    kept, freedom = _unequal(tuple(shares))
-    seen, drawn = values[0], values[1:][~np.isnan(values[1:]).any(axis=1)]
-    if not kept or len(drawn) < _DRAWS / 2 or np.isnan(seen).any():
+    Args:
+        values: (1 + N + draws, seeds), the scores or their differences, in the order of ``_scores``.
+    """
+    seen, without_one, drawn = np.split(values, [1, 1 + sample.images.shape[1]])
+    drawn = drawn[~np.isnan(drawn).any(axis=1)]
+    share, freedom = _share_found(sample, score, _alike(without_one.mean(axis=1), sample))
+    if share == 0 or np.isnan(seen).any() or len(drawn) < _DRAWS / 2:
         return math.nan, math.nan
-    by_group = float(drawn.mean(axis=1).var()) / kept
-    num_seeds = len(seen)
-    if num_seeds == 1:
-        return math.sqrt(by_group), freedom
-    by_seed = float(seen.var(ddof=1)) / num_seeds
-    in_both = float((drawn - seen).var(axis=0).mean() - drawn.mean(axis=1).var()) / (num_seeds - 1) / kept
-    variance = by_group + max(by_seed - in_both, 0.0)
+    of_mean = float(drawn.mean(axis=1).var())
+    between_groups = of_mean / share
+    others = seen.size - 1
+    if others == 0:
+        return math.sqrt(between_groups), freedom
+    between_seeds = float(seen.var(ddof=1)) / seen.size
+    in_both = (float(drawn.var(axis=0).mean()) - of_mean) / others / share
+    variance = between_groups + max(between_seeds - in_both, 0.0)
     if variance == 0:
         return 0.0, freedom
-    return math.sqrt(variance), variance**2 / (by_group**2 / freedom + by_seed**2 / (num_seeds - 1))
+    satterthwaite = variance**2 / (between_groups**2 / freedom + between_seeds**2 / others)
+    return math.sqrt(variance), max(satterthwaite, min(freedom, others))
 
 
-@lru_cache(maxsize=1024)
-def _unequal(shares: tuple[float, ...]) -> tuple[float, float]:
-    """Return what share of the groups' variance a bootstrap of groups is expected to find, and its degrees of freedom.
+def _share_found(sample: _Sample, score: str, alike: float) -> tuple[float, float]:
+    """Return what share of the variance between groups a bootstrap is expected to find, and its degrees of freedom.
 
-    A pooled score is the mean of the groups' scores, weighted by their shares of the pixels. Let those scores vary
-    alike. The variance found is a quadratic form in them, the squares of the weighted distances from the mean; from its
-    trace and that of its square follow expectation and degrees of freedom. For n equal groups: (n - 1)/n and n - 1.
+    A pooled score is the mean of the groups' scores, weighted by their pixels: the crater pixels, but for specificity
+    and loss. The variance found is a quadratic form in the groups' scores, the sum of the squares of their weighted
+    distances from that mean. Expectation and degrees of freedom follow from traces, if a group's score varies as the
+    mean of so many images that are so much alike. n equal groups give (n - 1)/n and n - 1, one gives 0 and NaN.
     """
-    weights = np.array(shares)
-    squares = float((weights**2).sum())
+    cells = {"specificity": [1, 3], "loss": [0, 1, 2, 3]}.get(score, [0, 2])
+    pixels = sample.by_group(sample.images[cells, :, 0].sum(axis=0))
+    weights = pixels / max(pixels.sum(), 1.0)
+    variances = alike + (1 - alike) / sample.sizes
     distances = np.diag(weights) - np.outer(weights, weights)
-    form = distances.T @ distances
-    trace = float(np.trace(form))
-    if trace <= 1e-12 * squares:
+    form = (distances.T @ distances) * variances
+    expected, true = float(np.trace(form)), float((weights**2 * variances).sum())
+    if expected <= 1e-12 * true:
         return 0.0, math.nan
-    return trace / squares, trace**2 / float((form**2).sum())
+    return expected / true, expected**2 / float((form * form.T).sum())
+
+
+def _alike(values: Floats, sample: _Sample) -> float:
+    """Return how values (N,) of images of one group correlate, by the analysis of variance (intraclass correlation).
+
+    1, which asks most of the groups, where it cannot be estimated.
+    """
+    num_images, num_groups = len(values), len(sample.sizes)
+    if not 1 < num_groups < num_images:
+        return 1.0
+    means = sample.by_group(values) / sample.sizes
+    within = float(((values - np.repeat(means, sample.sizes)) ** 2).sum()) / (num_images - num_groups)
+    between = float((sample.sizes * (means - values.mean()) ** 2).sum()) / (num_groups - 1)
+    size = (num_images - (sample.sizes**2).sum() / num_images) / (num_groups - 1)
+    total = between + (size - 1) * within
+    return min(max((between - within) / total, 0.0), 1.0) if total > 0 else 1.0
 
 
 def _quantile(probability: float, freedom: float) -> float:
