@@ -187,8 +187,8 @@ class Store:
         import numpy as np
 
         try:
-            with np.load(self.folder(record) / "counts.npz", allow_pickle=False) as file:
-                counts = {name: file[f"{part}_{name}"] for name in ("confusion", "cross_entropy", "groups")}
+            with (self.folder(record) / "counts.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                counts = {name: arrays[f"{part}_{name}"] for name in ("confusion", "cross_entropy", "groups")}
         except FileNotFoundError:
             raise ValueError("it is missing") from None
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):

@@ -81,7 +81,9 @@ class Evidence:
         runs = self._counts(scored)
         return len(set(next(iter(runs.values())).groups.tolist())) if runs else None
 
-    def _compare(self, compared: Comparison, how: Callable[[Mapping[int, Counts], Mapping[int, Counts]], T]) -> T | None:
+    def _compare(
+        self, compared: Comparison, how: Callable[[Mapping[int, Counts], Mapping[int, Counts]], T]
+    ) -> T | None:
         runs, others = self._counts(compared.scored), self._counts(compared.reference)
         if not runs or not others:
             return None

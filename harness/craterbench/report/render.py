@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -95,19 +96,24 @@ def _print(table: Table, console: Console) -> None:
 def _rich(table: Table, columns: Mapping[int, Column]) -> RichTable:
     shown = RichTable(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
     for position, column in columns.items():
-        heading = f"{column.label}\n{column.heading}" if column.label else column.heading
         cells = [cell_text(row[position], column, between="\n") for row in table.cells]
-        # on a narrow terminal lines break between words, but no number or word does
-        whole = [piece for cell in cells for piece in (cell.splitlines() if column.label else cell.split())]
-        width = max(map(len, [*whole, *heading.split()]))
-        shown.add_column(Text(heading), justify="right" if column.fields else "left", min_width=width)
+        words = f"{column.label} {column.heading}".split()
+        # on a narrow terminal names break between words, but no number does
+        whole = [piece for cell in cells for piece in (cell.splitlines() if column.fields else cell.split())]
+        width = max(map(len, [*whole, *words]))
+        heading = "\n".join(textwrap.fill(text, width) for text in (column.label, column.heading) if text)
+        number = bool(column.fields)
+        shown.add_column(Text(heading), justify="right" if number else "left", min_width=width, no_wrap=number)
     for row in table.cells:
         shown.add_row(*(Text(cell_text(row[p], column, between="\n")) for p, column in columns.items()))
     return shown
 
 
 def _least(shown: RichTable, console: Console) -> int:
-    return Measurement.get(console, console.options.update(max_width=10_000), shown).minimum
+    """Return how wide a table is when it has been made as narrow as its numbers allow."""
+    with console.capture() as captured:
+        console.print(shown, width=console.width, crop=False)
+    return max(cell_len(line) for line in captured.get().splitlines())
 
 
 def _markdown(table: Table) -> str:

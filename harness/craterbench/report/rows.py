@@ -100,6 +100,8 @@ class Scored:
     @cached_property
     def yardstick(self) -> str:
         """Equal for two if their numbers may stand in one column."""
+        if not self.pooled_over_folds:
+            return str(self.runs[0].parts[self.part]["yardstick"])
         sets = {tuple(record.parts[self.part]["yardstick"] for record in runs) for runs in self.by_seed.values()}
         return " | ".join("+".join(each) for each in sorted(sets))
 
