@@ -256,7 +256,7 @@ def main() -> None:
     for name in ("steady", "restless"):
         for design in designs:
             for seeds in (3, 10):
-                smallest, share = power(WORLDS[name], chips, design, seeds, data_sets // 2)
+                smallest, share = power(WORLDS[name], chips, design, seeds, data_sets // 4)
                 print(f"{name:10}{design.name:18}{seeds:>6}{smallest:>15.4f}{100 * share:>10.1f}", flush=True)
     print(f"\n{time.perf_counter() - started:.0f} s")
 
