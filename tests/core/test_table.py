@@ -43,7 +43,7 @@ def rows(store, **options):
 
 
 def notes(store, **options):
-    return "\n".join(tabulate(store, store.records()[0], **options).notes)
+    return "\n".join(tabulate(store, store.records()[0], **options).lines)
 
 
 def accuracies(records, part="validation"):

@@ -178,6 +178,20 @@ class Store:
         """Return where a whole run lies."""
         return self.runs / record.benchmark / record.id
 
+    def history(self, record: Record) -> list[dict[str, float]]:
+        """Return a row for each epoch of a run; NaN where a cell is empty.
+
+        Raises:
+            ValueError: it is missing or damaged.
+        """
+        try:
+            with (self.folder(record) / "history.csv").open(newline="", encoding="utf-8") as file:
+                return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
+        except FileNotFoundError:
+            raise ValueError("it is missing") from None
+        except (OSError, TypeError, ValueError, csv.Error):
+            raise ValueError("it is damaged") from None
+
     def counts(self, record: Record, part: str) -> dict[str, npt.NDArray[Any]]:
         """Return the confusion, cross_entropy and groups of a part, as the evaluator counted them.
 

@@ -19,15 +19,15 @@ from craterbench.plugin.components import Claim
 from craterbench.report.columns import Column, Spread
 from craterbench.report.table import Table
 
-__all__ = ["FORMATS", "NOTHING", "cell_text", "render", "score_text"]
+__all__ = ["FORMATS", "NOTHING", "PUBLISHED", "cell_text", "render", "score_text"]
 
 #: What stands in an empty cell.
 NOTHING = "–"
 
 FORMATS = ("rich", "markdown", "csv", "json")
 
-#: The scores that are published, and what they are called.
-_PUBLISHED = {"balanced_accuracy": "balanced accuracy", "loss": "loss"}
+#: The scores that a claim may have, and what they are called.
+PUBLISHED = {"balanced_accuracy": "balanced accuracy", "loss": "loss"}
 
 
 def render(table: Table, form: str, console: Console) -> None:
@@ -78,17 +78,17 @@ def _print(table: Table, console: Console) -> None:
             left_out.append(columns.pop(position))
             shown = _rich(table, columns)
     console.print(shown, width=max(console.width, _least(shown, console)), crop=False)
-    for line in table.notes:
+    for line in table.lines:
         console.print(Text(line, style="dim"))
     if left_out:
         names = ", ".join(dict.fromkeys(column.choice for column in left_out))
         console.print(Text(f"left out, since the terminal is narrow: {names}; --columns chooses", style="dim"))
     if table.claims:
         below = RichTable(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
-        for heading in ("published", *_PUBLISHED.values(), "status", "source"):
+        for heading in ("published", *PUBLISHED.values(), "status", "source"):
             below.add_column(heading)
         for claim in table.claims:
-            scores = [score_text(claim, key) for key in _PUBLISHED]
+            scores = [score_text(claim, key) for key in PUBLISHED]
             below.add_row(*map(Text, (claim.summary, *scores, claim.status, claim.source)))
         console.print(below)
 
@@ -120,12 +120,12 @@ def _markdown(table: Table) -> str:
     headings = [f"{column.label} {column.heading}".strip() for column in table.columns]
     cells = [map(cell_text, row, table.columns) for row in table.cells]
     lines = [_line(headings), _rule(len(headings)), *map(_line, cells), ""]
-    lines += [f"- {_escaped(note)}" for note in table.notes]
+    lines += [f"- {_escaped(note)}" for note in table.lines]
     if table.claims:
-        headings = ["published", *_PUBLISHED.values(), "what it is", "status", "reason", "source"]
+        headings = ["published", *PUBLISHED.values(), "what it is", "status", "reason", "source"]
         lines += ["", _line(headings), _rule(len(headings))]
         for claim in table.claims:
-            scores = [score_text(claim, key) for key in _PUBLISHED]
+            scores = [score_text(claim, key) for key in PUBLISHED]
             lines.append(_line([claim.summary, *scores, claim.definition, claim.status, claim.reason, claim.source]))
     return "\n".join(lines) + "\n"
 
@@ -177,6 +177,6 @@ def _json(table: Table) -> str:
     content = {
         "rows": _values(table),
         "claims": [{**vars(claim), "scores": dict(claim.scores)} for claim in table.claims],
-        "notes": list(table.notes),
+        "notes": list(table.lines),
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

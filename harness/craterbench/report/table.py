@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from craterbench.plugin import UserError
@@ -26,13 +26,26 @@ _OPTIONAL = ("epochs", "loss")
 
 @dataclass(frozen=True)
 class Table:
-    """Cells by row and column; the claims that stand below; lines of notes."""
+    """What a table shows, whatever it looks like.
+
+    Attributes:
+        cells: by row and column.
+        claims: the ledger, which stands below.
+        remarks: lines on each yardstick, by its label.
+        notes: lines on all of it.
+    """
 
     columns: Sequence[Column]
     rows: Sequence[Row]
     cells: Sequence[Sequence[Any]]
     claims: Sequence[Claim] = ()
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """All that is to be said of it."""
+        return [f"{label}: {line}" for label, lines in self.remarks.items() for line in lines] + list(self.notes)
 
 
 def tabulate(
@@ -74,7 +87,6 @@ def tabulate(
     known = [*facts(), *(column for yardstick in yardsticks for column in yardstick.columns()), *costs()]
     if sort is not None:
         rows = _sorted(rows, _chosen(known, [sort.removeprefix("-")]), descending=sort.startswith("-"))
-    said = [_legend(yardstick) for yardstick in yardsticks]
     if columns is None:
         shown = [replace(column, optional=column.key in _OPTIONAL) for column in known if column.key in _USUAL]
         shown, cells, same = _telling(shown, [[column.value(row) for column in shown] for row in rows])
@@ -82,12 +94,12 @@ def tabulate(
     else:
         shown = known if list(columns) == ["all"] else _chosen(known, columns)
         cells = [[column.value(row) for column in shown] for row in rows]
-    said += [f"all rows: {', '.join(common)}"] if common else []
-    if any("high" in column.fields for column in shown):
-        said += [line for yardstick in yardsticks for line in _certainty(yardstick, rows)]
-        said += _luck(rows)
+    sure = any("high" in column.fields for column in shown)
+    remarks = {each.label: [_legend(each), *(_certainty(each, rows) if sure else ())] for each in yardsticks}
+    said = [f"all rows: {', '.join(common)}"] if common else []
+    said += _luck(rows)
     said += [f"{row.name}: warning: {line}" for row in rows for line in row.warnings]
-    return Table(shown, rows, cells, claims, [*said, *evidence.lacking, *notes])
+    return Table(shown, rows, cells, claims, remarks, [*said, *evidence.lacking, *notes])
 
 
 def _common(rows: Sequence[Row]) -> list[str]:
@@ -146,10 +158,7 @@ def _legend(yardstick: Yardstick) -> str:
     images, pixels, crater = example.size
     how = f"; split {example.split}" if example.split else ""
     which = ", ".join(sorted({record.parts[example.part]["yardstick"][:8] for record in example.runs}))
-    return (
-        f"{yardstick.label}: {example.data}, {images} images, {pixels} pixels, "
-        f"{crater / pixels:.1%} crater{how}; yardstick {which}"
-    )
+    return f"{example.data}, {images} images, {pixels} pixels, {crater / pixels:.1%} crater{how}; yardstick {which}"
 
 
 def _certainty(yardstick: Yardstick, rows: Sequence[Row]) -> list[str]:
@@ -162,23 +171,23 @@ def _certainty(yardstick: Yardstick, rows: Sequence[Row]) -> list[str]:
         pairs = [pair for pair in compared if pair.reference is reference]
         name, units = reference.row.name, _units(reference)
         if name != REFERENCE:
-            lines.append(f"{yardstick.label}: differences are to {name}")
+            lines.append(f"differences are to {name}")
         fewer = [f"{p.scored.row.name} {p.paired} of {p.num_runs}" for p in pairs if p.paired < p.num_runs]
         if fewer:
-            lines.append(f"{yardstick.label}: compared over the {units} that {name} has too: {', '.join(fewer)}")
+            lines.append(f"compared over the {units} that {name} has too: {', '.join(fewer)}")
         found = [smallest for pair in pairs if (smallest := evidence.smallest_difference(pair)) is not None]
         shown = [smallest for smallest in found if smallest > 0]
         if shown:
             paired = _range([pair.paired for pair in pairs], str)
             lines.append(
-                f"{yardstick.label}: with {reference.size[0]} images in {evidence.num_groups(reference)} groups and "
+                f"with {reference.size[0]} images in {evidence.num_groups(reference)} groups and "
                 f"{paired} {units}, a true difference of balanced accuracy to {name} below about "
                 f"{_range(shown, '{:.2g}'.format)} would mostly go unseen"
             )
         elif any(map(math.isnan, found)):
-            lines.append(f"{yardstick.label}: too few groups of images for an interval")
+            lines.append("too few groups of images for an interval")
     if any(len(each.by_seed) == 1 for each in scored):
-        lines.append(f"{yardstick.label}: an interval over one seed leaves out what another seed would change")
+        lines.append("an interval over one seed leaves out what another seed would change")
     return lines
 
 
