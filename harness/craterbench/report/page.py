@@ -27,19 +27,19 @@ _WIDTH, _HEIGHT, _ROOM = 130, 14, 5
 _STYLE = """
 :root { --ink: #1c1c1c; --dim: #666; --line: #ddd; --blue: #0072b2; --orange: #d55e00; }
 body { font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: #fff; margin: 1.5rem auto;
-  max-width: 1400px; padding: 0 1rem; }
+  max-width: 1500px; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin: 0 0 .3rem; } h2 { font-size: 1.15rem; margin: 2rem 0 .4rem; }
 h3 { font-size: 1rem; margin: 1.4rem 0 .2rem; overflow-wrap: anywhere; }
 p, li { max-width: 75ch; } p { margin: .3rem 0; } ul { margin: .3rem 0; padding-left: 1.2rem; }
 .dim { color: var(--dim); } .warning { color: var(--orange); }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+th, td { padding: .35rem .45rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 thead th { vertical-align: bottom; border-bottom: 2px solid var(--ink); font-weight: 600; }
 th:first-child { position: sticky; left: 0; background: #fff; min-width: 7rem; max-width: 16rem;
   overflow-wrap: anywhere; z-index: 1; }
 .number { text-align: right; } td.number { white-space: nowrap; }
-.interval { display: block; color: var(--dim); font-size: .78rem; }
+.interval { display: block; color: var(--dim); font-size: .92em; }
 .ledger td { min-width: 6rem; } .ledger td.long { min-width: 18rem; }
 svg { display: block; margin-left: auto; } svg text { font-size: 9px; fill: var(--dim); }
 img { max-width: 100%; height: auto; display: block; }
@@ -48,7 +48,7 @@ figure { margin: .3rem 0; } h3 .dim { font-weight: normal; }
 @media print { body { margin: 0; font-size: 9pt; max-width: none; } .scroll { overflow: visible; }
   table { font-size: 6.5pt; } th, td { padding: 2px 4px; } th:first-child { position: static; }
   .ledger td.long { min-width: 0; } tr, figure, h2, h3 { break-inside: avoid; } h2, h3 { break-after: avoid; }
-  @page { size: landscape; margin: 12mm; } }
+  .figures { grid-template-columns: 1fr 1fr; } @page { size: landscape; margin: 12mm; } }
 """
 
 
@@ -90,7 +90,9 @@ def _blocks(table: Table) -> Iterable[str]:
         if label:
             rows = [(row, cells) for row, cells in rows if any(cells[position] is not None for position, _ in block)]
             block = [(p, column) for p, column in block if any(cells[p] is not None for _, cells in rows)]
-        remarks = "".join(f'<p class="dim">{escape(line)}.</p>' for line in table.remarks.get(label, ()))
+        remarks = "".join(
+            f'<p class="dim">{escape(line[:1].upper() + line[1:])}.</p>' for line in table.remarks.get(label, ())
+        )
         shown = [(row, [cells[position] for position, _ in block]) for row, cells in rows]
         yield f"<h2>{escape(heading)}</h2>{remarks}" + _grid([column for _, column in block], shown)
 
