@@ -39,6 +39,7 @@ __all__ = ["run_command"]
 @click.option(
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
 )
+@click.option("--again", is_flag=True, help="Repeat what is done already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records, and nothing else, as JSON.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run_command(
@@ -51,6 +52,7 @@ def run_command(
     settings: tuple[str, ...],
     device: str,
     results: Path,
+    again: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -78,9 +80,13 @@ def run_command(
                 screen.say(f"{record.benchmark} {record.id}: its process died; it is {record.status}")
             for line in damaged:
                 screen.say(line)
-            for resolved in asked:
-                for number in range(seed, seed + seeds):
-                    records.append(_run(registry, store, screen, resolved, seed=number, device=device))  # noqa: PERF401
+            wanted = [(resolved, number) for resolved in asked for number in range(seed, seed + seeds)]
+            if not again:
+                done = _done_already(store, screen, wanted, device=device)
+                records += done.values()
+                wanted = [runs for position, runs in enumerate(wanted) if position not in done]
+            for resolved, number in wanted:
+                records.append(_run(registry, store, screen, resolved, seed=number, device=device))
     finally:  # also when a later run is refused, or by Ctrl-C: what is done is shown
         if as_json and records:
             click.echo(json.dumps([record.as_json() for record in records], indent=1))
@@ -118,16 +124,44 @@ def _matching(registry: Registry, names: Sequence[str]) -> list[str]:
     return list(found)
 
 
+def _done_already(
+    store: Store, screen: Any, wanted: Sequence[tuple[Resolved, int]], *, device: str
+) -> dict[int, Record]:
+    """Return the records of the wanted runs that are done, by their positions, and say of each that it is."""
+    from craterbench.host.devices import available_cores
+    from craterbench.host.earlier import Earlier
+
+    found = {}
+    with Earlier(store) as earlier:
+        for position, (resolved, seed) in enumerate(wanted):
+            record = earlier.done(resolved, seed=seed, fold=None, threads=available_cores(), device=device)
+            if record is not None:
+                found[position] = record
+                screen.say(f"{resolved.benchmark.name} seed {seed}: done already, {record.id} (--again repeats it)")
+    return found
+
+
 def _run(registry: Registry, store: Store, screen: Any, resolved: Resolved, *, seed: int, device: str) -> Record:
     from craterbench.host.runner import Runner
 
     def on_problem(problem: Problem) -> None:
         screen.say(f"plugin {problem.plugin}: {problem.message}")
 
+    title = f"{resolved.benchmark.name} seed {seed}"
+
+    def on_warning(warning: str) -> None:
+        screen.say(f"{title}: warning: {warning}")
+
     runner = Runner(
-        registry, store, device=device, on_epoch=screen.epoch, on_problem=on_problem, illustrate=_illustrate
+        registry,
+        store,
+        device=device,
+        on_epoch=screen.epoch,
+        on_warning=on_warning,
+        on_problem=on_problem,
+        illustrate=_illustrate,
     )
-    screen.start(f"{resolved.benchmark.name} seed {seed}", resolved.benchmark.training.epochs)
+    screen.start(title, resolved.benchmark.training.epochs)
     try:
         record = runner.run(resolved, seed=seed)
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ from craterbench.records.record import Record
 from craterbench.records.store import RunFolder, Store, new_id
 from craterbench.scoring.counts import EVALUATOR_VERSION, REGIONS
 from craterbench.scoring.metrics import pooled
-from craterbench.training.experiment import Outcome
+from craterbench.training.experiment import Outcome, Start
 
 __all__ = ["Runner"]
 
@@ -36,6 +36,7 @@ class Runner:
     """Runs benchmarks, each in a child of its own, and keeps a record of each.
 
     Args:
+        on_warning: told what makes the scores of the run under way doubtful.
         on_problem: told what a plugin's life-cycle hook raised.
         illustrate: called with the folder, the record and the outcome of a run that is done, to add its pictures.
     """
@@ -47,6 +48,7 @@ class Runner:
         *,
         device: str,
         on_epoch: Callable[[dict[str, Any]], None],
+        on_warning: Callable[[str], None],
         on_problem: Callable[[Problem], None],
         illustrate: Callable[[Path, Record, Outcome], None],
     ) -> None:
@@ -54,6 +56,7 @@ class Runner:
         self._store = store
         self._device = device
         self._on_epoch = on_epoch
+        self._on_warning = on_warning
         self._on_problem = on_problem
         self._illustrate = illustrate
 
@@ -72,6 +75,13 @@ class Runner:
         folder = self._store.begin(record)
         history: list[dict[str, Any]] = []
 
+        def on_start(start: Start) -> None:
+            nonlocal record
+            record = _started(record, resolved, start)
+            folder.write_record(record)
+            for warning in start.warnings:
+                self._on_warning(warning)
+
         def on_epoch(row: dict[str, Any]) -> None:
             history.append(row)
             folder.write_history(history)
@@ -87,9 +97,11 @@ class Runner:
         try:
             folder.write_definition(benchmark.as_dict())
             with Child(variables) as child:
-                outcome = child.perform(benchmark, seed=seed, device=self._device, log=log, on_epoch=on_epoch)
+                outcome = child.perform(
+                    benchmark, seed=seed, device=self._device, log=log, on_start=on_start, on_epoch=on_epoch
+                )
             _write_arrays(folder, outcome)
-            record = self._done(record, resolved, outcome, seed=seed, threads=threads)
+            record = _done(record, outcome)
         except UserError:
             folder.discard()
             raise
@@ -147,32 +159,47 @@ class Runner:
             },
         )
 
-    def _done(self, record: Record, resolved: Resolved, outcome: Outcome, *, seed: int, threads: int) -> Record:
-        weights = outcome.course.best_weights
-        return replace(
-            record,
-            status="done",
-            identity=run_identity(
-                resolved.benchmark, data=outcome.data_digest, seed=seed, threads=threads, device=outcome.device
-            ),
-            dataset={**record.dataset, "digest": outcome.data_digest, "notes": list(outcome.data_notes)},
-            parts={
-                name: {
-                    "yardstick": scored.yardstick,
-                    "scores": {
-                        "all": pooled(scored.counts),
-                        **{region: pooled(scored.counts, region) for region in REGIONS},
-                    },
-                }
-                for name, scored in outcome.scored.items()
-            },
-            num_weights=sum(int(a.size) for a in weights.values() if a.ndim and a.dtype.kind == "f"),
-            best_epoch=outcome.course.best_epoch,
-            seconds=outcome.seconds,
-            images_per_second=outcome.course.images_trained / outcome.course.training_seconds,
-            peak_memory=outcome.peak_memory,
-            environment={**record.environment, "device": outcome.device},
-        )
+
+def _started(record: Record, resolved: Resolved, start: Start) -> Record:
+    """Return the record of a run whose data and device are known."""
+    environment = {**record.environment, "device": start.device}
+    return replace(
+        record,
+        identity=run_identity(
+            resolved.benchmark,
+            data=start.data_digest,
+            seed=record.seed,
+            fold=record.fold,
+            threads=environment["threads"],
+            device=start.device,
+        ),
+        dataset={**record.dataset, "digest": start.data_digest, "notes": list(start.data_notes)},
+        environment=environment,
+        warnings=list(start.warnings),
+    )
+
+
+def _done(record: Record, outcome: Outcome) -> Record:
+    weights = outcome.course.best_weights
+    return replace(
+        record,
+        status="done",
+        parts={
+            name: {
+                "yardstick": scored.yardstick,
+                "scores": {
+                    "all": pooled(scored.counts),
+                    **{region: pooled(scored.counts, region) for region in REGIONS},
+                },
+            }
+            for name, scored in outcome.scored.items()
+        },
+        num_weights=sum(int(a.size) for a in weights.values() if a.ndim and a.dtype.kind == "f"),
+        best_epoch=outcome.course.best_epoch,
+        seconds=outcome.seconds,
+        images_per_second=outcome.course.images_trained / outcome.course.training_seconds,
+        peak_memory=outcome.peak_memory,
+    )
 
 
 def _protocol(benchmark: Benchmark) -> str:

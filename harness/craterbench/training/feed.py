@@ -8,6 +8,7 @@ from itertools import count, repeat
 
 import numpy as np
 
+from craterbench.data.audit import leaks
 from craterbench.data.dataset import Part
 from craterbench.data.split import rows_by_group, rows_from_the_end
 from craterbench.definition.benchmark import Augmentation, Benchmark
@@ -25,11 +26,13 @@ class Feed:
         epochs: gives the images to train on, an epoch at a time, without end.
         sample: images of the training part as they are, at most as many as validate; the same for every seed.
         validation: the validation part.
+        warnings: what makes its scores doubtful.
     """
 
     epochs: Iterator[Part]
     sample: Part
     validation: Part
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(development: Part, benchmark: Benchmark, generator: np.random.Generator) -> Feed:
@@ -45,19 +48,25 @@ def prepare(development: Part, benchmark: Benchmark, generator: np.random.Genera
         rows = rows_by_group(development.groups, crater_pixels, split.validation, split.seed)
         originals, validation = (development.take(chosen) for chosen in rows)
         epochs = _epochs(originals, augmentation, generator)
+        warnings = leaks(validation, originals, names=("validation", "training"))
     else:
         # What validates here depends on the augmentation, so that is drawn from the split's seed, not from the run's.
         everything = augmented(development, augmentation, fixed)
         training_rows, validation_rows = rows_from_the_end(len(everything), split.validation)
-        validation = everything.take(validation_rows)
-        epochs = repeat(everything.take(training_rows))
+        training, validation = everything.take(training_rows), everything.take(validation_rows)
+        epochs = repeat(training)
+        derived = np.isin(validation_rows % len(development), training_rows % len(development))
+        warnings = leaks(validation, training, names=("validation", "training"), derived=derived)
         originals = development.take(training_rows[training_rows < len(development)])
     for name, part in (("training", originals), ("validation", validation)):
         if not part.masks.any():
             raise UserError(f"the {name} part has no crater pixel; try another split.seed, or give more images")
     size = min(len(validation), len(originals))
     sample = originals.take(np.sort(fixed.choice(len(originals), size, replace=False)))
-    return Feed(epochs, sample, validation)
+    if augmentation.warp == "image" and augmentation.copies and augmentation.steps:
+        # Known from the definition alone: whether a step moves anything cannot be told from its images for certain.
+        warnings.append("alignment: the masks of augmented images were not warped with them")
+    return Feed(epochs, sample, validation, tuple(warnings))
 
 
 def augmented(part: Part, augmentation: Augmentation, generator: np.random.Generator) -> Part:
