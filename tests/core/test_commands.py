@@ -91,6 +91,20 @@ def test_what_is_done_is_not_repeated_unless_it_is_asked_to_be(bench):
     assert not set(ids(bench(*asked, "--again"))) & set(ids(second))
 
 
+def test_folds_validate_on_every_image_once_and_are_runs_of_their_own(bench):
+    records = json.loads(bench("run", "constant", *SMALL, "--folds", "3", "--json").stdout)
+    assert [record["fold"] for record in records] == ["1/3", "2/3", "3/3"]
+    assert len({record["identity"] for record in records}) == 3
+    assert len({record["parts"]["test"]["yardstick"] for record in records}) == 1
+    validated = []
+    for record in records:
+        with np.load(bench.results / "runs" / "constant" / record["id"] / "counts.npz") as counts:
+            validated += counts["validation_groups"].tolist()
+    assert sorted(validated) == list(range(12))  # each synthetic image is a group of its own
+    again = bench("run", "constant", *SMALL, "--folds", "3")
+    assert "constant seed 42 fold 2/3: done already" in again.stderr
+
+
 def test_data_that_have_changed_where_they_lie_are_trained_on_again(bench, tmp_path):
     asked = ("run", "constant", "--dataset", "npz", "--data", npz(tmp_path), "--json")
     (first,), (same,) = (json.loads(bench(*asked).stdout) for _ in range(2))
@@ -323,6 +337,12 @@ def npz(path: Path, side: int = 16, number: int = 10) -> str:
         (["run", "constant", "--dataset", "npz", "--data", "gone.npz"], "gone.npz: there is no such file"),
         (["run", "constant", "--data", "some.npz"], "unknown key of dataset 'mars-hrsc'"),
         (["run", "constant", *SMALL, "--device", "gpu"], "use --device cpu"),
+        (["run", "constant", *SMALL, "--folds", "13"], "ask for --folds 12 or fewer"),
+        (
+            ["run", "constant", *SMALL, "--set", "split.when=after-augmentation", "--folds", "2"],
+            "set split.when=before-augmentation",
+        ),
+        (["run", "constant", *SMALL, "--folds", "1"], "x>=2"),
         (["run", "constant", *SMALL, "--set", "split.validation=0.01"], "too small to split"),
         (["run", "constant", "--results", "/dev/null/results"], "cannot be written"),
         (["table"], "no runs in"),

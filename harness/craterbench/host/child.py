@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from craterbench.data.split import Fold
     from craterbench.definition.benchmark import Benchmark
     from craterbench.training.experiment import Outcome, Start
     from craterbench.training.parity import Measured, Measurement
@@ -80,6 +81,7 @@ class Child:
         benchmark: Benchmark,
         *,
         seed: int,
+        fold: Fold | None = None,
         device: str,
         log: Path,
         on_epoch: Callable[[dict[str, Any]], None],
@@ -96,7 +98,7 @@ class Child:
             UserError: the task cannot be done as asked; nothing was trained.
             ChildError: the run raised, or the child died.
         """
-        asked = {"benchmark": benchmark, "seed": seed, "device": device}
+        asked = {"benchmark": benchmark, "seed": seed, "fold": fold, "device": device}
         hear = {"epoch": on_epoch} | ({} if on_start is None else {"start": on_start})
         outcome: Outcome = self._do("perform", asked, log, hear)
         return outcome

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 
 from craterbench.definition.benchmark import Benchmark
-from craterbench.definition.identity import definition_digest, run_identity
-from craterbench.definition.overrides import Resolved
+from craterbench.host.asked import Asked
 from craterbench.host.child import Child, ChildError
 from craterbench.host.devices import environment
 from craterbench.records.record import Record
@@ -38,38 +37,18 @@ class Earlier:
         if self._child is not None:
             self._child.stop()
 
-    def done(self, resolved: Resolved, *, seed: int, fold: str | None, threads: int, device: str) -> Record | None:
+    def done(self, asked: Asked, *, threads: int, device: str) -> Record | None:
         """Return the newest record of such a run that is done, or ``None``.
 
         Raises:
             UserError: the data cannot be had as asked.
         """
-        benchmark = resolved.benchmark
-        asked = (
-            benchmark.name,
-            [str(override) for override in resolved.overrides],
-            definition_digest(benchmark),
-            seed,
-            fold,
-            threads,
-        )
         for record in reversed(self._records):
-            own = (
-                record.benchmark,
-                record.overrides,
-                record.definition,
-                record.seed,
-                record.fold,
-                record.environment.get("threads"),
-            )
-            if record.status != "done" or own != asked:
-                continue
-            on = record.environment["device"]
-            data = self._digest(benchmark) if device in ("auto", on) else None
-            if data is None:
-                continue
-            if record.identity == run_identity(benchmark, data=data, seed=seed, fold=fold, threads=threads, device=on):
-                return record
+            on = str(record.environment.get("device"))
+            if record.status == "done" and asked.is_of(record) and device in ("auto", on):
+                data = self._digest(asked.benchmark)
+                if data is not None and record.identity == asked.identity(data=data, threads=threads, device=on):
+                    return record
         return None
 
     def _digest(self, benchmark: Benchmark) -> str | None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import craterbench
 from craterbench.definition.benchmark import Benchmark
-from craterbench.definition.identity import definition_digest, run_identity
-from craterbench.definition.overrides import Resolved
+from craterbench.definition.identity import definition_digest
+from craterbench.host.asked import Asked
 from craterbench.host.child import Child, ChildError
 from craterbench.host.devices import available_cores, environment
 from craterbench.plugin.components import FrameworkSpec
@@ -60,24 +60,24 @@ class Runner:
         self._on_problem = on_problem
         self._illustrate = illustrate
 
-    def run(self, resolved: Resolved, *, seed: int) -> Record:
-        """Train a benchmark with a seed and return its record: ``done`` or ``failed``.
+    def run(self, asked: Asked) -> Record:
+        """Train a benchmark and return the record: ``done`` or ``failed``.
 
         Raises:
             UserError: the run cannot be had as asked; nothing is left of it.
             KeyboardInterrupt: the record says ``interrupted``.
         """
-        benchmark = resolved.benchmark
+        benchmark = asked.benchmark
         framework: FrameworkSpec = self._registry.get("framework", benchmark.framework.name)
         framework.check_installed()
         threads = available_cores()
-        record = self._new_record(resolved, seed, threads)
+        record = self._new_record(asked, threads)
         folder = self._store.begin(record)
         history: list[dict[str, Any]] = []
 
         def on_start(start: Start) -> None:
             nonlocal record
-            record = _started(record, resolved, start)
+            record = _started(record, asked, start)
             folder.write_record(record)
             for warning in start.warnings:
                 self._on_warning(warning)
@@ -98,7 +98,13 @@ class Runner:
             folder.write_definition(benchmark.as_dict())
             with Child(variables) as child:
                 outcome = child.perform(
-                    benchmark, seed=seed, device=self._device, log=log, on_start=on_start, on_epoch=on_epoch
+                    benchmark,
+                    seed=asked.seed,
+                    fold=asked.fold,
+                    device=self._device,
+                    log=log,
+                    on_start=on_start,
+                    on_epoch=on_epoch,
                 )
             _write_arrays(folder, outcome)
             record = _done(record, outcome)
@@ -127,17 +133,18 @@ class Runner:
         for problem in self._registry.tell(hook, **arguments):
             self._on_problem(problem)
 
-    def _new_record(self, resolved: Resolved, seed: int, threads: int) -> Record:
-        benchmark = resolved.benchmark
+    def _new_record(self, asked: Asked, threads: int) -> Record:
+        benchmark = asked.benchmark
         run_id, started = new_id()
         dataset = self._registry.get("dataset", benchmark.dataset.name)
         return Record(
             id=run_id,
             benchmark=benchmark.name,
-            seed=seed,
+            seed=asked.seed,
+            fold=asked.fold_name,
             status="running",
             started=started,
-            overrides=[str(override) for override in resolved.overrides],
+            overrides=asked.overrides,
             definition=definition_digest(benchmark),
             framework=benchmark.framework.name,
             model=benchmark.model.name,
@@ -160,19 +167,12 @@ class Runner:
         )
 
 
-def _started(record: Record, resolved: Resolved, start: Start) -> Record:
+def _started(record: Record, asked: Asked, start: Start) -> Record:
     """Return the record of a run whose data and device are known."""
     environment = {**record.environment, "device": start.device}
     return replace(
         record,
-        identity=run_identity(
-            resolved.benchmark,
-            data=start.data_digest,
-            seed=record.seed,
-            fold=record.fold,
-            threads=environment["threads"],
-            device=start.device,
-        ),
+        identity=asked.identity(data=start.data_digest, threads=environment["threads"], device=start.device),
         dataset={**record.dataset, "digest": start.data_digest, "notes": list(start.data_notes)},
         environment=environment,
         warnings=list(start.warnings),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from craterbench.data.audit import leaks
 from craterbench.data.dataset import Dataset, Part
+from craterbench.data.split import Fold
 from craterbench.definition.benchmark import Benchmark
 from craterbench.plugin.components import load
 from craterbench.scoring.counts import Counts, Evaluator
@@ -85,6 +86,7 @@ def perform(
     benchmark: Benchmark,
     *,
     seed: int,
+    fold: Fold | None = None,
     device: str = "auto",
     on_start: Callable[[Start], None] = _nobody,
     on_epoch: Callable[[dict[str, Any]], None] = _nobody,
@@ -93,6 +95,7 @@ def perform(
 
     Args:
         seed: moves initial weights, order, dropout and augmentation; the split has its own in the definition.
+        fold: the fold that validates, or ``None`` for the share that the definition says.
         device: ``auto``, ``cpu`` or ``gpu``.
         on_start: called once, before the first epoch.
         on_epoch: called with each row of the history as soon as it is known.
@@ -104,7 +107,7 @@ def perform(
     order, drawing = (np.random.default_rng([seed, stream]) for stream in range(2))
 
     dataset = _dataset(benchmark)
-    feed = prepare(dataset.development, benchmark, drawing)
+    feed = prepare(dataset.development, benchmark, drawing, fold)
     session = open_session(benchmark, image_shape=dataset.development.images.shape[1:3], seed=seed, device=device)
     start = Start(dataset.digest(), dataset.notes, session.device, (*feed.warnings, *_test_leaks(dataset)))
     on_start(start)

@@ -10,12 +10,12 @@ import numpy as np
 
 from craterbench.data.audit import leaks
 from craterbench.data.dataset import Part
-from craterbench.data.split import rows_by_group, rows_from_the_end
+from craterbench.data.split import Fold, rows_by_group, rows_from_the_end, rows_of_fold
 from craterbench.definition.benchmark import Augmentation, Benchmark
 from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 
-__all__ = ["Feed", "augmented", "prepare"]
+__all__ = ["Feed", "augmented", "check_folds", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,35 @@ class Feed:
     warnings: tuple[str, ...] = ()
 
 
-def prepare(development: Part, benchmark: Benchmark, generator: np.random.Generator) -> Feed:
+def check_folds(benchmark: Benchmark) -> None:
+    """Raise a UserError unless a benchmark's images can be cut into folds."""
+    if benchmark.split.when != "before-augmentation":
+        raise UserError(
+            f"benchmark {benchmark.name!r} splits after the augmentation, where there are no groups to cut into folds; "
+            "leave out --folds, or set split.when=before-augmentation"
+        )
+
+
+def prepare(development: Part, benchmark: Benchmark, generator: np.random.Generator, fold: Fold | None = None) -> Feed:
     """Split the images, then augment the training part; or the other way round, where the definition asks for it.
+
+    Args:
+        generator: what augmentation is drawn from.
+        fold: the fold that validates, instead of the share that the definition says.
 
     Raises:
         UserError: there is too little to split, or a part would have no crater.
     """
+    if fold is not None:
+        check_folds(benchmark)
     split, augmentation = benchmark.split, benchmark.augmentation
     fixed = np.random.default_rng(split.seed)
     if split.when == "before-augmentation":
         crater_pixels = development.masks.sum(axis=(1, 2, 3), dtype=np.int64)
-        rows = rows_by_group(development.groups, crater_pixels, split.validation, split.seed)
+        if fold is None:
+            rows = rows_by_group(development.groups, crater_pixels, split.validation, split.seed)
+        else:
+            rows = rows_of_fold(development.groups, crater_pixels, fold, split.seed)
         originals, validation = (development.take(chosen) for chosen in rows)
         epochs = _epochs(originals, augmentation, generator)
         warnings = leaks(validation, originals, names=("validation", "training"))
