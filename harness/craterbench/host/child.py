@@ -1,11 +1,13 @@
 """A child process: it lives for one framework and does what it is sent. The parent imports no framework.
 
-The pipe carries ``(kind, arguments, log)`` to the child and, for each such task, any number of ``("epoch", row)`` and
-then one of ``("finished", what came of it)``, ``("refused", message)`` and ``("failed", cause)`` back.
+The pipe carries ``(kind, arguments, log)`` to the child. Back come, for each such task, what a run tells while it is
+under way, ``("start", what is known before the first epoch)`` and any number of ``("epoch", row)``, and then one of
+``("finished", what came of it)``, ``("refused", message)`` and ``("failed", cause)``.
 """
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import queue
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from craterbench.data.split import Fold
     from craterbench.definition.benchmark import Benchmark
-    from craterbench.training.experiment import Outcome
+    from craterbench.training.experiment import Outcome, Start
     from craterbench.training.parity import Measured, Measurement
 
 __all__ = ["Child", "ChildError"]
@@ -35,9 +38,13 @@ __all__ = ["Child", "ChildError"]
 #: What a child can do.
 _WORK = {
     "perform": "craterbench.training.experiment:perform",
+    "data_digest": "craterbench.training.experiment:data_digest",
     "measure": "craterbench.training.parity:measure",
     "cross": "craterbench.training.parity:cross",
 }
+
+#: What a run tells while it is under way.
+_TOLD = ("start", "epoch")
 
 _GRACE = 3.0  # seconds that a child has to go after each way of asking it to
 
@@ -70,20 +77,41 @@ class Child:
         return self._process.pid or 0
 
     def perform(
-        self, benchmark: Benchmark, *, seed: int, device: str, log: Path, on_epoch: Callable[[dict[str, Any]], None]
+        self,
+        benchmark: Benchmark,
+        *,
+        seed: int,
+        fold: Fold | None = None,
+        device: str,
+        log: Path,
+        on_epoch: Callable[[dict[str, Any]], None],
+        on_start: Callable[[Start], None] | None = None,
     ) -> Outcome:
         """Train a benchmark in the child and return what it brings home.
 
         Args:
             log: file that takes all that the child prints meanwhile.
+            on_epoch: called with each row of the history.
+            on_start: called once, before the first epoch.
 
         Raises:
             UserError: the task cannot be done as asked; nothing was trained.
             ChildError: the run raised, or the child died.
         """
-        asked = {"benchmark": benchmark, "seed": seed, "device": device}
-        outcome: Outcome = self._do("perform", asked, log, on_epoch)
+        asked = {"benchmark": benchmark, "seed": seed, "fold": fold, "device": device}
+        hear = {"epoch": on_epoch} | ({} if on_start is None else {"start": on_start})
+        outcome: Outcome = self._do("perform", asked, log, hear)
         return outcome
+
+    def data_digest(self, benchmark: Benchmark, *, log: Path) -> str:
+        """Return the digest of a benchmark's data; the child imports no framework for it.
+
+        Raises:
+            UserError: the data cannot be had as asked.
+            ChildError: reading them raised, or the child died.
+        """
+        digest: str = self._do("data_digest", {"benchmark": benchmark}, log)
+        return digest
 
     def measure(self, measurement: Measurement, *, log: Path) -> Measured:
         """Measure in the child what is to be compared with a twin.
@@ -92,7 +120,7 @@ class Child:
             UserError: the task cannot be done as asked.
             ChildError: it raised, or the child died.
         """
-        measured: Measured = self._do("measure", {"measurement": measurement}, log, _ignore)
+        measured: Measured = self._do("measure", {"measurement": measurement}, log)
         return measured
 
     def cross(self, measurement: Measurement, weights: Path, *, log: Path) -> npt.NDArray[np.float32]:
@@ -103,16 +131,19 @@ class Child:
             ChildError: it raised, or the child died.
         """
         asked = {"measurement": measurement, "weights": weights}
-        probabilities: npt.NDArray[np.float32] = self._do("cross", asked, log, _ignore)
+        probabilities: npt.NDArray[np.float32] = self._do("cross", asked, log)
         return probabilities
 
-    def _do(self, kind: str, arguments: dict[str, Any], log: Path, on_epoch: Callable[[dict[str, Any]], None]) -> Any:
+    def _do(
+        self, kind: str, arguments: dict[str, Any], log: Path, hear: Mapping[str, Callable[[Any], None]] | None = None
+    ) -> Any:
         try:
             self._pipe.send((kind, arguments, str(log.absolute())))
             while True:
                 kind, content = self._pipe.recv()
-                if kind == "epoch":
-                    on_epoch(content)
+                if kind in _TOLD:
+                    if hear is not None and kind in hear:
+                        hear[kind](content)
                 elif kind == "finished":
                     return content
                 elif kind == "refused":
@@ -131,10 +162,6 @@ class Child:
                 end()
                 self._process.join(_GRACE)
         self._process.join()
-
-
-def _ignore(row: dict[str, Any]) -> None:
-    """Take what is told, and do nothing about it."""
 
 
 def _how_it_died(code: int | None) -> str:
@@ -201,7 +228,7 @@ def _receive(pipe: Connection, tasks: queue.SimpleQueue[Any]) -> None:
 def _done(pipe: Connection, kind: str, arguments: dict[str, Any]) -> tuple[str, Any]:
     try:
         if kind == "perform":
-            arguments["on_epoch"] = lambda row: pipe.send(("epoch", row))
+            arguments |= {f"on_{what}": functools.partial(_tell, pipe, what) for what in _TOLD}
         return "finished", load(_WORK[kind])(**arguments)
     except UserError as refusal:
         return "refused", str(refusal)
@@ -214,6 +241,10 @@ def _done(pipe: Connection, kind: str, arguments: dict[str, Any]) -> tuple[str, 
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
+
+
+def _tell(pipe: Connection, what: str, content: Any) -> None:
+    pipe.send((what, content))
 
 
 def _print_to(log: str) -> None:
