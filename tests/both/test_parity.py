@@ -45,7 +45,7 @@ def parity(tmp_path):
             names.append(f"{framework}.toml")
             (tmp_path / names[-1]).write_text(SMALL.format(framework=framework, fault=fault))
         environment = os.environ | {"PYTHONPATH": path, "COLUMNS": "200"}
-        command = [BENCH, "parity", *names, "--device", "cpu"]
+        command = [BENCH, "parity", *names, "--device", "cpu", "--seeds", "0"]
         return subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True)
 
     return run
