@@ -2,8 +2,8 @@
 
 Epochs of the reference's network are trained in turn by a session of the harness and by a bare loop, tuned as one
 would (channels last, fused Adam, data on the device, nothing read back), on the same images in the same order; which
-comes first changes from pair to pair. Printed are the ratios of images a second, in float32 and bfloat16, and what share
-they are of the rate at which this machine multiplies matrices. On a CPU with Keras installed, the session is then
+comes first changes from pair to pair. Printed are the ratios of images a second, in float32 and bfloat16, and their
+share of the rate at which this machine multiplies matrices. On a CPU with Keras installed, the session is then
 measured against the plain script of ``keras_epochs.py``, which trains in a process of its own, an epoch of each in
 turn. On a GPU, the time between launches is measured too, and what CUDA graphs make of the bare loop.
 """
