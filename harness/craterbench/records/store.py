@@ -227,7 +227,7 @@ def _array(content: bytes) -> npt.NDArray[Any]:
 
 @lru_cache(maxsize=64)
 def _layout(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, order and type from the header of an .npy file: NumPy is slow at it, and many files have the same."""
+    """Return shape, order and type from an .npy file's header: NumPy is slow at it, and many files have the same."""
     import numpy as np
 
     stream = io.BytesIO(header[8:])
