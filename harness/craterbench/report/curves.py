@@ -43,7 +43,7 @@ def draw_row(
             axes.ticklabel_format(useOffset=False)
             last = max(history[-1]["epoch"] for history in histories)
             axes.set(xlabel="epoch", ylabel=label, xlim=(0.5, last + 0.5), ylim=(limits or {}).get(key))
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
             axes.grid(alpha=0.3)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
