@@ -1,4 +1,4 @@
-"""Augmentations: NumPy arrays in, NumPy arrays out, image and mask through the same warp."""
+"""Augmentations: NumPy arrays in, NumPy arrays out, image and mask changed alike."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -27,5 +27,10 @@ def bench_augmentations() -> list[AugmentationSpec]:
             summary="turn about the centre and zoom, one warp for image and mask",
             target="craterbench_augment.warps:rotate_zoom",
             parameters=RotateZoom,
-        )
+        ),
+        AugmentationSpec(
+            name="flips",
+            summary="mirror left to right and top to bottom, each with probability 1/2",
+            target="craterbench_augment.flips:flips",
+        ),
     ]

@@ -56,6 +56,7 @@ class KerasSession:
         if task.device == "gpu" and not gpus:
             raise UserError("TensorFlow sees no GPU; use --device cpu, or install a TensorFlow built for this GPU")
         self.device = "gpu" if gpus else "cpu"
+        tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 is meant where it is said
         keras.backend.clear_session()  # a second task must find the same layer names as a first
         keras.config.set_floatx(task.precision)
         keras.utils.set_random_seed(task.seed)  # for layers of plugins that take no seed of their own
@@ -97,7 +98,7 @@ class KerasSession:
         """Take weights by name.
 
         Raises:
-            ValueError: names or shapes are not those of the model.
+            UserError: names or shapes are not those of the model.
         """
         own = {_name(weight): weight for weight in self._model.weights}
         check_fit(weights, {name: tuple(weight.shape) for name, weight in own.items()})

@@ -1,6 +1,59 @@
 """Schedules of the learning rate."""
 
-from craterbench.plugin import ScheduleSpec, hookimpl
+from dataclasses import dataclass
+from typing import Annotated
+
+from craterbench.plugin import Range, ScheduleSpec, hookimpl
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cosine:
+    """The parameters of a cosine decay.
+
+    Attributes:
+        final: share of the optimizer's learning rate to which it falls by the end of the last epoch that is asked for.
+    """
+
+    final: Annotated[float, Range(0, 1)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exponential:
+    """The parameters of an exponential decay.
+
+    Attributes:
+        final: share of the optimizer's learning rate to which it falls by the end of the last epoch that is asked for.
+    """
+
+    final: Annotated[float, Range(1e-6, 1)] = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class WarmUp:
+    """The parameters of a warm-up.
+
+    Attributes:
+        start: share of the optimizer's learning rate at the first step.
+        share: share of all steps over which it rises.
+    """
+
+    start: Annotated[float, Range(0, 1)] = 0.1
+    share: Annotated[float, Range(0, 1)] = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plateau:
+    """The parameters of a decay on plateaus. To have an effect, ``patience`` is less than that of the training.
+
+    Attributes:
+        factor: by which the learning rate is multiplied each time.
+        patience: epochs without a better monitor, since the best or since the last time, after which it is.
+        lowest: share of the optimizer's learning rate below which it does not fall.
+    """
+
+    factor: Annotated[float, Range(0.01, 0.99)] = 0.5
+    patience: Annotated[int, Range(1, 1000)] = 3
+    lowest: Annotated[float, Range(0, 1)] = 0.0
 
 
 @hookimpl
@@ -10,5 +63,29 @@ def bench_schedules() -> list[ScheduleSpec]:
             name="constant",
             summary="the optimizer's learning rate throughout",
             target="craterbench_schedules.in_numpy:constant",
-        )
+        ),
+        ScheduleSpec(
+            name="cosine",
+            summary="half a cosine, from the optimizer's learning rate to a share of it",
+            target="craterbench_schedules.in_numpy:cosine",
+            parameters=Cosine,
+        ),
+        ScheduleSpec(
+            name="exponential",
+            summary="the same factor at every step, from the optimizer's learning rate to a share of it",
+            target="craterbench_schedules.in_numpy:exponential",
+            parameters=Exponential,
+        ),
+        ScheduleSpec(
+            name="warm-up",
+            summary="a straight rise over the first steps, then the optimizer's learning rate",
+            target="craterbench_schedules.in_numpy:warm_up",
+            parameters=WarmUp,
+        ),
+        ScheduleSpec(
+            name="plateau",
+            summary="a factor whenever the monitor has not become better for some epochs",
+            target="craterbench_schedules.in_numpy:plateau",
+            parameters=Plateau,
+        ),
     ]

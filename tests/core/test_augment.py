@@ -6,12 +6,16 @@ from scipy.ndimage import affine_transform
 
 from craterbench.data.dataset import Part
 from craterbench.definition.overrides import parse_override, resolve
+from craterbench.plugin import NoParameters
 from craterbench.plugin.registry import Registry
 from craterbench.training.feed import augmented, prepare
 from craterbench_augment import RotateZoom
+from craterbench_augment.flips import flips
 from craterbench_augment.warps import rotate_zoom
 from craterbench_datasets import Synthetic
 from craterbench_datasets.synthetic import synthetic
+
+FLIPS = [(), (0,), (1,), (0, 1)]
 
 
 def benchmark(name: str, *settings: str):
@@ -60,6 +64,25 @@ def test_no_rotation_and_no_zoom_change_nothing():
     images, masks = rotate_zoom(before.images, before.masks, np.random.default_rng(1), RotateZoom(rotation=0, zoom=0))
     np.testing.assert_array_equal(images, before.images)
     np.testing.assert_array_equal(masks, before.masks)
+
+
+def test_flips_are_all_four_and_nothing_else_and_masks_go_with_their_images():
+    before = discs()
+    images = np.random.default_rng(0).uniform(size=before.images.shape).astype(np.float32)
+    flipped, masks = flips(images, before.masks, np.random.default_rng(1), NoParameters())
+    seen = set()
+    for row in range(30):
+        (way,) = [axes for axes in FLIPS if (np.flip(images[row], axes) == flipped[row]).all()]
+        np.testing.assert_array_equal(np.flip(before.masks[row], way), masks[row])
+        seen.add(way)
+    assert seen == set(FLIPS)
+
+
+def test_each_flip_has_probability_a_half():
+    images = np.tile(np.arange(4, dtype=np.float32).reshape(1, 2, 2, 1) / 3, (10_000, 1, 1, 1))
+    flipped, _ = flips(images, (images > 0.5).astype(np.uint8), np.random.default_rng(1), NoParameters())
+    shares = np.unique(flipped[:, 0, 0, 0], return_counts=True)[1] / 10_000
+    assert shares == pytest.approx([0.25] * 4, abs=0.02)
 
 
 def test_originals_come_first_then_their_copies(development):

@@ -64,7 +64,8 @@ def test_names_may_be_patterns(bench):
 
 
 def test_the_same_seed_gives_the_same_history_and_identity_and_another_seed_another(bench):
-    records = [json.loads(bench("run", "logistic", *SMALL, "--seed", s, "--json").stdout)[0] for s in "112"]
+    again = ("--again", "--json")
+    records = [json.loads(bench("run", "logistic", *SMALL, "--seed", s, *again).stdout)[0] for s in "112"]
 
     def history(record) -> list[list[str]]:
         lines = (bench.results / "runs" / "logistic" / record["id"] / "history.csv").read_text().splitlines()
@@ -73,6 +74,64 @@ def test_the_same_seed_gives_the_same_history_and_identity_and_another_seed_anot
 
     assert history(records[0]) == history(records[1]) != history(records[2])
     assert records[0]["identity"] == records[1]["identity"] != records[2]["identity"]
+
+
+def test_what_is_done_is_not_repeated_unless_it_is_asked_to_be(bench):
+    asked = ("run", "constant", "logistic", *SMALL, "--seeds", "2", "--json")
+
+    def ids(result):
+        return [record["id"] for record in json.loads(result.stdout)]
+
+    first = ids(bench(*asked))
+    (bench.results / "runs" / "logistic" / first[3] / "record.json").unlink()
+    second = bench(*asked)
+    assert ids(second)[:3] == first[:3]
+    assert ids(second)[3] not in first
+    assert f"constant seed 43: done already, {first[1]} (--again repeats it)" in second.stderr.splitlines()
+    assert not set(ids(bench(*asked, "--again"))) & set(ids(second))
+
+
+def test_folds_validate_on_every_image_once_and_are_runs_of_their_own(bench):
+    records = json.loads(bench("run", "constant", *SMALL, "--folds", "3", "--json").stdout)
+    assert [record["fold"] for record in records] == ["1/3", "2/3", "3/3"]
+    assert len({record["identity"] for record in records}) == 3
+    assert len({record["parts"]["test"]["yardstick"] for record in records}) == 1
+    validated = []
+    for record in records:
+        with np.load(bench.results / "runs" / "constant" / record["id"] / "counts.npz") as counts:
+            validated += counts["validation_groups"].tolist()
+    assert sorted(validated) == list(range(12))  # each synthetic image is a group of its own
+    again = bench("run", "constant", *SMALL, "--folds", "3")
+    assert "constant seed 42 fold 2/3: done already" in again.stderr
+
+
+def test_data_that_have_changed_where_they_lie_are_trained_on_again(bench, tmp_path):
+    asked = ("run", "constant", "--dataset", "npz", "--data", npz(tmp_path), "--json")
+    (first,), (same,) = (json.loads(bench(*asked).stdout) for _ in range(2))
+    npz(tmp_path, number=11)
+    (other,) = json.loads(bench(*asked).stdout)
+    assert first["id"] == same["id"] != other["id"]
+
+
+def test_a_row_is_not_left_out_because_another_benchmark_is_the_same(bench, tmp_path):
+    bench("run", "constant", *SMALL)
+    path = tmp_path / "mine.toml"
+    path.write_text(tomli_w.dumps({"summary": "the same by another name", "extends": "constant"}))
+    (record,) = json.loads(bench("run", str(path), *SMALL, "--json").stdout)
+    assert record["benchmark"] == "mine"
+
+
+def test_what_makes_scores_doubtful_is_said_once_and_kept(bench):
+    mistakes = ("--set", "split.when=after-augmentation", "--set", "augmentation.warp=image")
+    result = bench("run", "constant", *SMALL, *mistakes, "--json")
+    (record,) = json.loads(result.stdout)
+    assert record["warnings"] == [
+        "leak: 8 of 8 validation images are copies of training images",
+        "alignment: the masks of augmented images were not warped with them",
+    ]
+    assert [result.stderr.count(warning) for warning in record["warnings"]] == [1, 1]
+    (record,) = json.loads(bench("run", "constant", *SMALL, "--json").stdout)
+    assert record["warnings"] == []
 
 
 def test_on_a_terminal_there_is_a_bar(tmp_path):
@@ -278,6 +337,12 @@ def npz(path: Path, side: int = 16, number: int = 10) -> str:
         (["run", "constant", "--dataset", "npz", "--data", "gone.npz"], "gone.npz: there is no such file"),
         (["run", "constant", "--data", "some.npz"], "unknown key of dataset 'mars-hrsc'"),
         (["run", "constant", *SMALL, "--device", "gpu"], "use --device cpu"),
+        (["run", "constant", *SMALL, "--folds", "13"], "ask for --folds 12 or fewer"),
+        (
+            ["run", "constant", *SMALL, "--set", "split.when=after-augmentation", "--folds", "2"],
+            "set split.when=before-augmentation",
+        ),
+        (["run", "constant", *SMALL, "--folds", "1"], "x>=2"),
         (["run", "constant", *SMALL, "--set", "split.validation=0.01"], "too small to split"),
         (["run", "constant", "--results", "/dev/null/results"], "cannot be written"),
         (["table"], "no runs in"),
@@ -338,6 +403,11 @@ def test_show_of_a_file(bench, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(tomli_w.dumps({"extends": "reference", "model": {"depth": 2}}))
     assert "model.depth = 2" in bench("show", str(path)).stdout
+
+
+def test_show_of_an_augmentation_without_parameters(bench):
+    (line,) = (line for line in bench("show", "flips").stdout.splitlines() if line.startswith("augmentation.flips"))
+    assert line.split() == ["augmentation.flips", "=", "{}", "#", "flips.toml"]
 
 
 def test_list_shows_plugins_that_have_a_problem_and_the_rest_goes_on(tmp_path):

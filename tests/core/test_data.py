@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.model_selection import GroupKFold
 
 from craterbench.data.chips import Window, crater_mask, deal, overlap_groups, resample, stretch, widest, windows_around
 from craterbench.data.dataset import part
-from craterbench.data.split import rows_by_group, rows_from_the_end
+from craterbench.data.split import Fold, rows_by_group, rows_from_the_end, rows_of_fold
 from craterbench.plugin import NoParameters, UserError
 from craterbench_datasets import File, Synthetic
 from craterbench_datasets.files import IMAGES, MASKS, course, npz
@@ -340,3 +341,31 @@ def test_synthetic_images_repeat_by_seed_and_show_craters():
     # relief is what shows a crater: a slope is brighter or darker than level ground
     inside = made.development.masks == 1
     assert made.development.images[inside].std() > 1.2 * made.development.images[~inside].std()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 7))
+def test_every_image_validates_in_one_fold_and_no_group_is_cut(seed, folds):
+    generator = np.random.default_rng(seed)
+    groups, craters = generator.integers(0, 30, 200), generator.integers(0, 500, 200)
+    cut = [rows_of_fold(groups, craters, Fold(number, folds), seed) for number in range(1, folds + 1)]
+    np.testing.assert_array_equal(np.sort(np.concatenate([validation for _, validation in cut])), np.arange(200))
+    for training, validation in cut:
+        np.testing.assert_array_equal(np.sort(np.concatenate([training, validation])), np.arange(200))
+        assert not set(groups[training]) & set(groups[validation])
+
+
+def test_folds_of_the_built_in_data_are_nearer_to_their_share_than_those_of_scikit_learn():
+    development = mars_hrsc(NoParameters()).development
+    craters = development.masks.sum(axis=(1, 2, 3), dtype=np.int64)
+
+    def furthest(folds):
+        shares = [(len(rows) / len(craters), craters[rows].sum() / craters.sum()) for rows in folds]
+        return np.abs(np.array(shares) - 0.2).max()
+
+    ours = [rows_of_fold(development.groups, craters, Fold(number, 5), 42)[1] for number in range(1, 6)]
+    theirs = [rows for _, rows in GroupKFold(5).split(craters, groups=development.groups)]
+    assert furthest(ours) < 0.01 < furthest(theirs)
+    others = [rows_of_fold(development.groups, craters, Fold(number, 5), 43)[1] for number in range(1, 6)]
+    assert furthest(others) < 0.01
+    assert {rows.tobytes() for rows in ours} != {rows.tobytes() for rows in others}

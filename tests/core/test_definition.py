@@ -99,7 +99,7 @@ def test_an_optimizer_that_the_framework_has_not(registry):
 
 def test_an_optimizer_has_parameters_of_its_own(registry):
     sgd = resolve(registry, "reference", sets("optimizer.name=sgd", "optimizer.learning_rate=1e-2"))
-    assert sgd.benchmark.as_dict()["optimizer"] == {"name": "sgd", "learning_rate": 1e-2, "momentum": 0.0}
+    assert sgd.benchmark.as_dict()["optimizer"] == {"name": "sgd", "learning_rate": 1e-2, "momentum": 0.9}
     with pytest.raises(UserError, match=r"optimizer\.momentum: 1.5 is outside 0 to 0.999"):
         resolve(registry, "reference", [*sgd.overrides, *sets("optimizer.momentum=1.5")])
     with pytest.raises(UserError, match=r"optimizer\.momentum: unknown key of optimizer 'adam'; it takes none"):
@@ -234,7 +234,7 @@ def test_the_path_of_data_is_not_what_was_asked_but_its_content_is_part_of_the_i
         resolve(registry, "reference", sets("dataset.name=npz", f"dataset.path={path}")).benchmark for path in "ab"
     )
     assert definition_digest(here) == definition_digest(there)
-    common = {"seed": 1, "threads": 2, "device": "cpu"}
+    common = {"seed": 1, "fold": None, "threads": 2, "device": "cpu"}
     assert run_identity(here, data="x", **common) == run_identity(there, data="x", **common)
     assert run_identity(here, data="x", **common) != run_identity(here, data="y", **common)
     for change in ({"seed": 2}, {"threads": 1}, {"device": "gpu"}):

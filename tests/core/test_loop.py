@@ -82,6 +82,19 @@ def test_every_image_is_shown_once_an_epoch_in_another_order_each_time():
     assert session.seen[0][1].tolist() == [1e-3] * 3
 
 
+def test_step_numbers_go_on_from_epoch_to_epoch():
+    session, course = run([0.9, 0.8, 0.7], "schedule.name=cosine")
+    rates = np.concatenate([rates for _, rates in session.seen])
+    np.testing.assert_allclose(rates, 1e-3 * (1 + np.cos(np.pi * np.arange(9) / 9)) / 2)
+    assert [row["learning_rate"] for row in course.history] == rates[2::3].tolist()
+
+
+def test_a_schedule_sees_how_the_monitor_went():
+    settings = ("schedule.name=plateau", "schedule.patience=2", "training.patience=9")
+    session, _ = run([0.5, 0.6, 0.6, 0.4, 0.4, 0.5, 0.6], *settings)
+    assert [rates[0] / 1e-3 for _, rates in session.seen] == [1, 1, 1, 0.5, 0.5, 0.5, 0.25]
+
+
 def test_a_higher_balanced_accuracy_is_better():
     watch = Watch(higher=True, patience=2)
     assert [watch.better(value) for value in (0.5, 0.7, 0.6)] == [True, True, False]

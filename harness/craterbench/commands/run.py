@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from craterbench.plugin.registry import Problem, Registry
 
 if TYPE_CHECKING:
     from craterbench.definition.overrides import Override, Resolved
+    from craterbench.host.asked import Asked
     from craterbench.records.record import Record
     from craterbench.records.store import Store
     from craterbench.training.experiment import Outcome
@@ -31,6 +33,7 @@ __all__ = ["run_command"]
 @click.option(
     "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Runs of each benchmark; seeds count up."
 )
+@click.option("--folds", type=click.IntRange(2), metavar="K", help="Cross-validate: K runs of each benchmark and seed.")
 @click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
 @click.option("--dataset", metavar="NAME", help="Short for --set dataset.name=NAME.")
 @click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
@@ -39,18 +42,21 @@ __all__ = ["run_command"]
 @click.option(
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
 )
+@click.option("--again", is_flag=True, help="Repeat what is done already.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records, and nothing else, as JSON.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run_command(
     names: tuple[str, ...],
     seed: int,
     seeds: int,
+    folds: int | None,
     epochs: int | None,
     dataset: str | None,
     data: Path | None,
     settings: tuple[str, ...],
     device: str,
     results: Path,
+    again: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -61,12 +67,15 @@ def run_command(
     from craterbench.definition.overrides import resolve
     from craterbench.records.store import Store
     from craterbench.report.live import live
+    from craterbench.training.feed import check_folds
 
     registry = Registry.installed()
     overrides = _overrides(epochs, dataset, data, settings)
-    asked = [resolve(registry, name, overrides) for name in _matching(registry, names)]
-    for resolved in asked:
+    benchmarks = [resolve(registry, name, overrides) for name in _matching(registry, names)]
+    for resolved in benchmarks:
         registry.get("framework", resolved.benchmark.framework.name).check_installed()
+        if folds is not None:
+            check_folds(resolved.benchmark)
     store = Store(results)
     records: list[Record] = []
     try:
@@ -78,9 +87,13 @@ def run_command(
                 screen.say(f"{record.benchmark} {record.id}: its process died; it is {record.status}")
             for line in damaged:
                 screen.say(line)
-            for resolved in asked:
-                for number in range(seed, seed + seeds):
-                    records.append(_run(registry, store, screen, resolved, seed=number, device=device))  # noqa: PERF401
+            asked = _asked(benchmarks, range(seed, seed + seeds), folds)
+            if not again:
+                done = _done_already(store, screen, asked, device=device)
+                records += done.values()
+                asked = [one for position, one in enumerate(asked) if position not in done]
+            for one in asked:
+                records.append(_run(registry, store, screen, one, device=device))
     finally:  # also when a later run is refused, or by Ctrl-C: what is done is shown
         if as_json and records:
             click.echo(json.dumps([record.as_json() for record in records], indent=1))
@@ -118,31 +131,64 @@ def _matching(registry: Registry, names: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def _run(registry: Registry, store: Store, screen: Any, resolved: Resolved, *, seed: int, device: str) -> Record:
+def _asked(benchmarks: Sequence[Resolved], seeds: Iterable[int], folds: int | None) -> list[Asked]:
+    from craterbench.data.split import Fold
+    from craterbench.host.asked import Asked
+
+    validating = [None] if folds is None else [Fold(number, folds) for number in range(1, folds + 1)]
+    return [Asked(*each) for each in itertools.product(benchmarks, seeds, validating)]
+
+
+def _done_already(store: Store, screen: Any, asked: Sequence[Asked], *, device: str) -> dict[int, Record]:
+    """Return the records of the runs that are done, by their positions, and say of each that it is."""
+    from craterbench.host.devices import available_cores
+    from craterbench.host.earlier import Earlier
+
+    found = {}
+    with Earlier(store) as earlier:
+        for position, one in enumerate(asked):
+            record = earlier.done(one, threads=available_cores(), device=device)
+            if record is not None:
+                found[position] = record
+                screen.say(f"{one.title}: done already, {record.id} (--again repeats it)")
+    return found
+
+
+def _run(registry: Registry, store: Store, screen: Any, asked: Asked, *, device: str) -> Record:
     from craterbench.host.runner import Runner
 
     def on_problem(problem: Problem) -> None:
         screen.say(f"plugin {problem.plugin}: {problem.message}")
 
+    def on_warning(warning: str) -> None:
+        screen.say(f"{asked.title}: warning: {warning}")
+
     runner = Runner(
-        registry, store, device=device, on_epoch=screen.epoch, on_problem=on_problem, illustrate=_illustrate
+        registry,
+        store,
+        device=device,
+        on_epoch=screen.epoch,
+        on_warning=on_warning,
+        on_problem=on_problem,
+        illustrate=_illustrate,
     )
-    screen.start(f"{resolved.benchmark.name} seed {seed}", resolved.benchmark.training.epochs)
+    screen.start(asked.title, asked.benchmark.training.epochs)
     try:
-        record = runner.run(resolved, seed=seed)
+        record = runner.run(asked)
     except KeyboardInterrupt:
         screen.end("interrupted")
         raise
     screen.end(record.status)
     if record.status == "failed":
-        screen.say(f"{record.benchmark} seed {seed} failed: {record.error}; see {store.folder(record) / 'log.txt'}")
+        screen.say(f"{asked.title} failed: {record.error}; see {store.folder(record) / 'log.txt'}")
     return record
 
 
 def _illustrate(folder: Path, record: Record, outcome: Outcome) -> None:
     from craterbench.report.pictures import draw_curves, draw_samples
 
-    title = " ".join([record.benchmark, *record.overrides, f"seed {record.seed}"])
+    fold = [] if record.fold is None else [f"fold {record.fold}"]
+    title = " ".join([record.benchmark, *record.overrides, f"seed {record.seed}", *fold])
     draw_curves(folder / "curves.png", outcome.course.history, title)
     draw_samples(folder / "samples.png", outcome.samples, f"{title}: validation images")
 

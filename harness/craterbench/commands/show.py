@@ -25,4 +25,6 @@ def show_command(name: str) -> None:
 def _toml(value: object) -> str:
     import tomli_w
 
+    if value == {}:
+        return "{}"  # an augmentation without parameters
     return tomli_w.dumps({"value": value}).removeprefix("value = ").strip()

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from craterbench.plugin import UserError
 
-__all__ = ["rows_by_group", "rows_from_the_end"]
+__all__ = ["Fold", "rows_by_group", "rows_from_the_end", "rows_of_fold"]
 
 _DRAWS = 64
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Which of how many folds validates, counted from 1."""
+
+    number: int
+    of: int
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
 
 
 def rows_by_group(
@@ -45,6 +57,40 @@ def rows_by_group(
 
     training, validation = min(draws, key=distance)
     return np.sort(training), np.sort(validation)
+
+
+def rows_of_fold(
+    groups: npt.NDArray[np.int64], crater_pixels: npt.NDArray[np.int64], fold: Fold, seed: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Return the row numbers that train and those that validate in a fold, each ascending, no group in both.
+
+    Over all folds every image validates once. The groups are dealt to the folds one after the other, the largest first
+    and equals in a seeded order, each to the fold that has least of what the group brings: images and crater pixels,
+    both as shares of all.
+
+    Args:
+        groups: (N,), the group of each image.
+        crater_pixels: (N,), the number of crater pixels in each image.
+
+    Raises:
+        UserError: there are fewer groups than folds.
+    """
+    names, members = np.unique(groups, return_inverse=True)
+    found = len(names)
+    if found < fold.of:
+        raise UserError(
+            f"{found} group(s) of images cannot be cut into {fold.of} folds; ask for --folds {found} or fewer"
+        )
+    sizes = np.stack([np.bincount(members), np.bincount(members, crater_pixels)], axis=1)
+    shares = sizes / sizes.sum(axis=0)
+    shuffled = np.random.default_rng(seed).permutation(found)
+    held = np.zeros((fold.of, 2))
+    fold_of = np.empty(found, np.intp)
+    for group in shuffled[np.argsort(-shares[shuffled].sum(axis=1), kind="stable")]:
+        fold_of[group] = np.argmin(held @ shares[group])
+        held[fold_of[group]] += shares[group]
+    validates = fold_of[members] == fold.number - 1
+    return np.flatnonzero(~validates), np.flatnonzero(validates)
 
 
 def rows_from_the_end(num_rows: int, share: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

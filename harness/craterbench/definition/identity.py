@@ -22,15 +22,23 @@ def definition_digest(benchmark: Benchmark) -> str:
     return _digest({"definition": asked, "versions": benchmark.versions()})
 
 
-def run_identity(benchmark: Benchmark, *, data: str, seed: int, threads: int, device: str) -> str:
+def run_identity(benchmark: Benchmark, *, data: str, seed: int, fold: str | None, threads: int, device: str) -> str:
     """Return a short digest that two runs share if the same was done in both.
 
     Args:
         data: digest of the images, masks and groups.
+        fold: which of how many folds validates, as ``2/5``, or ``None``.
         threads: number of threads: the digits of a run depend on it.
     """
     return _digest(
-        {"definition": definition_digest(benchmark), "data": data, "seed": seed, "threads": threads, "device": device}
+        {
+            "definition": definition_digest(benchmark),
+            "data": data,
+            "seed": seed,
+            "fold": fold,
+            "threads": threads,
+            "device": device,
+        }
     )
 
 

@@ -1,11 +1,13 @@
-"""A child process: it lives for one framework and trains what it is sent. The parent imports no framework.
+"""A child process: it lives for one framework and does what it is sent. The parent imports no framework.
 
-The pipe carries ``(benchmark, seed, device, log)`` to the child and, for each task, any number of ``("epoch", row)``
-and then one of ``("finished", outcome)``, ``("refused", message)`` and ``("failed", cause)`` back.
+The pipe carries ``(kind, arguments, log)`` to the child. Back come, for each such task, what a run tells while it is
+under way, ``("start", what is known before the first epoch)`` and any number of ``("epoch", row)``, and then one of
+``("finished", what came of it)``, ``("refused", message)`` and ``("failed", cause)``.
 """
 
 from __future__ import annotations
 
+import functools
 import multiprocessing
 import os
 import queue
@@ -20,12 +22,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from craterbench.plugin import UserError
+from craterbench.plugin.components import load
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from craterbench.data.split import Fold
     from craterbench.definition.benchmark import Benchmark
-    from craterbench.training.experiment import Outcome
+    from craterbench.training.experiment import Outcome, Start
+    from craterbench.training.parity import Measured, Measurement
 
 __all__ = ["Child", "ChildError"]
+
+#: What a child can do.
+_WORK = {
+    "perform": "craterbench.training.experiment:perform",
+    "data_digest": "craterbench.training.experiment:data_digest",
+    "measure": "craterbench.training.parity:measure",
+    "cross": "craterbench.training.parity:cross",
+}
+
+#: What a run tells while it is under way.
+_TOLD = ("start", "epoch")
 
 _GRACE = 3.0  # seconds that a child has to go after each way of asking it to
 
@@ -58,26 +77,75 @@ class Child:
         return self._process.pid or 0
 
     def perform(
-        self, benchmark: Benchmark, *, seed: int, device: str, log: Path, on_epoch: Callable[[dict[str, Any]], None]
+        self,
+        benchmark: Benchmark,
+        *,
+        seed: int,
+        fold: Fold | None = None,
+        device: str,
+        log: Path,
+        on_epoch: Callable[[dict[str, Any]], None],
+        on_start: Callable[[Start], None] | None = None,
     ) -> Outcome:
         """Train a benchmark in the child and return what it brings home.
 
         Args:
             log: file that takes all that the child prints meanwhile.
+            on_epoch: called with each row of the history.
+            on_start: called once, before the first epoch.
 
         Raises:
             UserError: the task cannot be done as asked; nothing was trained.
             ChildError: the run raised, or the child died.
         """
+        asked = {"benchmark": benchmark, "seed": seed, "fold": fold, "device": device}
+        hear = {"epoch": on_epoch} | ({} if on_start is None else {"start": on_start})
+        outcome: Outcome = self._do("perform", asked, log, hear)
+        return outcome
+
+    def data_digest(self, benchmark: Benchmark, *, log: Path) -> str:
+        """Return the digest of a benchmark's data; the child imports no framework for it.
+
+        Raises:
+            UserError: the data cannot be had as asked.
+            ChildError: reading them raised, or the child died.
+        """
+        digest: str = self._do("data_digest", {"benchmark": benchmark}, log)
+        return digest
+
+    def measure(self, measurement: Measurement, *, log: Path) -> Measured:
+        """Measure in the child what is to be compared with a twin.
+
+        Raises:
+            UserError: the task cannot be done as asked.
+            ChildError: it raised, or the child died.
+        """
+        measured: Measured = self._do("measure", {"measurement": measurement}, log)
+        return measured
+
+    def cross(self, measurement: Measurement, weights: Path, *, log: Path) -> npt.NDArray[np.float32]:
+        """Return what the child predicts with the weights in a file, probabilities (N, H, W, 1).
+
+        Raises:
+            UserError: the file cannot be read, or does not fit the model.
+            ChildError: it raised, or the child died.
+        """
+        asked = {"measurement": measurement, "weights": weights}
+        probabilities: npt.NDArray[np.float32] = self._do("cross", asked, log)
+        return probabilities
+
+    def _do(
+        self, kind: str, arguments: dict[str, Any], log: Path, hear: Mapping[str, Callable[[Any], None]] | None = None
+    ) -> Any:
         try:
-            self._pipe.send((benchmark, seed, device, str(log.absolute())))
+            self._pipe.send((kind, arguments, str(log.absolute())))
             while True:
                 kind, content = self._pipe.recv()
-                if kind == "epoch":
-                    on_epoch(content)
+                if kind in _TOLD:
+                    if hear is not None and kind in hear:
+                        hear[kind](content)
                 elif kind == "finished":
-                    outcome: Outcome = content
-                    return outcome
+                    return content
                 elif kind == "refused":
                     raise UserError(content)
                 else:
@@ -143,9 +211,9 @@ def _serve(pipe: Connection) -> None:
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
     while True:
-        benchmark, seed, device, log = tasks.get()
+        kind, arguments, log = tasks.get()
         _print_to(log)
-        pipe.send(_performed(pipe, benchmark, seed, device))
+        pipe.send(_done(pipe, kind, arguments))
 
 
 def _receive(pipe: Connection, tasks: queue.SimpleQueue[Any]) -> None:
@@ -157,11 +225,11 @@ def _receive(pipe: Connection, tasks: queue.SimpleQueue[Any]) -> None:
             os._exit(1)
 
 
-def _performed(pipe: Connection, benchmark: Benchmark, seed: int, device: str) -> tuple[str, Any]:
+def _done(pipe: Connection, kind: str, arguments: dict[str, Any]) -> tuple[str, Any]:
     try:
-        from craterbench.training.experiment import perform
-
-        outcome = perform(benchmark, seed=seed, device=device, on_epoch=lambda row: pipe.send(("epoch", row)))
+        if kind == "perform":
+            arguments |= {f"on_{what}": functools.partial(_tell, pipe, what) for what in _TOLD}
+        return "finished", load(_WORK[kind])(**arguments)
     except UserError as refusal:
         return "refused", str(refusal)
     except MemoryError as error:
@@ -173,7 +241,10 @@ def _performed(pipe: Connection, benchmark: Benchmark, seed: int, device: str) -
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-    return "finished", outcome
+
+
+def _tell(pipe: Connection, what: str, content: Any) -> None:
+    pipe.send((what, content))
 
 
 def _print_to(log: str) -> None:

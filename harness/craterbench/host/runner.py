@@ -11,8 +11,8 @@ from typing import Any
 
 import craterbench
 from craterbench.definition.benchmark import Benchmark
-from craterbench.definition.identity import definition_digest, run_identity
-from craterbench.definition.overrides import Resolved
+from craterbench.definition.identity import definition_digest
+from craterbench.host.asked import Asked
 from craterbench.host.child import Child, ChildError
 from craterbench.host.devices import available_cores, environment
 from craterbench.plugin.components import FrameworkSpec
@@ -20,11 +20,12 @@ from craterbench.plugin.errors import UserError
 from craterbench.plugin.registry import Problem, Registry
 from craterbench.records.record import Record
 from craterbench.records.store import RunFolder, Store, new_id
+from craterbench.records.verdicts import standing
 from craterbench.scoring.counts import EVALUATOR_VERSION, REGIONS
 from craterbench.scoring.metrics import pooled
-from craterbench.training.experiment import Outcome
+from craterbench.training.experiment import Outcome, Start
 
-__all__ = ["Runner"]
+__all__ = ["Runner", "versions_of"]
 
 _LOG_LINES = 20
 
@@ -36,6 +37,7 @@ class Runner:
     """Runs benchmarks, each in a child of its own, and keeps a record of each.
 
     Args:
+        on_warning: told what makes the scores of the run under way doubtful.
         on_problem: told what a plugin's life-cycle hook raised.
         illustrate: called with the folder, the record and the outcome of a run that is done, to add its pictures.
     """
@@ -47,6 +49,7 @@ class Runner:
         *,
         device: str,
         on_epoch: Callable[[dict[str, Any]], None],
+        on_warning: Callable[[str], None],
         on_problem: Callable[[Problem], None],
         illustrate: Callable[[Path, Record, Outcome], None],
     ) -> None:
@@ -54,23 +57,31 @@ class Runner:
         self._store = store
         self._device = device
         self._on_epoch = on_epoch
+        self._on_warning = on_warning
         self._on_problem = on_problem
         self._illustrate = illustrate
 
-    def run(self, resolved: Resolved, *, seed: int) -> Record:
-        """Train a benchmark with a seed and return its record: ``done`` or ``failed``.
+    def run(self, asked: Asked) -> Record:
+        """Train a benchmark and return the record: ``done`` or ``failed``.
 
         Raises:
             UserError: the run cannot be had as asked; nothing is left of it.
             KeyboardInterrupt: the record says ``interrupted``.
         """
-        benchmark = resolved.benchmark
+        benchmark = asked.benchmark
         framework: FrameworkSpec = self._registry.get("framework", benchmark.framework.name)
         framework.check_installed()
         threads = available_cores()
-        record = self._new_record(resolved, seed, threads)
+        record = self._new_record(asked, threads)
         folder = self._store.begin(record)
         history: list[dict[str, Any]] = []
+
+        def on_start(start: Start) -> None:
+            nonlocal record
+            record = _started(record, asked, start)
+            folder.write_record(record)
+            for warning in start.warnings:
+                self._on_warning(warning)
 
         def on_epoch(row: dict[str, Any]) -> None:
             history.append(row)
@@ -87,9 +98,17 @@ class Runner:
         try:
             folder.write_definition(benchmark.as_dict())
             with Child(variables) as child:
-                outcome = child.perform(benchmark, seed=seed, device=self._device, log=log, on_epoch=on_epoch)
+                outcome = child.perform(
+                    benchmark,
+                    seed=asked.seed,
+                    fold=asked.fold,
+                    device=self._device,
+                    log=log,
+                    on_start=on_start,
+                    on_epoch=on_epoch,
+                )
             _write_arrays(folder, outcome)
-            record = self._done(record, resolved, outcome, seed=seed, threads=threads)
+            record = _done(record, outcome)
         except UserError:
             folder.discard()
             raise
@@ -115,64 +134,76 @@ class Runner:
         for problem in self._registry.tell(hook, **arguments):
             self._on_problem(problem)
 
-    def _new_record(self, resolved: Resolved, seed: int, threads: int) -> Record:
-        benchmark = resolved.benchmark
+    def _new_record(self, asked: Asked, threads: int) -> Record:
+        benchmark = asked.benchmark
         run_id, started = new_id()
         dataset = self._registry.get("dataset", benchmark.dataset.name)
+        components, packages = benchmark.versions(), versions_of((*_ALWAYS, *benchmark.framework.distributions))
+        precision = benchmark.training.precision
         return Record(
             id=run_id,
             benchmark=benchmark.name,
-            seed=seed,
+            seed=asked.seed,
+            fold=asked.fold_name,
             status="running",
             started=started,
-            overrides=[str(override) for override in resolved.overrides],
+            overrides=asked.overrides,
             definition=definition_digest(benchmark),
             framework=benchmark.framework.name,
             model=benchmark.model.name,
             loss=benchmark.loss.name,
             monitor=benchmark.training.monitor,
             protocol=_protocol(benchmark),
-            precision=benchmark.training.precision,
+            precision=precision,
+            parity=standing(self._store.root, components=components, packages=packages, precision=precision),
             depth=getattr(benchmark.model.parameters, "depth", None),
             dataset={"name": dataset.name, "provenance": dataset.provenance, "licence": dataset.licence},
             environment={
                 "craterbench": craterbench.__version__,
                 "evaluator": EVALUATOR_VERSION,
-                "components": benchmark.versions(),
+                "components": components,
                 "python": platform.python_version(),
-                "packages": _versions((*_ALWAYS, *benchmark.framework.distributions)),
+                "packages": packages,
                 "machine": f"{platform.system()} {platform.machine()}",
                 "threads": threads,
                 "device": self._device,
             },
         )
 
-    def _done(self, record: Record, resolved: Resolved, outcome: Outcome, *, seed: int, threads: int) -> Record:
-        weights = outcome.course.best_weights
-        return replace(
-            record,
-            status="done",
-            identity=run_identity(
-                resolved.benchmark, data=outcome.data_digest, seed=seed, threads=threads, device=outcome.device
-            ),
-            dataset={**record.dataset, "digest": outcome.data_digest, "notes": list(outcome.data_notes)},
-            parts={
-                name: {
-                    "yardstick": scored.yardstick,
-                    "scores": {
-                        "all": pooled(scored.counts),
-                        **{region: pooled(scored.counts, region) for region in REGIONS},
-                    },
-                }
-                for name, scored in outcome.scored.items()
-            },
-            num_weights=sum(int(a.size) for a in weights.values() if a.ndim and a.dtype.kind == "f"),
-            best_epoch=outcome.course.best_epoch,
-            seconds=outcome.seconds,
-            images_per_second=outcome.course.images_trained / outcome.course.training_seconds,
-            peak_memory=outcome.peak_memory,
-            environment={**record.environment, "device": outcome.device},
-        )
+
+def _started(record: Record, asked: Asked, start: Start) -> Record:
+    """Return the record of a run whose data and device are known."""
+    environment = {**record.environment, "device": start.device}
+    return replace(
+        record,
+        identity=asked.identity(data=start.data_digest, threads=environment["threads"], device=start.device),
+        dataset={**record.dataset, "digest": start.data_digest, "notes": list(start.data_notes)},
+        environment=environment,
+        warnings=list(start.warnings),
+    )
+
+
+def _done(record: Record, outcome: Outcome) -> Record:
+    weights = outcome.course.best_weights
+    return replace(
+        record,
+        status="done",
+        parts={
+            name: {
+                "yardstick": scored.yardstick,
+                "scores": {
+                    "all": pooled(scored.counts),
+                    **{region: pooled(scored.counts, region) for region in REGIONS},
+                },
+            }
+            for name, scored in outcome.scored.items()
+        },
+        num_weights=sum(int(a.size) for a in weights.values() if a.ndim and a.dtype.kind == "f"),
+        best_epoch=outcome.course.best_epoch,
+        seconds=outcome.seconds,
+        images_per_second=outcome.course.images_trained / outcome.course.training_seconds,
+        peak_memory=outcome.peak_memory,
+    )
 
 
 def _protocol(benchmark: Benchmark) -> str:
@@ -198,7 +229,8 @@ def _tail(log: Path) -> list[str]:
         return []
 
 
-def _versions(distributions: Iterable[str]) -> dict[str, str]:
+def versions_of(distributions: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
     found = {}
     for name in distributions:
         try:

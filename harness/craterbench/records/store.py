@@ -79,13 +79,9 @@ class RunFolder:
 
     def write_weights(self, weights: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Write ``weights.safetensors``, in Keras' lay-out."""
-        import numpy as np
-        from safetensors.numpy import save_file
+        from craterbench.records.weights import write_weights
 
-        # safetensors writes the memory as it lies, whatever the strides say
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in weights.items()}, self.path / "weights.safetensors"
-        )
+        write_weights(self.path / "weights.safetensors", weights)
 
     def finish(self, record: Record) -> Path:
         """Write the record, move the run to where whole runs are, and return its folder."""

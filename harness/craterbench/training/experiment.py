@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from craterbench.data.audit import leaks
 from craterbench.data.dataset import Dataset, Part
+from craterbench.data.split import Fold
 from craterbench.definition.benchmark import Benchmark
 from craterbench.plugin.components import load
 from craterbench.scoring.counts import Counts, Evaluator
@@ -19,7 +21,7 @@ from craterbench.training.feed import prepare
 from craterbench.training.loop import Course, train
 from craterbench.training.session import Session, open_session
 
-__all__ = ["Outcome", "Samples", "Scored", "perform"]
+__all__ = ["Outcome", "Samples", "Scored", "Start", "data_digest", "perform"]
 
 #: How many validation images, with what was predicted for them, a run shows in its sheet of samples.
 NUM_SAMPLES = 12
@@ -43,6 +45,23 @@ class Samples:
 
 
 @dataclass(frozen=True)
+class Start:
+    """What is known of a run before its first epoch.
+
+    Attributes:
+        data_digest: of the whole data set.
+        data_notes: what the data set says of itself.
+        device: what is trained on.
+        warnings: what makes its scores doubtful.
+    """
+
+    data_digest: str
+    data_notes: tuple[str, ...]
+    device: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """All that a run brings home.
 
@@ -51,28 +70,34 @@ class Outcome:
         peak_memory: the most memory that this process has held, in bytes; ``None`` where the system does not tell.
     """
 
+    start: Start
     course: Course
     scored: dict[str, Scored]
     samples: Samples
-    data_digest: str
-    data_notes: tuple[str, ...]
-    device: str
     seconds: dict[str, float]
     peak_memory: int | None
 
 
-def _nobody(row: dict[str, Any]) -> None:
-    """Listen to no epoch."""
+def _nobody(told: object) -> None:
+    """Listen to nothing."""
 
 
 def perform(
-    benchmark: Benchmark, *, seed: int, device: str = "auto", on_epoch: Callable[[dict[str, Any]], None] = _nobody
+    benchmark: Benchmark,
+    *,
+    seed: int,
+    fold: Fold | None = None,
+    device: str = "auto",
+    on_start: Callable[[Start], None] = _nobody,
+    on_epoch: Callable[[dict[str, Any]], None] = _nobody,
 ) -> Outcome:
     """Train a benchmark once in this process and score its parts with the best weights.
 
     Args:
         seed: moves initial weights, order, dropout and augmentation; the split has its own in the definition.
+        fold: the fold that validates, or ``None`` for the share that the definition says.
         device: ``auto``, ``cpu`` or ``gpu``.
+        on_start: called once, before the first epoch.
         on_epoch: called with each row of the history as soon as it is known.
 
     Raises:
@@ -81,9 +106,11 @@ def perform(
     clock = time.perf_counter()
     order, drawing = (np.random.default_rng([seed, stream]) for stream in range(2))
 
-    dataset: Dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
-    feed = prepare(dataset.development, benchmark, drawing)
+    dataset = _dataset(benchmark)
+    feed = prepare(dataset.development, benchmark, drawing, fold)
     session = open_session(benchmark, image_shape=dataset.development.images.shape[1:3], seed=seed, device=device)
+    start = Start(dataset.digest(), dataset.notes, session.device, (*feed.warnings, *_test_leaks(dataset)))
+    on_start(start)
     ready = time.perf_counter()
     course = train(session, feed, benchmark=benchmark, order=order, on_epoch=on_epoch)
     session.load_weights(course.best_weights)
@@ -93,15 +120,34 @@ def perform(
     start_up = ready - clock
     scoring = time.perf_counter() - ready - course.training_seconds
     return Outcome(
+        start=start,
         course=course,
         scored=scored,
         samples=_samples(session, feed.validation),
-        data_digest=dataset.digest(),
-        data_notes=dataset.notes,
-        device=session.device,
         seconds={"start_up": start_up, "training": course.training_seconds, "scoring": scoring},
         peak_memory=_peak_memory(),
     )
+
+
+def data_digest(benchmark: Benchmark) -> str:
+    """Return the digest of a benchmark's data, as ``Start`` has it; no framework is needed.
+
+    Raises:
+        UserError: the data cannot be had as asked.
+    """
+    return _dataset(benchmark).digest()
+
+
+def _dataset(benchmark: Benchmark) -> Dataset:
+    dataset: Dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
+    return dataset
+
+
+def _test_leaks(dataset: Dataset) -> list[str]:
+    if dataset.test is None:
+        return []
+    names = ("test", "training or validation")
+    return leaks(dataset.test, dataset.development, names=names, share_groups=False)  # a part may count from 0
 
 
 def _score(session: Session, part: Part) -> Scored:

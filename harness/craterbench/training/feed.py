@@ -8,13 +8,14 @@ from itertools import count, repeat
 
 import numpy as np
 
+from craterbench.data.audit import leaks
 from craterbench.data.dataset import Part
-from craterbench.data.split import rows_by_group, rows_from_the_end
+from craterbench.data.split import Fold, rows_by_group, rows_from_the_end, rows_of_fold
 from craterbench.definition.benchmark import Augmentation, Benchmark
 from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 
-__all__ = ["Feed", "augmented", "prepare"]
+__all__ = ["Feed", "augmented", "check_folds", "prepare"]
 
 
 @dataclass(frozen=True)
@@ -25,39 +26,65 @@ class Feed:
         epochs: gives the images to train on, an epoch at a time, without end.
         sample: images of the training part as they are, at most as many as validate; the same for every seed.
         validation: the validation part.
+        warnings: what makes its scores doubtful.
     """
 
     epochs: Iterator[Part]
     sample: Part
     validation: Part
+    warnings: tuple[str, ...] = ()
 
 
-def prepare(development: Part, benchmark: Benchmark, generator: np.random.Generator) -> Feed:
+def check_folds(benchmark: Benchmark) -> None:
+    """Raise a UserError unless a benchmark's images can be cut into folds."""
+    if benchmark.split.when != "before-augmentation":
+        raise UserError(
+            f"benchmark {benchmark.name!r} splits after the augmentation, where there are no groups to cut into folds; "
+            "leave out --folds, or set split.when=before-augmentation"
+        )
+
+
+def prepare(development: Part, benchmark: Benchmark, generator: np.random.Generator, fold: Fold | None = None) -> Feed:
     """Split the images, then augment the training part; or the other way round, where the definition asks for it.
+
+    Args:
+        generator: what augmentation is drawn from.
+        fold: the fold that validates, instead of the share that the definition says.
 
     Raises:
         UserError: there is too little to split, or a part would have no crater.
     """
+    if fold is not None:
+        check_folds(benchmark)
     split, augmentation = benchmark.split, benchmark.augmentation
     fixed = np.random.default_rng(split.seed)
     if split.when == "before-augmentation":
         crater_pixels = development.masks.sum(axis=(1, 2, 3), dtype=np.int64)
-        rows = rows_by_group(development.groups, crater_pixels, split.validation, split.seed)
+        if fold is None:
+            rows = rows_by_group(development.groups, crater_pixels, split.validation, split.seed)
+        else:
+            rows = rows_of_fold(development.groups, crater_pixels, fold, split.seed)
         originals, validation = (development.take(chosen) for chosen in rows)
         epochs = _epochs(originals, augmentation, generator)
+        warnings = leaks(validation, originals, names=("validation", "training"))
     else:
         # What validates here depends on the augmentation, so that is drawn from the split's seed, not from the run's.
         everything = augmented(development, augmentation, fixed)
         training_rows, validation_rows = rows_from_the_end(len(everything), split.validation)
-        validation = everything.take(validation_rows)
-        epochs = repeat(everything.take(training_rows))
+        training, validation = everything.take(training_rows), everything.take(validation_rows)
+        epochs = repeat(training)
+        derived = np.isin(validation_rows % len(development), training_rows % len(development))
+        warnings = leaks(validation, training, names=("validation", "training"), derived=derived)
         originals = development.take(training_rows[training_rows < len(development)])
     for name, part in (("training", originals), ("validation", validation)):
         if not part.masks.any():
             raise UserError(f"the {name} part has no crater pixel; try another split.seed, or give more images")
     size = min(len(validation), len(originals))
     sample = originals.take(np.sort(fixed.choice(len(originals), size, replace=False)))
-    return Feed(epochs, sample, validation)
+    if augmentation.warp == "image" and augmentation.copies and augmentation.steps:
+        # Known from the definition alone: whether a step moves anything cannot be told from its images for certain.
+        warnings.append("alignment: the masks of augmented images were not warped with them")
+    return Feed(epochs, sample, validation, tuple(warnings))
 
 
 def augmented(part: Part, augmentation: Augmentation, generator: np.random.Generator) -> Part:

@@ -99,7 +99,7 @@ def train(
         batches = batches_of(order.permutation(len(part)), asked.batch_size)
         steps = np.arange(len(batches)) + (epoch - 1) * len(batches)
         total = asked.epochs * len(batches)
-        rates = schedule(benchmark.optimizer.learning_rate, steps, total, benchmark.schedule.parameters)
+        rates = schedule(benchmark.optimizer.learning_rate, steps, total, history, benchmark.schedule.parameters)
         started = time.perf_counter()
         objective = session.train_epoch(part.images, part.masks, batches, rates)
         seconds = time.perf_counter() - started

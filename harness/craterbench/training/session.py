@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.definition.benchmark import Benchmark
+from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 
 __all__ = ["Session", "Task", "TwinSession", "Weights", "check_fit", "open_session"]
@@ -85,7 +86,7 @@ class Session(Protocol):
         """Take weights as ``weights()`` gives them.
 
         Raises:
-            ValueError: names or shapes are not those of the model.
+            UserError: names or shapes are not those of the model.
         """
 
     def state(self) -> dict[str, npt.NDArray[Any]]:
@@ -108,7 +109,7 @@ class TwinSession(Session, Protocol):
 
 
 def check_fit(weights: Weights, own: Mapping[str, tuple[int, ...]]) -> None:
-    """Raise a ValueError that names every weight that a model lacks, has too many of, or has in another shape.
+    """Raise a UserError that names every weight that a model lacks, has too many of, or has in another shape.
 
     Args:
         weights: what is to be loaded.
@@ -122,7 +123,9 @@ def check_fit(weights: Weights, own: Mapping[str, tuple[int, ...]]) -> None:
         if name in weights and weights[name].shape != shape
     ]
     if wrong:
-        raise ValueError(f"these weights do not fit the model: {', '.join(sorted(wrong))}")
+        raise UserError(
+            f"these weights are of another model, give it the parameters it had: {', '.join(sorted(wrong))}"
+        )
 
 
 def open_session(benchmark: Benchmark, *, image_shape: tuple[int, int], seed: int, device: str) -> Session:

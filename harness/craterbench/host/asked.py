@@ -1,0 +1,54 @@
+"""What is asked for, before anything is known of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from craterbench.data.split import Fold
+from craterbench.definition.benchmark import Benchmark
+from craterbench.definition.identity import definition_digest, run_identity
+from craterbench.definition.overrides import Resolved
+from craterbench.records.record import Record
+
+__all__ = ["Asked"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A run that is wanted: a benchmark, a seed, and the fold that validates, if not the share of the definition."""
+
+    resolved: Resolved
+    seed: int
+    fold: Fold | None = None
+
+    @property
+    def benchmark(self) -> Benchmark:
+        """What is to be trained."""
+        return self.resolved.benchmark
+
+    @property
+    def overrides(self) -> list[str]:
+        """What the command line changed in it."""
+        return [str(override) for override in self.resolved.overrides]
+
+    @property
+    def fold_name(self) -> str | None:
+        """The fold as a record has it."""
+        return None if self.fold is None else str(self.fold)
+
+    @property
+    def title(self) -> str:
+        """What the run is called while it is under way."""
+        fold = [] if self.fold is None else [f"fold {self.fold}"]
+        return " ".join([self.benchmark.name, f"seed {self.seed}", *fold])
+
+    def is_of(self, record: Record) -> bool:
+        """Say whether a record was asked for alike, so that both stand in one row of the table."""
+        mine = (self.benchmark.name, self.overrides, definition_digest(self.benchmark), self.seed, self.fold_name)
+        return mine == (record.benchmark, record.overrides, record.definition, record.seed, record.fold)
+
+    def identity(self, *, data: str, threads: int, device: str) -> str:
+        """Return the identity of the run, with what is known only where it runs (see ``run_identity``)."""
+        return run_identity(
+            self.benchmark, data=data, seed=self.seed, fold=self.fold_name, threads=threads, device=device
+        )

@@ -1,0 +1,36 @@
+"""Weights in a file, in Keras' lay-out, for every framework. No code is ever read from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from craterbench.plugin import UserError
+
+__all__ = ["read_weights", "write_weights"]
+
+
+def write_weights(path: Path, weights: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write weights by name as safetensors."""
+    # safetensors writes the memory as it lies, whatever the strides say
+    save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, path)
+
+
+def read_weights(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """Read weights by name.
+
+    Raises:
+        UserError: the file is not there, cut short, or no safetensors.
+    """
+    try:
+        return dict(load_file(path))
+    except FileNotFoundError:
+        raise UserError(f"{path}: there is no such file; a run that is done holds its weights.safetensors") from None
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: is cut short or no safetensors file ({error}); copy it again") from None
