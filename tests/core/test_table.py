@@ -101,6 +101,13 @@ def test_there_is_no_difference_where_no_seed_is_shared_or_the_yardstick_is_anot
     assert published["test_difference"] != ""
 
 
+def test_there_is_no_difference_between_what_two_evaluators_counted_on_the_same_images(store):
+    reference, dice = run(store, "reference"), run(store, "dice")
+    dice.parts["validation"]["yardstick"] = "of an older evaluator"
+    table = tabulate(store, [reference, dice], columns=["validation_difference"])
+    assert [[cell and cell.mean for cell in row] for row in table.cells] == [[0.0, None], [None, None]]
+
+
 def test_the_reference_is_the_one_with_the_fewest_changes_and_is_named_if_it_has_some(store):
     run(store, "reference", overrides=["model.depth=2"], definition="other", skill=0.7)
     run(store, "dice")

@@ -90,9 +90,7 @@ def _blocks(table: Table) -> Iterable[str]:
         if label:
             rows = [(row, cells) for row, cells in rows if any(cells[position] is not None for position, _ in block)]
             block = [(p, column) for p, column in block if any(cells[p] is not None for _, cells in rows)]
-        remarks = "".join(
-            f'<p class="dim">{escape(line[:1].upper() + line[1:])}.</p>' for line in table.remarks.get(label, ())
-        )
+        remarks = "".join(f'<p class="dim">{escape(line)}</p>' for line in table.remarks.get(label, ()))
         shown = [(row, [cells[position] for position, _ in block]) for row, cells in rows]
         yield f"<h2>{escape(heading)}</h2>{remarks}" + _grid([column for _, column in block], shown)
 
