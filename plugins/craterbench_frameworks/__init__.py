@@ -21,13 +21,13 @@ class AdamW:
 
 @dataclass(frozen=True, kw_only=True)
 class Sgd:
-    """The parameters of stochastic gradient descent.
+    """The parameters of stochastic gradient descent with momentum.
 
     Attributes:
         momentum: share of the last step that is made again.
     """
 
-    momentum: Annotated[float, Range(0.0, 0.999)] = 0.0
+    momentum: Annotated[float, Range(0.0, 0.999)] = 0.9
 
 
 #: What twins share: one definition trains in both, with the same updates.

@@ -56,6 +56,7 @@ class KerasSession:
         if task.device == "gpu" and not gpus:
             raise UserError("TensorFlow sees no GPU; use --device cpu, or install a TensorFlow built for this GPU")
         self.device = "gpu" if gpus else "cpu"
+        tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 is meant where it is said
         keras.backend.clear_session()  # a second task must find the same layer names as a first
         keras.config.set_floatx(task.precision)
         keras.utils.set_random_seed(task.seed)  # for layers of plugins that take no seed of their own

@@ -68,11 +68,13 @@ class Momentum:
     """Stochastic gradient descent with Keras' momentum, which remembers steps, where PyTorch remembers gradients.
 
     The two differ once the rate moves. So the gradient is multiplied by the rate first, and the step is made at rate 1.
+    Keras rounds the momentum to single precision, in double precision too.
     """
 
     def __init__(self, weights: list[nn.Parameter], momentum: float) -> None:
         self._weights = weights
-        self.optimizer: torch.optim.Optimizer = torch.optim.SGD(weights, lr=1.0, momentum=momentum, fused=True)
+        rounded = float(np.float32(momentum))
+        self.optimizer: torch.optim.Optimizer = torch.optim.SGD(weights, lr=1.0, momentum=rounded, fused=True)
 
     def step(self, rate: float, number: int) -> None:
         """Make a step."""
@@ -118,6 +120,7 @@ class TorchSession:
         self._half = task.precision == "bfloat16"
         self._type = _TYPES[task.precision]
         self._number = 0
+        torch.backends.cudnn.allow_tf32 = False  # float32 is meant where it is said
         torch.manual_seed(task.seed)
         model: nn.Module = task.model(task.model_parameters, task.image_shape, task.seed)
         self._model = model.to(self._device, self._type, memory_format=torch.channels_last)

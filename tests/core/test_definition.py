@@ -99,7 +99,7 @@ def test_an_optimizer_that_the_framework_has_not(registry):
 
 def test_an_optimizer_has_parameters_of_its_own(registry):
     sgd = resolve(registry, "reference", sets("optimizer.name=sgd", "optimizer.learning_rate=1e-2"))
-    assert sgd.benchmark.as_dict()["optimizer"] == {"name": "sgd", "learning_rate": 1e-2, "momentum": 0.0}
+    assert sgd.benchmark.as_dict()["optimizer"] == {"name": "sgd", "learning_rate": 1e-2, "momentum": 0.9}
     with pytest.raises(UserError, match=r"optimizer\.momentum: 1.5 is outside 0 to 0.999"):
         resolve(registry, "reference", [*sgd.overrides, *sets("optimizer.momentum=1.5")])
     with pytest.raises(UserError, match=r"optimizer\.momentum: unknown key of optimizer 'adam'; it takes none"):

@@ -5,144 +5,381 @@ import io
 import json
 import statistics
 
+import numpy as np
 import pytest
+from made_runs import counts, run
 from rich.console import Console
 
-from craterbench.plugin import Claim
-from craterbench.records.record import Record
-from craterbench.report.table import render, tabulate
+from craterbench.plugin import Claim, UserError
+from craterbench.records.store import Store
+from craterbench.report.render import render
+from craterbench.report.table import tabulate
+from craterbench.scoring.compare import concatenate, difference, estimate
 
 CLAIM = Claim(
     name="published",
-    summary="",
+    summary="U-Net",
     source="slides, 2025",
-    reason="other images",
+    definition="a mean over batches",
+    status="contradicted",
+    reason="other | images",
     scores={"balanced_accuracy": 0.8867, "loss": 0.3383},
 )
 
 
-def done(
-    benchmark: str, seed: int, accuracy: float | None, *, yardstick: str = "aaa", test: str = "ttt", **changes
-) -> Record:
-    def scored(yardstick: str, accuracy: float | None):
-        counted = {"num_images": 10, "num_pixels": 100, "num_crater_pixels": 25}
-        return {"yardstick": yardstick, "scores": {"all": {"balanced_accuracy": accuracy, "loss": 0.5, **counted}}}
-
-    number = len(made)
-    made.append(number)
-    fields = {
-        "id": f"{number:06}",
-        "benchmark": benchmark,
-        "seed": seed,
-        "status": "done",
-        "started": "",
-        "overrides": [],
-        "definition": benchmark,
-        "framework": "keras",
-        "model": "unet",
-        "loss": "bce",
-        "monitor": "val_loss",
-        "protocol": "by group",
-        "precision": "float32",
-        "environment": {},
-        "epochs": 10,
-        "dataset": {"name": "mars-hrsc", "digest": "d"},
-        "parts": {"validation": scored(yardstick, accuracy), "test": scored(test, accuracy)},
-    }
-    return Record(**fields | changes)
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
 
 
-made: list[int] = []
-
-
-def rendered(records, form="csv", *, test=False, claims=()):
-    console = Console(file=io.StringIO(), width=160)
-    render(tabulate(records, claims, test=test), form, console)
+def rendered(store, form="csv", *, claims=(), width=400, columns=("all",), **options):
+    console = Console(file=io.StringIO(), width=width)
+    render(tabulate(store, store.records()[0], claims, columns=columns, **options), form, console)
     return console.file.getvalue()
 
 
-def rows(records, **options):
-    return list(csv.DictReader(io.StringIO(rendered(records, **options))))
+def rows(store, **options):
+    return list(csv.DictReader(io.StringIO(rendered(store, **options))))
 
 
-def test_a_row_is_the_mean_and_deviation_over_seeds():
-    values = [0.80, 0.83, 0.89]
-    (row,) = rows([done("reference", seed, value) for seed, value in enumerate(values)])
+def notes(store, **options):
+    return "\n".join(tabulate(store, store.records()[0], **options).lines)
+
+
+def accuracies(records, part="validation"):
+    return [record.parts[part]["scores"]["all"]["balanced_accuracy"] for record in records]
+
+
+def break_counts(store, record, content=b"PK\x03\x04 cut short"):
+    (store.folder(record) / "counts.npz").write_bytes(content)
+
+
+def test_a_row_is_the_mean_and_deviation_over_seeds(store):
+    records = [run(store, "reference", seed) for seed in (1, 2, 3)]
+    (row,) = rows(store)
+    values = accuracies(records)
     assert float(row["validation_balanced_accuracy"]) == statistics.fmean(values)
     assert float(row["validation_balanced_accuracy_sd"]) == statistics.stdev(values)
-    assert row["runs"] == "3 done"
+    assert (row["runs"], row["epochs"], row["seconds"], row["peak_memory_mib"]) == ("3 done", "12.0", "3.0", "2.0")
+    rims = [record.parts["validation"]["scores"]["rim"]["balanced_accuracy"] for record in records]
+    assert float(row["validation_rim_balanced_accuracy"]) == statistics.fmean(rims)
 
 
-def test_of_runs_that_repeat_each_other_the_newest_counts():
-    (row,) = rows([done("reference", 1, 0.7), done("reference", 1, 0.8)])
+@pytest.mark.parametrize("score", ["balanced_accuracy", "loss"])
+def test_an_interval_is_that_of_the_counts_of_all_seeds(store, score):
+    for seed in (1, 2, 3):
+        run(store, "reference", seed)
+    expected = estimate([counts("test", ("reference", seed, None), 0.8) for seed in (1, 2, 3)], score)
+    (row,) = rows(store, test=True)
+    assert float(row[f"test_{score}_low"]) == expected.low
+    assert float(row[f"test_{score}_high"]) == expected.high
+
+
+def test_a_difference_is_to_the_reference_on_the_same_images_and_seeds(store):
+    for seed in (1, 2, 3):
+        run(store, "reference", seed)
+    for seed in (2, 3, 4):
+        run(store, "dice", seed, skill=0.9)
+    of = {name: {s: counts("validation", (name, s, None), skill) for s in (1, 2, 3, 4)}
+          for name, skill in (("reference", 0.8), ("dice", 0.9))}  # fmt: skip
+    expected = difference({s: of["dice"][s] for s in (2, 3)}, {s: of["reference"][s] for s in (2, 3)})
+    reference, dice = rows(store)
+    assert [float(dice[f"validation_difference{end}"]) for end in ("", "_low", "_high")] == [
+        expected.mean, expected.low, expected.high,
+    ]  # fmt: skip
+    assert [float(reference[f"validation_difference{end}"]) for end in ("", "_low", "_high")] == [0, 0, 0]
+    assert "compared over the seeds that reference has too: dice 2 of 3" in notes(store)
+
+
+def test_there_is_no_difference_where_no_seed_is_shared_or_the_yardstick_is_another(store):
+    run(store, "reference", 1)
+    run(store, "dice", 2)
+    run(store, "as-published", 1, validation="others", protocol="after augmentation")
+    _, dice, published = rows(store, test=True)
+    assert dice["validation_by_group_difference"] == dice["test_difference"] == ""
+    assert published["validation_after_augmentation_difference"] == published["validation_by_group_difference"] == ""
+    assert published["test_difference"] != ""
+
+
+def test_the_reference_is_the_one_with_the_fewest_changes_and_is_named_if_it_has_some(store):
+    run(store, "reference", overrides=["model.depth=2"], definition="other", skill=0.7)
+    run(store, "dice")
+    assert "differences are to reference model.depth=2" in notes(store)
+    run(store, "reference")
+    by_name = {row["benchmark"]: row for row in rows(store)}
+    assert float(by_name["reference"]["validation_difference"]) == 0
+    assert float(by_name["reference model.depth=2"]["validation_difference"]) < 0
+    assert "differences are to" not in notes(store)
+
+
+def test_the_smallest_difference_that_could_be_seen_is_said(store):
+    for seed in (1, 2, 3):
+        run(store, "reference", seed)
+        run(store, "dice", seed)
+    groups = len(np.unique(counts("validation", 0, 0.5).groups))
+    said = f"validation: with 24 images in {groups} groups and 3 seeds, a true difference of balanced accuracy"
+    assert said in notes(store)
+    assert "leaves out what another seed" not in notes(store)
+
+
+def test_one_seed_is_said_to_know_nothing_of_others(store):
+    run(store, "reference")
+    assert "an interval over one seed leaves out what another seed would change" in notes(store)
+
+
+def test_of_runs_that_repeat_each_other_the_newest_counts(store):
+    run(store, "reference", 1, skill=0.6)
+    newest = run(store, "reference", 1, skill=0.9)
+    (row,) = rows(store)
     assert row["runs"] == "1 done"
-    assert float(row["validation_balanced_accuracy"]) == 0.8
+    assert [float(row["validation_balanced_accuracy"])] == accuracies([newest])
 
 
-def test_numbers_on_different_yardsticks_never_share_a_column():
-    records = [done("reference", 1, 0.8), done("as-published", 1, 0.9, yardstick="bbb")]
-    reference, published = rows(records, test=True)
-    assert reference["validation_A_balanced_accuracy"] == "0.8"
-    assert reference["validation_B_balanced_accuracy"] == ""
-    assert published["validation_A_balanced_accuracy"] == ""
-    assert published["validation_B_balanced_accuracy"] == "0.9"
-    assert (reference["test_balanced_accuracy"], published["test_balanced_accuracy"]) == ("0.8", "0.9")
+def test_numbers_on_different_yardsticks_never_share_a_column(store):
+    ours = run(store, "reference")
+    theirs = run(store, "as-published", validation="others", protocol="after augmentation, masks not warped")
+    reference, published = rows(store, test=True)
+    by_group = "validation_by_group_balanced_accuracy"
+    after = "validation_after_augmentation_masks_not_warped_balanced_accuracy"
+    assert [float(reference[by_group])] == accuracies([ours])
+    assert reference[after] == published[by_group] == ""
+    assert [float(published[after])] == accuracies([theirs])
+    assert reference["test_balanced_accuracy"]
+    assert published["test_balanced_accuracy"]
 
 
-def test_more_yardsticks_than_letters_still_have_columns_of_their_own():
-    records = [done(f"b{number}", 1, number / 100, yardstick=str(number)) for number in range(30)]
-    for number, row in enumerate(rows(records)):
-        scores = [v for k, v in row.items() if k.endswith("balanced_accuracy") and k.startswith("validation") and v]
-        assert [float(score) for score in scores] == [number / 100]
+def test_more_yardsticks_than_letters_still_have_columns_of_their_own(store):
+    for number in range(30):
+        run(store, f"b{number}", validation=f"images {number}")
+    for row in rows(store):
+        keys = [k for k, v in row.items() if k.endswith("_balanced_accuracy") and k.startswith("validation") and v]
+        assert len([key for key in keys if "rim" not in key and "interior" not in key]) == 1
 
 
-def test_what_the_command_line_changed_is_a_row_of_its_own():
-    records = [
-        done("reference", 1, 0.8),
-        done("reference", 1, 0.7, overrides=["training.epochs=3"], definition="other"),
+def test_what_the_command_line_changed_is_a_row_of_its_own(store):
+    run(store, "reference")
+    run(store, "reference", overrides=["training.epochs=3"], definition="other")
+    assert [row["benchmark"] for row in rows(store)] == ["reference", "reference training.epochs=3"]
+
+
+def test_what_the_command_line_changed_in_all_rows_is_said_once(store):
+    for name in ("reference", "dice"):
+        run(store, name, overrides=["training.epochs=3"])
+    assert "training.epochs=3" in rendered(store, columns=("benchmark",), whole_names=True)
+    shown = rendered(store, "rich", columns=("benchmark",))
+    assert shown.count("training.epochs=3") == 1
+    assert "all rows: training.epochs=3" in shown
+
+
+def test_the_same_definition_on_other_data_is_a_row_of_its_own(store):
+    run(store, "reference")
+    run(store, "reference", dataset={"name": "npz", "digest": "e"}, validation="others", test="others")
+    assert len(rows(store)) == 2
+    assert "validation_npz_loss" in rows(store)[0]
+
+
+def test_failures_stay_visible(store):
+    run(store, "reference", 1)
+    run(store, "reference", 2, status="failed")
+    run(store, "dice", 1, status="failed")
+    reference, dice = rows(store)
+    assert reference["runs"] == "1 done, 1 failed"
+    assert reference["validation_balanced_accuracy"]
+    assert dice["runs"] == "1 failed"
+    assert dice["validation_balanced_accuracy"] == ""
+
+
+def test_warnings_have_a_column_and_lines(store):
+    run(store, "reference", 1, warnings=["2 images are in two parts"])
+    run(store, "reference", 2, warnings=["2 images are in two parts", "masks are moved"])
+    (row,) = rows(store)
+    assert row["warnings"] == "2 images are in two parts; masks are moved"
+    shown = rendered(store, "rich", columns=None)
+    assert "warnings" in shown
+    assert "reference: warning: 2 images are in two parts" in shown
+
+
+def folds(store, name, seeds=(1, 2), of=3, **changes):
+    return [
+        run(store, name, seed, fold=f"{fold}/{of}", validation=f"fold {fold}", **changes)
+        for seed in seeds
+        for fold in range(1, of + 1)
     ]
-    assert [row["benchmark"] for row in rows(records)] == ["reference", "reference training.epochs=3"]
 
 
-def test_the_same_definition_on_other_data_is_a_row_of_its_own():
-    other = {"name": "npz", "digest": "e"}
-    assert len(rows([done("reference", 1, 0.8), done("reference", 1, 0.7, dataset=other, yardstick="bbb")])) == 2
+def test_folds_are_pooled_seed_by_seed_and_stand_apart_from_a_single_split(store):
+    run(store, "reference")
+    records = folds(store, "reference")
+    folds(store, "dice", skill=0.9)
+    single, folded, dice = rows(store, test=True)
+    assert float(single["test_difference"]) == 0
+    key = "validation_3_folds_balanced_accuracy"
+    assert single[key] == folded["validation_balanced_accuracy"] == ""
+    values = accuracies(records)
+    assert float(folded[key]) == statistics.fmean(values)
+    assert float(folded[f"{key}_sd"]) == statistics.stdev(values)
+
+    def of(name, skill, seed):
+        drawn = [counts(f"fold {fold}", (name, seed, f"{fold}/3"), skill) for fold in (1, 2, 3)]
+        return concatenate(sorted(drawn, key=lambda each: order.index(each.groups.tolist())))
+
+    by_yardstick = sorted(records[:3], key=lambda record: record.parts["validation"]["yardstick"])
+    order = [counts(f"fold {record.fold[0]}", 0, 0.5).groups.tolist() for record in by_yardstick]
+    expected = estimate([of("reference", 0.8, seed) for seed in (1, 2)])
+    assert float(folded[f"{key}_low"]) == pytest.approx(expected.low, abs=1e-12)
+    gained = difference(
+        {seed: of("dice", 0.9, seed) for seed in (1, 2)}, {seed: of("reference", 0.8, seed) for seed in (1, 2)}
+    )
+    assert float(dice["validation_3_folds_difference"]) == pytest.approx(gained.mean, abs=1e-12)
+    assert float(dice["test_difference_low"]) > 0  # each fold against the reference's run on the same fold
+    means = [statistics.fmean(values[fold::3]) for fold in range(3)]
+    assert f"over folds: reference {statistics.stdev(means):.4f}, dice" in notes(store)
 
 
-def test_failures_stay_visible():
-    failed = done("reference", 2, None, status="failed", parts={})
-    (row,) = rows([done("reference", 1, 0.8), failed])
-    assert row["runs"] == "1 done, 1 failed"
-    assert row["validation_balanced_accuracy"] == "0.8"
-    (row,) = rows([failed])
-    assert row["runs"] == "1 failed"
-
-
-def test_a_score_that_is_not_defined_is_an_empty_cell():
-    assert "–" in rendered([done("reference", 1, None)], "rich")
+def test_folds_that_are_not_all_there_are_compared_with_nothing(store):
+    folds(store, "reference")
+    folds(store, "dice", seeds=(1,))
+    run(store, "dice", 2, fold="1/3", validation="fold 1")
+    reference, dice = rows(store)
+    assert dice["validation_3_folds_balanced_accuracy"] == ""
+    assert dice["validation_3_folds_incomplete_balanced_accuracy"]
+    assert dice["validation_3_folds_incomplete_balanced_accuracy_low"] == ""
+    assert reference["validation_3_folds_balanced_accuracy_low"]
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown"])
-def test_every_format_shows_the_same_numbers(form):
-    records = [done("reference", seed, value) for seed, value in enumerate([0.81234, 0.83456])]
-    (row,) = json.loads(rendered(records, "json"))["rows"]
-    mean, sd = row["validation_balanced_accuracy"], row["validation_balanced_accuracy_sd"]
-    assert f"{mean:.4f} ± {sd:.4f}" in rendered(records, form)
-    (line,) = rows(records)
-    assert float(line["validation_balanced_accuracy"]) == mean
+def test_every_format_shows_the_same_numbers(store, form):
+    for seed in (1, 2):
+        run(store, "reference", seed)
+        run(store, "dice", seed, skill=0.9)
+    text = " ".join(rendered(store, form, columns=None).split())
+    for row, line in zip(json.loads(rendered(store, "json"))["rows"], rows(store), strict=True):
+        for key, sign in (("balanced_accuracy", ""), ("loss", ""), ("difference", "+")):
+            name = f"validation_{key}"
+            values = {field: row.get(f"{name}{field}") for field in ("", "_sd", "_low", "_high")}
+            assert all(float(line[name + field]) == value for field, value in values.items() if value is not None)
+            if row["benchmark"] == "dice" or not sign:
+                assert f"{values['']:{sign}.4f}" in text
+                assert f"[{values['_low']:{sign}.4f}, {values['_high']:{sign}.4f}]" in text
+                assert sign or f"{values['']:.4f} ± {values['_sd']:.4f}" in text
 
 
-@pytest.mark.parametrize("form", ["rich", "markdown", "csv", "json"])
-def test_a_claim_stands_below_and_in_no_column_of_the_runs(form):
-    text = rendered([done("reference", 1, 0.8)], form, claims=[CLAIM])
+def test_columns_are_chosen_in_any_order_and_yardsticks_together(store):
+    run(store, "reference")
+    run(store, "as-published", validation="others", protocol="after augmentation")
+    (first, *_) = rows(store, columns=["validation_loss", "benchmark"])
+    assert [key for key in first if not key.endswith(("_sd", "_low", "_high"))] == [
+        "validation_by_group_loss",
+        "validation_after_augmentation_loss",
+        "benchmark",
+    ]
+
+
+def test_an_unknown_column_is_an_error_that_names_the_nearest(store):
+    run(store, "reference")
+    with pytest.raises(UserError, match="no column 'validation_los'; did you mean 'validation_loss'"):
+        rows(store, columns=["validation_los"])
+    with pytest.raises(UserError, match="no column 'spede'"):
+        rows(store, sort="spede")
+    with pytest.raises(UserError, match="--test adds"):
+        rows(store, columns=["test_loss"])
+
+
+def test_rows_are_sorted_by_a_column_and_those_without_a_value_come_last(store):
+    run(store, "lost", status="failed")
+    for name, skill in (("middle", 0.8), ("worst", 0.6), ("best", 0.95)):
+        run(store, name, skill=skill)
+    assert [row["benchmark"] for row in rows(store, sort="validation_balanced_accuracy")] == [
+        "worst", "middle", "best", "lost",
+    ]  # fmt: skip
+    assert [row["benchmark"] for row in rows(store, sort="-validation_balanced_accuracy")] == [
+        "best", "middle", "worst", "lost",
+    ]  # fmt: skip
+
+
+def test_a_score_that_is_not_defined_is_an_empty_cell(store):
+    record = run(store, "reference")
+    record.parts["validation"]["scores"]["rim"]["balanced_accuracy"] = None
+    console = Console(file=io.StringIO(), width=100)
+    table = tabulate(store, [record], columns=["benchmark", "validation_rim_balanced_accuracy"])
+    render(table, "markdown", console)
+    assert "| reference | – |" in console.file.getvalue()
+
+
+@pytest.mark.parametrize("how", ["missing", "cut short", "of another run"])
+def test_counts_that_cannot_be_used_cost_their_row_its_interval_and_are_named(store, how):
+    for seed in (1, 2):
+        run(store, "reference", seed)
+        bad = run(store, "dice", seed)
+    whole = store.folder(bad) / "counts.npz"
+    if how == "missing":
+        whole.unlink()
+    elif how == "cut short":
+        whole.write_bytes(whole.read_bytes()[:-200])
+    else:
+        whole.write_bytes((store.folder(run(store, "other")) / "counts.npz").read_bytes())
+    reference, dice = rows(store)[:2]
+    assert float(dice["validation_balanced_accuracy"])
+    assert dice["validation_balanced_accuracy_low"] == dice["validation_difference"] == ""
+    assert reference["validation_balanced_accuracy_low"]
+    assert f"{bad.id}/counts.npz: no interval for its row" in notes(store)
+
+
+@pytest.mark.parametrize("form", ["rich", "markdown", "json"])
+def test_a_claim_stands_below_and_in_no_column_of_the_runs(store, form):
+    run(store, "reference")
+    text = rendered(store, form, claims=[CLAIM], columns=None)
     assert "0.8867" in text
-    assert "not comparable" in text or form == "json"
-    if form == "csv":
-        claim = list(csv.DictReader(io.StringIO(text)))[-1]
-        assert claim["validation_balanced_accuracy"] == ""
-        assert claim["published_balanced_accuracy"] == "0.8867"
+    assert "contradicted" in text
+    if form == "markdown":
+        assert "other \\| images" in text
+    if form == "json":
+        (claim,) = json.loads(text)["claims"]
+        assert claim["scores"] == {"balanced_accuracy": 0.8867, "loss": 0.3383}
+        assert "0.8867" not in json.dumps(json.loads(text)["rows"])
 
 
-def test_the_notes_say_what_a_column_was_scored_on():
-    text = rendered([done("reference", 1, 0.8)], "markdown")
-    assert "validation: mars-hrsc, 10 images, 100 pixels, 25.0% crater; split by group" in text
+def test_the_notes_say_what_a_column_was_scored_on(store):
+    record = run(store, "reference")
+    scores = record.parts["validation"]["scores"]["all"]
+    share = scores["num_crater_pixels"] / scores["num_pixels"]
+    assert f"validation: mars-hrsc, 24 images, 1536 pixels, {share:.1%} crater; split by group" in notes(store)
+
+
+def test_a_narrow_terminal_is_told_what_it_does_not_see(store):
+    for seed in (1, 2):
+        run(store, "reference", seed)
+        run(store, "dice", seed, loss="dice")
+    wide, narrow = (rendered(store, "rich", columns=None, width=width) for width in (140, 80))
+    assert "left out" not in wide
+    assert "left out, since the terminal is narrow" in narrow
+    assert max(map(len, narrow.splitlines())) <= 80
+
+
+def test_a_table_of_what_cannot_be_read_says_why_and_what_to_do(bench):
+    store = Store(bench.results)
+    old = run(store, "reference")
+    file = store.folder(old) / "record.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"schema": 1}))
+    result = bench("table")
+    assert result.exit_code == 2
+    assert f"{file}: left out: it is of the older schema 1, now 2: run its benchmark again" in result.stderr
+    run(store, "dice")
+    result = bench("table", "--format", "csv")
+    assert result.exit_code == 0
+    assert [row["benchmark"] for row in csv.DictReader(io.StringIO(result.stdout))] == ["dice"]
+    assert "older schema 1" in json.loads(bench("table", "--format", "json").stdout)["notes"][-1]
+
+
+def test_the_command_chooses_and_sorts(bench):
+    store = Store(bench.results)
+    run(store, "reference", skill=0.7)
+    run(store, "dice", skill=0.9)
+    chosen = bench("table", "--columns", "benchmark, runs", "--sort", "-validation_balanced_accuracy")
+    assert [line.split() for line in chosen.stdout.splitlines() if "1 done" in line] == [
+        ["dice", "1", "done"],
+        ["reference", "1", "done"],
+    ]
+    result = bench("table", "--columns", "benchmarks")
+    assert result.exit_code == 2
+    assert "there is no column 'benchmarks'; did you mean 'benchmark'?" in result.stderr

@@ -9,6 +9,7 @@ import click
 
 import craterbench
 from craterbench.commands.list import list_command
+from craterbench.commands.parity import parity_command
 from craterbench.commands.run import run_command
 from craterbench.commands.show import show_command
 from craterbench.commands.table import table_command
@@ -37,5 +38,5 @@ def main() -> None:
     """Train networks that find craters, score them all with one evaluator, and compare what may be compared."""
 
 
-for command in (run_command, table_command, list_command, show_command):
+for command in (run_command, table_command, parity_command, list_command, show_command):
     main.add_command(command)

@@ -194,7 +194,8 @@ def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:
     """Print the table of what was run and of all that may be compared with it, and where the files are."""
     from rich.console import Console
 
-    from craterbench.report.table import render, tabulate
+    from craterbench.report.render import render
+    from craterbench.report.table import tabulate
 
     def yardsticks(record: Record) -> set[str]:
         return {part["yardstick"] for part in record.parts.values()}
@@ -204,6 +205,6 @@ def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:
     records, damaged = store.records()
     beside = [record for record in records if record.id in ids or yardsticks(record) & of_these]
     claims = [entry.spec for entry in registry.entries("claim")]
-    render(tabulate(beside, claims, test=False, notes=damaged), "rich", Console())
+    render(tabulate(store, beside, claims, notes=damaged), "rich", Console())
     for record in ran:
         click.echo(store.folder(record))

@@ -10,7 +10,7 @@ from craterbench.definition.benchmark import Benchmark
 from craterbench.host.asked import Asked
 from craterbench.host.child import Child, ChildError
 from craterbench.host.devices import environment
-from craterbench.host.runner import packages
+from craterbench.host.runner import packages_of
 from craterbench.records.checkpoint import Checkpoint
 from craterbench.records.record import Record
 from craterbench.records.store import Store
@@ -68,7 +68,7 @@ class Earlier:
                 continue  # it would fail again
             if checkpoint is None:
                 why: str | None = "it left no state that can be read"
-            elif record.environment["packages"] != packages(asked.benchmark):
+            elif record.environment["packages"] != packages_of(asked.benchmark):
                 why = "it began with other versions of its packages"
             else:
                 why = self._difference(record, asked, threads=threads, device=device)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -22,11 +22,12 @@ from craterbench.plugin.registry import Registry
 from craterbench.records.checkpoint import Checkpoint
 from craterbench.records.record import Record
 from craterbench.records.store import RunFolder, Store, new_id
+from craterbench.records.verdicts import standing
 from craterbench.scoring.counts import EVALUATOR_VERSION, REGIONS
 from craterbench.scoring.metrics import pooled
 from craterbench.training.experiment import Outcome, Start
 
-__all__ = ["Run", "Runner", "Screen", "packages"]
+__all__ = ["Run", "Runner", "Screen", "packages_of", "versions_of"]
 
 _LOG_LINES = 20
 
@@ -92,6 +93,8 @@ class Runner:
         benchmark = asked.benchmark
         run_id, started = new_id()
         dataset = self.registry.get("dataset", benchmark.dataset.name)
+        components, packages = benchmark.versions(), packages_of(benchmark)
+        precision = benchmark.training.precision
         return Record(
             id=run_id,
             benchmark=benchmark.name,
@@ -106,15 +109,16 @@ class Runner:
             loss=benchmark.loss.name,
             monitor=benchmark.training.monitor,
             protocol=_protocol(benchmark),
-            precision=benchmark.training.precision,
+            precision=precision,
+            parity=standing(self.store.root, components=components, packages=packages, precision=precision),
             depth=getattr(benchmark.model.parameters, "depth", None),
             dataset={"name": dataset.name, "provenance": dataset.provenance, "licence": dataset.licence},
             environment={
                 "craterbench": craterbench.__version__,
                 "evaluator": EVALUATOR_VERSION,
-                "components": benchmark.versions(),
+                "components": components,
                 "python": platform.python_version(),
-                "packages": packages(benchmark),
+                "packages": packages,
                 "machine": f"{platform.system()} {platform.machine()}",
                 "threads": self.threads,
                 "device": self.device,
@@ -328,10 +332,15 @@ def _tail(log: Path) -> list[str]:
         return []
 
 
-def packages(benchmark: Benchmark) -> dict[str, str]:
-    """Return the versions of the installed packages that can move a digit of a benchmark's run."""
+def packages_of(benchmark: Benchmark) -> dict[str, str]:
+    """Return the versions of the packages that can move a digit of a benchmark's run."""
+    return versions_of((*_ALWAYS, *benchmark.framework.distributions))
+
+
+def versions_of(distributions: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
     found = {}
-    for name in (*_ALWAYS, *benchmark.framework.distributions):
+    for name in distributions:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:

@@ -171,18 +171,22 @@ class BenchmarkSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim(Spec):
-    """A published figure, shown below the table and never in its columns.
+    """A published figure, shown in the ledger below the table and never in the table's columns.
 
     Attributes:
-        source: who published it, and where.
+        source: who published it, where and when.
+        definition: what was measured, on what.
         scores: the published values by the name of the score.
-        reason: why it may not be compared with the rows of the table.
+        status: what has become of it, in a few words: ``contradicted``, ``not comparable``, ``reproduced``, ``open``.
+        reason: why it has that status.
     """
 
     kind: ClassVar[str] = "claim"
     source: str
+    definition: str
+    scores: Mapping[str, float]
+    status: str
     reason: str
-    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def benchmarks_in(folder: Path) -> list[BenchmarkSpec]:

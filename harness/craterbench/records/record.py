@@ -83,8 +83,12 @@ class Record:
         Raises:
             ValueError: it is of another schema, or a field is missing, unknown or of no use.
         """
-        if not isinstance(content, Mapping) or content.get("schema") != SCHEMA:
-            raise ValueError(f"no record of schema {SCHEMA}")
+        if not isinstance(content, Mapping) or not isinstance(content.get("schema"), int):
+            raise ValueError("it is no record")
+        if content["schema"] < SCHEMA:
+            raise ValueError(f"it is of the older schema {content['schema']}, now {SCHEMA}: run its benchmark again")
+        if content["schema"] > SCHEMA:
+            raise ValueError(f"it is of the newer schema {content['schema']}, here {SCHEMA}: update craterbench")
         if unknown := content.keys() - {field.name for field in fields(cls)}:
             raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")
         try:

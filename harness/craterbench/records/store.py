@@ -7,6 +7,8 @@ import csv
 import json
 import secrets
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -211,6 +213,41 @@ class Store:
     def folder(self, record: Record) -> Path:
         """Return where a whole run lies."""
         return self.runs / record.benchmark / record.id
+
+    def history(self, record: Record) -> list[dict[str, float]]:
+        """Return a row for each epoch of a run; NaN where a cell is empty.
+
+        Raises:
+            ValueError: it is missing or damaged.
+        """
+        try:
+            with (self.folder(record) / "history.csv").open(newline="", encoding="utf-8") as file:
+                return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
+        except FileNotFoundError:
+            raise ValueError("it is missing") from None
+        except (OSError, TypeError, ValueError, csv.Error):
+            raise ValueError("it is damaged") from None
+
+    def counts(self, record: Record, part: str) -> dict[str, npt.NDArray[Any]]:
+        """Return the confusion, cross_entropy and groups of a part, as the evaluator counted them.
+
+        Raises:
+            ValueError: they are missing or damaged.
+        """
+        import numpy as np
+
+        try:
+            with (self.folder(record) / "counts.npz").open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                counts = {name: arrays[f"{part}_{name}"] for name in ("confusion", "cross_entropy", "groups")}
+        except FileNotFoundError:
+            raise ValueError("it is missing") from None
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+            raise ValueError("it is damaged") from None
+        num_images = counts["groups"].size
+        shapes = [counts[name].shape for name in ("confusion", "cross_entropy", "groups")]
+        if shapes != [(num_images, 2, 4), (num_images, 2), (num_images,)]:
+            raise ValueError("it is damaged")
+        return counts
 
 
 def _read(file: Path) -> Record:

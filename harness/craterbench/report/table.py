@@ -2,276 +2,215 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
+import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.measure import Measurement
-from rich.table import Table as RichTable
-from rich.text import Text
-
+from craterbench.plugin import UserError
 from craterbench.plugin.components import Claim
+from craterbench.plugin.errors import nearest
 from craterbench.records.record import Record
+from craterbench.records.store import Store
+from craterbench.report.columns import FACTORS, Column, Yardstick, costs, facts
+from craterbench.report.evidence import REFERENCE, Evidence
+from craterbench.report.rows import Row, Scored, label_yardsticks, rows_of
 
-__all__ = ["Column", "Spread", "Table", "render", "tabulate"]
+__all__ = ["Table", "tabulate"]
 
-_NOTHING = "–"
-
-#: What a part's columns show, and what they are called.
-_SHOWN = {"balanced_accuracy": "balanced accuracy", "loss": "loss"}
-
-_CLAIM_HEADINGS = ("published, not comparable", *_SHOWN.values(), "why not")
-
-#: What may differ between rows that are compared, and so is a column.
-_FACTORS = ("framework", "loss", "monitor", "protocol")
-
-
-@dataclass(frozen=True)
-class Spread:
-    """The mean of a score over the runs of a row, and its standard deviation where there are two or more."""
-
-    mean: float
-    sd: float | None
-
-    @classmethod
-    def of(cls, values: Iterable[float | None]) -> Spread | None:
-        """Return the spread of the values that are defined, or ``None`` if none is."""
-        defined = [value for value in values if value is not None]
-        if not defined:
-            return None
-        return cls(statistics.fmean(defined), statistics.stdev(defined) if len(defined) > 1 else None)
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: its key, its heading, the yardstick it belongs to, if any, and the decimals of its numbers."""
-
-    key: str
-    heading: str
-    yardstick: str = ""
-    decimals: int = 0
+#: What is shown unless something else is asked for, and of that, what may be left out where it does not fit.
+_USUAL = ("benchmark", *FACTORS, "runs", "epochs", "balanced_accuracy", "difference", "loss", "warnings")
+_OPTIONAL = ("epochs", "loss")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text, whole numbers and spreads by the key of a column; the claims that stand below; lines of notes."""
+    """What a table shows, whatever it looks like.
+
+    Attributes:
+        cells: by row and column.
+        claims: the ledger, which stands below.
+        remarks: lines on each yardstick, by its label.
+        notes: lines on all of it.
+    """
 
     columns: Sequence[Column]
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Row]
+    cells: Sequence[Sequence[Any]]
     claims: Sequence[Claim] = ()
-    notes: Sequence[str] = field(default_factory=tuple)
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    @property
+    def lines(self) -> list[str]:
+        """All that is to be said of it."""
+        return [f"{label}: {line}" for label, lines in self.remarks.items() for line in lines] + list(self.notes)
 
 
 def tabulate(
-    records: Sequence[Record], claims: Sequence[Claim] = (), *, test: bool, notes: Sequence[str] = ()
+    store: Store,
+    records: Sequence[Record],
+    claims: Sequence[Claim] = (),
+    *,
+    test: bool = False,
+    columns: Sequence[str] | None = None,
+    sort: str | None = None,
+    whole_names: bool = False,
+    notes: Sequence[str] = (),
 ) -> Table:
-    """Return a table with a row for each benchmark as it was asked for, over its seeds.
+    """Return a table with a row for each benchmark as it was asked for, over its seeds and folds.
 
     Of runs that repeat each other the newest counts. Numbers on another yardstick stand in columns of their own, headed
-    by a letter that a note explains.
+    by what differs.
 
     Args:
+        store: where the counts behind the records lie.
         test: whether to show the test part too.
+        columns: what to show, by name, or ``["all"]``; by default what is usually wanted.
+        sort: the name of a column, with ``-`` before it for the greatest first; by default the oldest row comes first.
+        whole_names: whether a row's name has also those changes by the command line that all rows share.
+        notes: lines to add.
+
+    Raises:
+        UserError: a column is unknown.
     """
-    parts = ("validation", "test") if test else ("validation",)
-    yardsticks = {part: _yardsticks(records, part) for part in parts}
-    columns = [Column("benchmark", "benchmark"), *(Column(factor, factor) for factor in _FACTORS)]
-    columns += [Column("runs", "runs"), Column("epochs", "epochs")]
-    legend = []
-    for part in parts:
-        for label, example in yardsticks[part].values():
-            columns += [Column(f"{label} {key}", heading, label, 4) for key, heading in _SHOWN.items()]
-            legend.append(_legend(label, example, part))
-    rows = [_row(group, yardsticks) for group in _groups(records)]
-    return Table(columns, rows, claims, (*legend, *notes))
-
-
-def _groups(records: Sequence[Record]) -> list[list[Record]]:
-    """Return the runs of each row, oldest first: of each seed the newest that is done, or else the newest at all.
-
-    The same definition on other data is another row; a run that ended before its data was known joins the latest.
-    """
-    rows: dict[tuple[str, ...], dict[str, dict[int, Record]]] = {}
-    for record in sorted(records, key=lambda record: record.status == "done", reverse=True):
-        on = rows.setdefault((record.benchmark, *record.overrides, record.definition), {})
-        if record.status == "done":
-            on.setdefault(record.dataset["digest"], {})[record.seed] = record
-        else:
-            seeds = list(on.values())[-1] if on else on.setdefault("", {})
-            if seeds.get(record.seed, record).status != "done":
-                seeds[record.seed] = record
-    found = [sorted(seeds.values(), key=lambda record: record.id) for on in rows.values() for seeds in on.values()]
-    return sorted(found, key=lambda group: group[0].id)
-
-
-def _yardsticks(records: Sequence[Record], part: str) -> dict[str, tuple[str, Record]]:
-    """Return the label and an example of each yardstick on which a part was scored, in order of appearance."""
-    examples: dict[str, Record] = {}
-    for record in records:
-        if record.status == "done" and part in record.parts:
-            examples.setdefault(record.parts[part]["yardstick"], record)
-    lettered = len(examples) > 1
-    return {
-        yardstick: (f"{part} {_letters(position)}" if lettered else part, example)
-        for position, (yardstick, example) in enumerate(examples.items())
-    }
-
-
-def _letters(position: int) -> str:
-    """Return A to Z, then AA, AB and so on."""
-    before = "" if position < 26 else _letters(position // 26 - 1)
-    return before + chr(ord("A") + position % 26)
-
-
-def _legend(label: str, example: Record, part: str) -> str:
-    scores = example.parts[part]["scores"]["all"]
-    share = scores["num_crater_pixels"] / scores["num_pixels"]
-    how = "" if part == "test" else f"; split {example.protocol}"
-    return (
-        f"{label}: {example.dataset['name']}, {scores['num_images']} images, {scores['num_pixels']} pixels, "
-        f"{share:.1%} crater{how}; yardstick {example.parts[part]['yardstick'][:8]}"
-    )
-
-
-def _row(group: Sequence[Record], yardsticks: Mapping[str, Mapping[str, tuple[str, Record]]]) -> dict[str, Any]:
-    newest = group[-1]
-    done = [record for record in group if record.status == "done"]
-    counted = {status: sum(record.status == status for record in group) for status in ("done", "failed", "interrupted")}
-    runs = ", ".join(f"{number} {status}" for status, number in counted.items() if number)
-    row: dict[str, Any] = {
-        "benchmark": " ".join([newest.benchmark, *newest.overrides]),
-        **{factor: getattr(newest, factor) for factor in _FACTORS},
-        "runs": runs,
-        "epochs": Spread.of(record.epochs for record in done),
-    }
-    for part, labels in yardsticks.items():
-        for yardstick, (label, _) in labels.items():
-            scored = [r for r in done if r.parts.get(part, {}).get("yardstick") == yardstick]
-            for key in _SHOWN:
-                row[f"{label} {key}"] = Spread.of(r.parts[part]["scores"]["all"][key] for r in scored)
-    return row
-
-
-def render(table: Table, form: str, console: Console) -> None:
-    """Print a table as ``rich`` for a terminal, ``markdown``, ``csv`` or ``json``."""
-    if form == "rich":
-        _print(table, console)
-    else:
-        # what a program reads must not be wrapped to the width of a terminal
-        print({"markdown": _markdown, "csv": _csv, "json": _json}[form](table), end="", file=console.file)
-
-
-def _text(value: Any, column: Column) -> str:
-    if value is None:
-        return _NOTHING
-    if isinstance(value, Spread):
-        mean = f"{value.mean:.{column.decimals}f}"
-        return mean if value.sd is None else f"{mean} ± {value.sd:.{column.decimals}f}"
-    return str(value)
-
-
-def _folded(table: Table) -> tuple[list[Column], list[str]]:
-    """Take the factors that do not differ out of the columns and say them in a line."""
-    same = {
-        factor: {str(row[factor]) for row in table.rows}.pop()
-        for factor in _FACTORS
-        if len({row[factor] for row in table.rows}) == 1
-    }
-    columns = [column for column in table.columns if column.key not in same]
-    return columns, [f"all rows: {', '.join(f'{key} {value}' for key, value in same.items())}"] if same else []
-
-
-def _print(table: Table, console: Console) -> None:
-    columns, same = _folded(table)
-    shown = RichTable(box=SIMPLE_HEAD, padding=(0, 1))
-    for column in columns:
-        heading = f"{column.yardstick}\n{column.heading}" if column.yardstick else column.heading
-        cells = [_text(row[column.key], column) for row in table.rows]
-        # on a narrow terminal lines break between words, but no number or word does
-        whole = cells if column.yardstick else [word for cell in cells for word in cell.split()]
-        width = max(map(len, [*whole, *heading.split()]))
-        shown.add_column(Text(heading), justify="right" if column.yardstick else "left", min_width=width)
-    for row in table.rows:
-        shown.add_row(*(Text(_text(row[column.key], column)) for column in columns))
-    least = Measurement.get(console, console.options.update(max_width=10_000), shown).minimum
-    console.print(shown, width=max(console.width, least), crop=False)
-    for line in (*table.notes, *same):
-        console.print(Text(line, style="dim"))
-    if table.claims:
-        below = RichTable(box=SIMPLE_HEAD, padding=(0, 1))
-        for heading in _CLAIM_HEADINGS:
-            below.add_column(heading)
-        for claim in table.claims:
-            below.add_row(*(Text(cell) for cell in _claim_cells(claim)))
-        console.print(below)
-
-
-def _claim_cells(claim: Claim) -> list[str]:
-    scores = [f"{claim.scores[key]:.4f}" if key in claim.scores else _NOTHING for key in _SHOWN]
-    return [claim.source, *scores, claim.reason]
-
-
-def _markdown(table: Table) -> str:
-    columns, same = _folded(table)
-    headings = [f"{column.yardstick} {column.heading}".strip() for column in columns]
-    cells = [[_text(row[column.key], column) for column in columns] for row in table.rows]
-    lines = [_line(headings), _line(["---"] * len(columns)), *map(_line, cells), ""]
-    lines += [f"- {note}" for note in (*table.notes, *same)]
-    if table.claims:
-        lines += [""]
-        lines += [_line(_CLAIM_HEADINGS), _line(["---"] * len(_CLAIM_HEADINGS))]
-        lines += [_line(_claim_cells(claim)) for claim in table.claims]
-    return "\n".join(lines) + "\n"
-
-
-def _line(cells: Iterable[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _values(row: Mapping[str, Any], columns: Sequence[Column]) -> dict[str, Any]:
-    """Return a row with its numbers whole: a spread as its mean and, under another key, its standard deviation."""
-    values: dict[str, Any] = {}
-    for column in columns:
-        value = row[column.key]
-        key = column.key.replace(" ", "_")
-        if column.yardstick or column.key == "epochs":
-            values[key] = None if value is None else value.mean
-            values[f"{key}_sd"] = None if value is None else value.sd
-        else:
-            values[key] = value
-    return values
-
-
-def _csv(table: Table) -> str:
-    out = io.StringIO()
-    rows = [_values(row, table.columns) for row in table.rows]
-    rows += [
-        {
-            "benchmark": claim.name,
-            "runs": "not comparable",
-            **{f"published_{key}": claim.scores.get(key) for key in _SHOWN},
-        }
-        for claim in table.claims
+    rows = rows_of(records)
+    common = [] if whole_names else _common(rows)
+    rows = [replace(row, common=frozenset(common)) for row in rows]
+    evidence = Evidence(store, rows)
+    yardsticks = [
+        Yardstick(label, example, evidence)
+        for part in (("validation", "test") if test else ("validation",))
+        for label, example in label_yardsticks(rows, part)
     ]
-    keys = dict.fromkeys(key for row in rows for key in row)
-    writer = csv.DictWriter(out, list(keys), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
+    known = [*facts(), *(column for yardstick in yardsticks for column in yardstick.columns()), *costs()]
+    if sort is not None:
+        rows = _sorted(rows, _chosen(known, [sort.removeprefix("-")]), descending=sort.startswith("-"))
+    if columns is None:
+        shown = [replace(column, optional=column.key in _OPTIONAL) for column in known if column.key in _USUAL]
+        shown, cells, same = _telling(shown, [[column.value(row) for column in shown] for row in rows])
+        common = [*same, *common]
+    else:
+        shown = known if list(columns) == ["all"] else _chosen(known, columns)
+        cells = [[column.value(row) for column in shown] for row in rows]
+    sure = any("high" in column.fields for column in shown)
+    remarks = {each.label: [_legend(each), *(_certainty(each, rows) if sure else ())] for each in yardsticks}
+    said = [f"all rows: {', '.join(common)}"] if common else []
+    said += _luck(rows)
+    said += [f"{row.name}: warning: {line}" for row in rows for line in row.warnings]
+    return Table(shown, rows, cells, claims, remarks, [*said, *evidence.lacking, *notes])
 
 
-def _json(table: Table) -> str:
-    content = {
-        "rows": [_values(row, table.columns) for row in table.rows],
-        "claims": [
-            {"name": c.name, "source": c.source, "scores": dict(c.scores), "reason": c.reason} for c in table.claims
-        ],
-        "notes": list(table.notes),
-    }
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
+def _common(rows: Sequence[Row]) -> list[str]:
+    """Return the changes by the command line that all rows share; one row alone keeps them in its name."""
+    first, *others = [row.newest.overrides for row in rows] or [[]]
+    return [change for change in first if others and all(change in changes for changes in others)]
+
+
+def _chosen(known: Sequence[Column], names: Sequence[str]) -> list[Column]:
+    """Return the columns of those names, in their order; a name without a yardstick means all yardsticks."""
+    found = []
+    for name in names:
+        matching = [column for column in known if name in (column.name, column.choice)]
+        if not matching:
+            cure = nearest(name, {column.choice for column in known})
+            more = "; --test adds those of the test part" if name.startswith("test") else ""
+            raise UserError(f"there is no column {name!r}; {cure}{more}")
+        found += matching
+    return found
+
+
+def _sorted(rows: Iterable[Row], columns: Sequence[Column], *, descending: bool) -> list[Row]:
+    """Sort by the first of the columns in which a row has a value; rows without one come last."""
+    found: list[Row] = []
+    for column in columns:
+        having = []
+        for row in rows:
+            value = column.value(row)
+            if value is not None and row not in found:
+                having.append((getattr(value, "mean", value), row))
+        found += [row for _, row in sorted(having, key=lambda each: each[0], reverse=descending)]
+    return found + [row for row in rows if row not in found]
+
+
+def _telling(
+    columns: Sequence[Column], cells: Sequence[Sequence[Any]]
+) -> tuple[list[Column], list[list[Any]], list[str]]:
+    """Leave out what tells no row from another: empty columns, and factors that are the same in all rows.
+
+    Returns:
+        The columns and cells that are left, and what all rows have in common.
+    """
+    left, same = [], []
+    for position, column in enumerate(columns):
+        values = [row[position] for row in cells]
+        if column.key in FACTORS and len(set(values)) == 1:
+            same += [f"{column.heading} {values[0]}"] if values[0] is not None else []
+        elif sum(value is not None for value in values) > (column.key == "difference"):  # the reference's own is 0
+            left.append(position)
+    return [columns[p] for p in left], [[row[p] for p in left] for row in cells], same
+
+
+def _legend(yardstick: Yardstick) -> str:
+    """Say on what the numbers of a yardstick were scored."""
+    example = yardstick.example
+    images, pixels, crater = example.size
+    how = f"; split {example.split}" if example.split else ""
+    which = ", ".join(sorted({record.parts[example.part]["yardstick"][:8] for record in example.runs}))
+    return f"{example.data}, {images} images, {pixels} pixels, {crater / pixels:.1%} crater{how}; yardstick {which}"
+
+
+def _certainty(yardstick: Yardstick, rows: Sequence[Row]) -> list[str]:
+    """Say what the differences on a yardstick are to, and how small a difference these data could show."""
+    evidence = yardstick.evidence
+    scored = [each for row in rows if (each := yardstick.of(row))]
+    compared = [pair for each in scored if (pair := evidence.comparison(each)) and pair.reference is not each]
+    lines = []
+    for reference in dict.fromkeys(pair.reference for pair in compared):
+        pairs = [pair for pair in compared if pair.reference is reference]
+        name, units = reference.row.name, _units(reference)
+        if name != REFERENCE:
+            lines.append(f"differences are to {name}")
+        fewer = [f"{p.scored.row.name} {p.paired} of {p.num_runs}" for p in pairs if p.paired < p.num_runs]
+        if fewer:
+            lines.append(f"compared over the {units} that {name} has too: {', '.join(fewer)}")
+        found = [smallest for pair in pairs if (smallest := evidence.smallest_difference(pair)) is not None]
+        shown = [smallest for smallest in found if smallest > 0]
+        if shown:
+            paired = _range([pair.paired for pair in pairs], str)
+            lines.append(
+                f"with {reference.size[0]} images in {evidence.num_groups(reference)} groups and "
+                f"{paired} {units}, a true difference of balanced accuracy to {name} below about "
+                f"{_range(shown, '{:.2g}'.format)} would mostly go unseen"
+            )
+        elif any(map(math.isnan, found)):
+            lines.append("too few groups of images for an interval")
+    if any(len(each.by_seed) == 1 for each in scored):
+        lines.append("an interval over one seed leaves out what another seed would change")
+    return lines
+
+
+def _units(scored: Scored) -> str:
+    return "seeds" if scored.row.folds is None or scored.pooled_over_folds else "runs"
+
+
+def _range(values: Sequence[float], text: Callable[[float], str]) -> str:
+    """Return the smallest and the greatest of values, or the one where they look alike."""
+    low, high = text(min(values)), text(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _luck(rows: Iterable[Row]) -> list[str]:
+    """Say how far the choice of the validation images alone moves a score."""
+    found = []
+    for scored in (scored for row in rows for scored in row.scored if scored.pooled_over_folds):
+        folds: dict[str | None, list[float]] = {}
+        for record, value in zip(scored.runs, scored.values("balanced_accuracy"), strict=True):
+            if value is not None:
+                folds.setdefault(record.fold, []).append(value)
+        if len(folds) > 1:
+            sd = statistics.stdev(statistics.fmean(values) for values in folds.values())
+            found.append(f"{scored.row.name} {sd:.4f}")
+    told = "luck of the split, as the standard deviation of balanced accuracy over folds"
+    return [f"{told}: {', '.join(found)}"] if found else []

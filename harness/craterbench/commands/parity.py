@@ -1,0 +1,60 @@
+"""``bench parity``: are two benchmarks twins?"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from craterbench.host.devices import DEVICES
+from craterbench.plugin import UserError
+from craterbench.plugin.registry import Registry
+
+__all__ = ["parity_command"]
+
+
+@click.command("parity")
+@click.argument("names", nargs=-1, metavar="[A B]")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True, help="Seed of the weights.")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="What to compute on.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
+)
+def parity_command(names: tuple[str, ...], seed: int, device: str, results: Path) -> None:
+    """Compare the twins A and B, by default reference and torch-twin, layer by layer and step by step.
+
+    Each runs in a process of its own, from the same weights and on the same batches, without dropout: every layer's
+    output, every loss and its gradients, weights after 1 and 20 steps of every optimizer, and predictions from the
+    other's weights. Exit status 1 says that a difference is over its tolerance.
+    """
+    from rich.console import Console
+
+    from craterbench.host.child import ChildError
+    from craterbench.host.runner import versions_of
+    from craterbench.host.twins import prove
+    from craterbench.records.store import new_id
+    from craterbench.records.verdicts import Verdict, write_verdict
+    from craterbench.report.parity import show_proof
+
+    if len(names) not in (0, 2):
+        raise UserError("bench parity takes two benchmarks, or none for reference and torch-twin")
+    first, second = names or ("reference", "torch-twin")
+    registry = Registry.installed()
+    try:
+        proof = prove(registry, (first, second), seed=seed, device=device, say=lambda line: click.echo(line, err=True))
+    except ChildError as error:
+        raise UserError(f"{first} and {second} cannot be compared: {error}") from None
+    show_proof(proof, Console())
+    packages = versions_of(name for framework in proof.frameworks for name in framework.distributions)
+    verdict = Verdict(
+        id=new_id()[0],
+        benchmarks=proof.benchmarks,
+        verdict="equal" if proof.equal else "different",
+        components=proof.components,
+        packages=packages,
+        precisions=proof.precisions,
+    )
+    click.echo(write_verdict(results, verdict))
+    if not proof.equal:
+        sys.exit(1)

@@ -1,0 +1,169 @@
+"""Put two benchmarks that claim to be twins to the proof, each in a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from craterbench.definition.benchmark import Benchmark
+from craterbench.definition.overrides import Override, leaves, resolve
+from craterbench.host.child import Child
+from craterbench.host.devices import available_cores, environment
+from craterbench.plugin.components import FrameworkSpec
+from craterbench.plugin.errors import UserError
+from craterbench.plugin.registry import Registry
+from craterbench.records.weights import write_weights
+from craterbench.training.parity import STEPS, Agreement, Measured, Measurement, compare
+
+__all__ = ["Proof", "prove"]
+
+_PRECISIONS = ("float64", "float32")
+
+
+@dataclass(frozen=True)
+class Proof:
+    """How two twins compare.
+
+    Attributes:
+        benchmarks: their names.
+        agreements: how far they agree, in every respect.
+        components: the version of each component that was measured, by ``kind name``.
+        frameworks: the frameworks of both.
+        precisions: those in which they were compared.
+    """
+
+    benchmarks: tuple[str, str]
+    agreements: list[Agreement]
+    components: Mapping[str, int]
+    frameworks: tuple[FrameworkSpec, FrameworkSpec]
+    precisions: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether no difference is over its tolerance."""
+        return all(agreement.first is None for agreement in self.agreements)
+
+
+def prove(registry: Registry, names: tuple[str, str], *, seed: int, device: str, say: Callable[[str], None]) -> Proof:
+    """Measure both, in every precision, loss and optimizer that they share, and compare.
+
+    Args:
+        seed: of the weights, the augmentation and the order.
+        device: ``auto``, ``cpu`` or ``gpu``.
+        say: told what is being done.
+
+    Raises:
+        UserError: they are no twins, or one cannot be had as asked.
+        ChildError: a process raised, or died.
+    """
+    first, second = (resolve(registry, name).benchmark for name in names)
+    _check_twins(first, second)
+    frameworks = (registry.get("framework", first.framework.name), registry.get("framework", second.framework.name))
+    for framework in frameworks:
+        framework.check_installed()
+    precisions = tuple(p for p in _PRECISIONS if all(p in framework.precisions for framework in frameworks))
+    agreements: list[Agreement] = []
+    components: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        log = Path(folder) / "log.txt"
+        children = [
+            stack.enter_context(
+                Child(environment(threads=available_cores(), device=device, framework=framework.environment))
+            )
+            for framework in frameworks
+        ]
+        for precision in precisions:
+            asked, measured = [], []
+            for name, child in zip(names, children, strict=True):
+                say(f"{name}: measuring in {precision}")
+                measurement = _measurement(registry, name, frameworks, precision, seed, device)
+                for benchmark in (*measurement.losses.values(), *measurement.optimizers.values()):
+                    components |= benchmark.versions()
+                asked.append(measurement)
+                measured.append(child.measure(measurement, log=log))
+            agreements += compare(precision, *measured)
+            if precision == "float32":
+                say("predicting from each other's weights")
+                agreements += _crossed(Path(folder), names, children, asked, measured, log)
+    return Proof(names, agreements, components, frameworks, precisions)
+
+
+def _check_twins(first: Benchmark, second: Benchmark) -> None:
+    """Raise a UserError unless two benchmarks differ by their framework alone."""
+    names = f"{first.name} and {second.name}"
+    one, other = ({k: v for k, v in leaves(b.as_dict()).items() if k != "summary"} for b in (first, second))
+    if one["framework"] == other["framework"]:
+        raise UserError(f"{names} are no twins: both are in {one['framework']}; name one of each framework")
+    differing = [key for key in {**one, **other} if key != "framework" and one.get(key) != other.get(key)]
+    if differing:
+        told = ", ".join(f"{key} is {one.get(key, 'not set')} and {other.get(key, 'not set')}" for key in differing)
+        raise UserError(f"{names} are no twins: {told}; a twin extends the other and changes its framework alone")
+    if first.model.initial is None:
+        raise UserError(
+            f"{names} are no twins: model {first.model.name!r} draws no NumPy weights that both could start from; "
+            "its spec names none as initial"
+        )
+
+
+def _measurement(
+    registry: Registry,
+    name: str,
+    frameworks: tuple[FrameworkSpec, FrameworkSpec],
+    precision: str,
+    seed: int,
+    device: str,
+) -> Measurement:
+    """Ask for every loss and optimizer that both frameworks have; the benchmark's own keep their parameters."""
+    own = resolve(registry, name).benchmark
+    still = [Override("training.precision", precision, "parity")]
+    if any(field.name == "dropout" for field in fields(own.model.parameters)):
+        still.append(Override("model.dropout", 0.0, "parity"))  # masks cannot match
+
+    def with_each(key: str, present: str, known: list[str]) -> dict[str, Benchmark]:
+        asked: dict[str, list[Override]] = {present: []} | {
+            other: [Override(key, other, "parity")] for other in known if other != present
+        }
+        rate = Override("optimizer.learning_rate", own.optimizer.learning_rate, "parity")
+        return {
+            other: resolve(
+                registry, name, [*still, *changed, *([rate] if key.startswith("optimizer") else [])]
+            ).benchmark
+            for other, changed in asked.items()
+        }
+
+    losses = [
+        entry.spec.name
+        for entry in registry.entries("loss")
+        if not isinstance(entry.spec.target, str)
+        and all(framework.name in entry.spec.target for framework in frameworks)
+    ]
+    optimizers = [optimizer for optimizer in frameworks[0].optimizers if optimizer in frameworks[1].optimizers]
+    return Measurement(
+        losses=with_each("loss.name", own.loss.name, losses),
+        optimizers=with_each("optimizer.name", own.optimizer.name, optimizers),
+        seed=seed,
+        device=device,
+    )
+
+
+def _crossed(
+    folder: Path,
+    names: tuple[str, str],
+    children: list[Child],
+    asked: list[Measurement],
+    measured: list[Measured],
+    log: Path,
+) -> list[Agreement]:
+    """Let each twin predict with the weights that the other has trained, through a file as runs leave it."""
+    predicted: tuple[Measured, Measured] = ({}, {})
+    for trained, name in enumerate(names):
+        optimizer = next(iter(asked[trained].optimizers))
+        file = folder / f"{trained}.safetensors"
+        last = f"step {STEPS[-1]}, {optimizer}"
+        write_weights(file, {where: array for (what, where), array in measured[trained].items() if what == last})
+        for predicting, child in enumerate(children):
+            predicted[predicting]["crossed weights", f"of {name}"] = child.cross(asked[predicting], file, log=log)
+    return compare("float32", *predicted)

@@ -1,0 +1,74 @@
+"""Verdicts on twins: which versions of which components were found to compute the same."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+__all__ = ["Verdict", "standing", "write_verdict"]
+
+_FOLDER = "parity"
+
+#: The kinds of component on which a verdict depends; what twins are shown and how fast they learn, both share.
+_JUDGED = ("framework", "model", "loss")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What was found of two twins.
+
+    Attributes:
+        id: time and a short random part.
+        benchmarks: the two that were compared.
+        verdict: ``equal`` or ``different``.
+        components: the version of each component that was in it, by ``kind name``.
+        packages: the versions of the frameworks' packages.
+        precisions: those in which they were compared.
+    """
+
+    id: str
+    benchmarks: tuple[str, str]
+    verdict: str
+    components: Mapping[str, int]
+    packages: Mapping[str, str]
+    precisions: Sequence[str]
+
+    def holds_for(self, components: Mapping[str, int], packages: Mapping[str, str], precision: str) -> bool:
+        """Say whether a run of these components, with these packages installed, is one of the twins that were compared.
+
+        Args:
+            components: versions by ``kind name``; those that do not decide are passed over.
+            packages: the versions of all packages that matter to the run.
+        """
+        judged = {name: version for name, version in components.items() if name.split()[0] in _JUDGED}
+        return (
+            precision in self.precisions
+            and judged.items() <= self.components.items()
+            and all(self.packages[name] == packages[name] for name in self.packages.keys() & packages.keys())
+        )
+
+
+def write_verdict(results: Path, verdict: Verdict) -> Path:
+    """Add a verdict to a results folder, and return its file."""
+    file = results / _FOLDER / f"{verdict.id}.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_suffix(".part")
+    part.write_text(json.dumps(asdict(verdict), indent=1) + "\n", encoding="utf-8")
+    part.replace(file)
+    return file
+
+
+def standing(
+    results: Path, *, components: Mapping[str, int], packages: Mapping[str, str], precision: str
+) -> str | None:
+    """Return the newest verdict of a results folder that holds for a run, or ``None``; what cannot be read is none."""
+    for file in sorted((results / _FOLDER).glob("*.json"), reverse=True):
+        try:
+            verdict = Verdict(**json.loads(file.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):
+            continue
+        if verdict.holds_for(components, packages, precision):
+            return verdict.verdict
+    return None

@@ -1,0 +1,146 @@
+"""How sure a table may be: intervals and differences, from the counts that lie beside the records."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from craterbench.records.record import Record
+from craterbench.records.store import Store
+from craterbench.report.rows import Row, Scored
+from craterbench.scoring.compare import Estimate, concatenate, difference, estimate, smallest_difference
+from craterbench.scoring.counts import Counts
+
+__all__ = ["REFERENCE", "Comparison", "Evidence"]
+
+#: The benchmark that the others are compared with.
+REFERENCE = "reference"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A row and the reference, how many runs the row has, and how many of them are paired; pooled folds are one."""
+
+    scored: Scored
+    reference: Scored
+    num_runs: int
+    paired: int
+
+
+class Evidence:
+    """Reads the counts behind the rows, each at most once.
+
+    Attributes:
+        lacking: a line on each run whose counts cannot be had, and on each pair that cannot be compared.
+    """
+
+    def __init__(self, store: Store, rows: Sequence[Row]) -> None:
+        self.lacking: list[str] = []
+        self._store = store
+        self._rows = rows
+        self._read: dict[tuple[str, str], Counts | None] = {}
+        self._gathered: dict[Scored, Mapping[Hashable, Counts]] = {}
+
+    def interval(self, scored: Scored, score: str) -> Estimate | None:
+        """Return the interval of a row's score, or ``None`` where the counts of a run cannot be had."""
+        runs = self._counts(scored)
+        return estimate(list(runs.values()), score) if runs else None
+
+    def comparison(self, scored: Scored) -> Comparison | None:
+        """Return how a row can be compared with the reference on the same yardstick, or ``None`` if it cannot.
+
+        The reference is the row of that name with the fewest changes; the oldest of these.
+        """
+        others = [
+            other
+            for row in self._rows
+            if row.newest.benchmark == REFERENCE and row.folds == scored.row.folds
+            for other in row.scored
+            if (other.part, other.yardstick) == (scored.part, scored.yardstick)
+        ]
+        if not others:
+            return None
+        reference = min(others, key=lambda other: len(other.row.newest.overrides))
+        keys = _keys(scored)
+        paired = len(keys & _keys(reference))
+        return Comparison(scored, reference, len(keys), paired) if paired else None
+
+    def difference(self, compared: Comparison) -> Estimate | None:
+        """Return a row's balanced accuracy minus the reference's, or ``None`` where counts cannot be had."""
+        return self._compare(compared, difference)
+
+    def smallest_difference(self, compared: Comparison) -> float | None:
+        """Return the smallest true difference that the comparison would mostly find."""
+        return self._compare(compared, smallest_difference)
+
+    def num_groups(self, scored: Scored) -> int | None:
+        """Return the number of groups behind a row's score, or ``None`` where counts cannot be had."""
+        runs = self._counts(scored)
+        return len(set(next(iter(runs.values())).groups.tolist())) if runs else None
+
+    def _compare(
+        self, compared: Comparison, how: Callable[[Mapping[int, Counts], Mapping[int, Counts]], T]
+    ) -> T | None:
+        runs, others = self._counts(compared.scored), self._counts(compared.reference)
+        if not runs or not others:
+            return None
+        numbers = {key: number for number, key in enumerate(sorted(runs.keys() | others.keys(), key=str))}
+        try:
+            return how(
+                {numbers[key]: counts for key, counts in runs.items()},
+                {numbers[key]: counts for key, counts in others.items()},
+            )
+        except ValueError as error:
+            self._lack(f"{compared.scored.row.name}, {compared.scored.part}: no difference: {error}")
+            return None
+
+    def _counts(self, scored: Scored) -> Mapping[Hashable, Counts]:
+        """Return the counts of each seed (or seed and fold), or nothing if those of a run cannot be had."""
+        if scored not in self._gathered:
+            self._gathered[scored] = self._gather(scored)
+        return self._gathered[scored]
+
+    def _gather(self, scored: Scored) -> Mapping[Hashable, Counts]:
+        read = {record.id: self._of(record, scored.part) for record in scored.runs}
+        if not scored.whole or None in read.values():
+            return {}
+        counts = {run: found for run, found in read.items() if found is not None}
+        if scored.pooled_over_folds:
+            return {seed: concatenate([counts[run.id] for run in runs]) for seed, runs in scored.by_seed.items()}
+        return {(record.seed, record.fold): counts[record.id] for record in scored.runs}
+
+    def _of(self, record: Record, part: str) -> Counts | None:
+        if (record.id, part) not in self._read:
+            counts = None
+            try:
+                counts = Counts(**self._store.counts(record, part))
+                _check(counts, record, part)
+            except ValueError as error:
+                counts = None
+                self._lack(f"{self._store.folder(record) / 'counts.npz'}: no interval for its row: {error}")
+            self._read[record.id, part] = counts
+        return self._read[record.id, part]
+
+    def _lack(self, line: str) -> None:
+        if line not in self.lacking:
+            self.lacking.append(line)
+
+
+def _keys(scored: Scored) -> set[Hashable]:
+    if scored.pooled_over_folds:
+        return set(scored.by_seed)
+    return {(record.seed, record.fold) for record in scored.runs}
+
+
+def _check(counts: Counts, record: Record, part: str) -> None:
+    """Raise ValueError unless counts are those behind the record's scores."""
+    scores = record.parts[part]["scores"]["all"]
+    true_positive, _, false_negative, _ = cells = counts.confusion.sum(axis=(0, 1)).tolist()
+    pixels, crater = sum(cells), true_positive + false_negative
+    loss = float(counts.cross_entropy.sum()) / max(pixels, 1)
+    recorded = scores["num_pixels"], scores["num_crater_pixels"]
+    if (pixels, crater) != recorded or abs(loss - scores["loss"]) > 1e-9 * max(loss, 1.0):
+        raise ValueError("it does not belong to the record beside it")

@@ -1,0 +1,42 @@
+"""What a person sees of a proof that two benchmarks are twins."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from craterbench.host.twins import Proof
+
+__all__ = ["show_proof"]
+
+
+def show_proof(proof: Proof, console: Console) -> None:
+    """Print the largest norm-relative difference in each respect, its tolerance, and where one is over it."""
+    shown = Table(box=SIMPLE_HEAD, padding=(0, 1))
+    for heading, justify in (("precision", "left"), ("compared", "left"), ("largest difference", "right")):
+        shown.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    shown.add_column("tolerance")
+    shown.add_column("at", overflow="fold")
+    for agreement in proof.agreements:
+        tolerance = "not judged" if agreement.tolerance is None else f"{agreement.tolerance:.0e}"
+        shown.add_row(
+            agreement.precision,
+            agreement.what,
+            Text(f"{agreement.largest:.1e}", style="bold red" if agreement.first else ""),
+            tolerance,
+            agreement.where,
+        )
+    console.print(shown)
+    names = " and ".join(proof.benchmarks)
+    if proof.equal:
+        console.print(f"{names} are twins: no difference is over its tolerance", highlight=False)
+        return
+    console.print(f"{names} are NOT twins:", style="bold red", highlight=False)
+    for agreement in proof.agreements:
+        if agreement.first:
+            console.print(
+                f"  {agreement.precision} {agreement.what}: over {agreement.tolerance:.0e}, first at {agreement.first}",
+                highlight=False,
+            )

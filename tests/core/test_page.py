@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import base64
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from made_runs import run
+
+from craterbench.plugin import Claim
+from craterbench.records.store import Store
+from craterbench.report.page import page
+from craterbench.report.table import tabulate
+
+PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
+CLAIM = Claim(
+    name="c",
+    summary="U-Net <i>",
+    source="slides",
+    definition="a mean & more",
+    status="open",
+    reason="other images",
+    scores={"balanced_accuracy": 0.8867},
+)
+
+
+class Page(HTMLParser):
+    """Reads a page: its text, its tags and what they refer to, and fails where tags do not match."""
+
+    VOID = frozenset({"meta", "img", "br", "path", "circle", "hr"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.tags: list[str] = []
+        self.sources: list[str] = []
+        self.rows: list[list[str]] = []
+        self.said: list[str] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        if tag not in self.VOID:
+            self.open.append(tag)
+        self.sources += [value for key, value in attributes if key in ("src", "href", "srcset", "data", "action")]
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag, attributes):
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, text):
+        if "style" not in self.open:
+            self.said.append(text)
+        if ("td" in self.open or "th" in self.open) and "svg" not in self.open:
+            self.rows[-1][-1] += text
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path / "results")
+
+
+def made(store, **options):
+    return page(tabulate(store, store.records()[0], [CLAIM], columns=["all"], **options), store)
+
+
+def two_rows(store):
+    for seed in (1, 2):
+        run(store, "reference", seed)
+        record = run(store, "dice", seed, skill=0.9)
+        (store.folder(record) / "samples.png").write_bytes(PNG)
+
+
+def test_the_page_has_the_numbers_of_the_other_formats(bench):
+    two_rows(Store(bench.results))
+    parsed = Page(bench("table", "--test", "--format", "html").stdout)
+    cells = [cell for row in parsed.rows for cell in row]
+    rows = json.loads(bench("table", "--test", "--format", "json").stdout)["rows"]
+    assert len(rows) == 2
+    for row in rows:
+        for name in (f"{part}_{key}" for part in ("validation", "test") for key in ("balanced_accuracy", "loss")):
+            mean, sd, low, high = (row[f"{name}{end}"] for end in ("", "_sd", "_low", "_high"))
+            assert f"{mean:.4f} ± {sd:.4f}[{low:.4f}, {high:.4f}]" in cells
+        for name in ("validation_sensitivity", "test_iou", "validation_rim_balanced_accuracy"):
+            assert f"{row[name]:.4f} ± {row[f'{name}_sd']:.4f}" in cells
+    gained, low, high = (rows[1][f"test_difference{end}"] for end in ("", "_low", "_high"))
+    assert f"{gained:+.4f}[{low:+.4f}, {high:+.4f}]" in cells
+
+
+def test_the_page_needs_no_network_and_no_script(store):
+    two_rows(store)
+    text = made(store)
+    parsed = Page(text)
+    assert not {"script", "link", "iframe", "object", "base"} & set(parsed.tags)
+    assert not re.search(r"url\(|@import|https?:", text)
+    assert len(parsed.sources) == 3  # the curves of two rows and the samples of one
+    for source in parsed.sources:
+        kind, _, content = source.partition(";base64,")
+        decoded = base64.b64decode(content)
+        if kind == "data:image/svg+xml":
+            assert not re.search(rb"<script|<image|href=\"[^#]|url\([^#]", decoded)
+        else:
+            assert (kind, decoded) == ("data:image/png", PNG)
+
+
+def test_the_page_is_the_same_when_it_is_made_again(bench):
+    two_rows(Store(bench.results))
+    first, second = (bench("table", "--format", "html").stdout for _ in range(2))
+    assert first == second
+
+
+def test_what_others_wrote_is_shown_and_not_obeyed(store):
+    name = "<b>&amp;<script>alert(1)"
+    run(store, name, 1, overrides=["data.path='\"><img src=http://x>'"], warnings=["<i>moved"], loss="<u>")
+    parsed = Page(made(store))
+    assert not {"b", "i", "u", "script"} & set(parsed.tags)
+    said = "".join(parsed.said)
+    assert f"{name} data.path='\"><img src=http://x>'" in said
+    assert "<i>moved" in said
+    assert "U-Net <i>" in said
+    assert all(source.startswith("data:") for source in parsed.sources)
+
+
+def test_intervals_on_one_yardstick_are_drawn_on_one_scale(store):
+    for name, skill in (("reference", 0.8), ("constant", 0.5), ("best", 0.95)):
+        run(store, name, skill=skill)
+    run(store, "as-published", validation="others", protocol="after augmentation")
+    text = made(store)
+    block = text.partition("<h2>validation, by group</h2>")[2].partition("</table>")[0]
+    dots = [float(x) for x in re.findall(r"</span><svg.*?<circle cx=\"([\d.]+)\"", block)[::3]]
+    reference, constant, best = dots
+    assert constant < reference < best
+    alone = text.partition("<h2>validation, after augmentation</h2>")[2].partition("</table>")[0]
+    assert "as-published" in alone
+    assert "<svg" not in alone  # one row has nothing to be compared with
+
+
+def test_runs_without_curves_are_named(store):
+    two_rows(store)
+    records, _ = store.records()
+    (store.folder(records[0]) / "history.csv").unlink()
+    (store.folder(records[1]) / "history.csv").write_text("epoch,best\n1,one\n")
+    (store.folder(records[2]) / "history.csv").write_text("epoch,best\n1,1\n")
+    said = "".join(Page(made(store)).said)
+    assert f"{records[0].id}/history.csv: no curve: it is missing" in said
+    assert f"{records[1].id}/history.csv: no curve: it is damaged" in said
+    assert f"{records[2].id}/history.csv: no curve: it is damaged" in said
+
+
+def test_a_page_of_failures_alone_is_a_page(store):
+    run(store, "reference", status="failed", error="out of memory")
+    parsed = Page(made(store))
+    assert "1 failed" in "".join(parsed.said)
+    assert parsed.sources == []

@@ -1,0 +1,174 @@
+"""What every session of a network promises; each framework's tests subclass it and name the framework."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from craterbench.definition.overrides import parse_override, resolve
+from craterbench.host.child import Child
+from craterbench.host.devices import environment
+from craterbench.plugin import UserError
+from craterbench.plugin.registry import Registry
+from craterbench.scoring.counts import Evaluator
+from craterbench.scoring.metrics import pooled
+from craterbench.training.experiment import perform
+from craterbench.training.loop import batches_of
+from craterbench.training.session import open_session
+
+SMALL = ("dataset.name=synthetic", "dataset.images=40", "dataset.test_images=8", "dataset.size=16", "model.filters=4")
+
+
+def arrays(number: int = 40):
+    generator = np.random.default_rng(0)
+    images = generator.uniform(size=(number, 16, 16, 1)).astype(np.float32)
+    return images, (images > 0.7).astype(np.uint8)
+
+
+def rates(batches, rate=1e-3):
+    return np.full(len(batches), rate)
+
+
+def rows(history):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+
+
+class SessionContract:
+    framework: str
+
+    def small(self, *settings: str):
+        overrides = [parse_override(setting) for setting in (f"framework={self.framework}", *SMALL, *settings)]
+        return resolve(Registry.installed(), "reference", overrides).benchmark
+
+    def opened(self, *settings: str, seed: int = 1):
+        return open_session(self.small(*settings), image_shape=(16, 16), seed=seed, device="cpu")
+
+    def test_weights_go_out_and_in(self):
+        session = self.opened()
+        images, masks = arrays()
+        batches = batches_of(np.arange(40), 32)
+        before, predicted = session.weights(), session.predict(images)
+        session.train_epoch(images, masks, batches, rates(batches))
+        assert (session.predict(images) != predicted).any()
+        session.load_weights(before)
+        np.testing.assert_array_equal(session.predict(images), predicted)
+
+    def test_it_starts_from_the_weights_that_numpy_draws(self):
+        from craterbench_unet.initial import weights
+
+        benchmark = self.small()
+        seed = int(np.random.SeedSequence(1).generate_state(2)[0])
+        drawn = weights(benchmark.model.parameters, (16, 16), seed)
+        started = self.opened().weights()
+        assert started.keys() == drawn.keys()
+        for name, array in drawn.items():
+            np.testing.assert_array_equal(started[name], array)
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            (lambda w: {k: v for k, v in w.items() if k != "output.bias"}, r"output\.bias is missing"),
+            (lambda w: w | {"extra.bias": w["output.bias"]}, r"extra\.bias is unknown"),
+            (
+                lambda w: {k.replace("output", "last"): v for k, v in w.items()},
+                r"last\.bias is unknown, .*output\.bias is missing",
+            ),
+            (
+                lambda w: w | {"output.kernel": w["output.kernel"].transpose(0, 1, 3, 2)},
+                r"output\.kernel has shape \(1, 1, 1, 4\), not \(1, 1, 4, 1\)",
+            ),
+        ],
+    )
+    def test_weights_that_do_not_fit_are_refused_and_named(self, change, said):
+        session = self.opened()
+        with pytest.raises(UserError, match=said):
+            session.load_weights(change(session.weights()))
+
+    def test_weights_of_another_depth_are_refused(self):
+        with pytest.raises(UserError, match=r"bottleneck_conv_1\.kernel has shape"):
+            self.opened().load_weights(self.opened("model.depth=2").weights())
+
+    def test_a_rate_of_nothing_moves_nothing_and_each_step_has_its_own(self):
+        session = self.opened()
+        images, masks = arrays()
+        batches = batches_of(np.arange(40), 10)
+        before = session.weights()
+        session.train_epoch(images, masks, batches, rates(batches, 0.0))
+        assert all((before[name] == array).all() for name, array in session.weights().items())
+        session.train_epoch(images, masks, batches, np.array([0.0, 0.0, 0.0, 1e-3]))
+        assert any((before[name] != array).any() for name, array in session.weights().items())
+
+    def test_the_objective_is_the_mean_over_images_of_the_loss(self):
+        images, masks = arrays()
+        session = self.opened("model.dropout=0")
+        batches = batches_of(np.arange(40), 32)  # 32 and 8: a mean over batches would be another number
+        expected = pooled(Evaluator(images, masks, np.arange(40)).count(session.predict(images)))["loss"]
+        objective = session.train_epoch(images, masks, batches, rates(batches, 0.0))
+        assert objective == pytest.approx(expected, rel=1e-5)
+
+    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+    def test_what_goes_on_from_a_state_gets_the_digits_of_what_never_stopped(self, optimizer):
+        images, masks = arrays()
+        batches = batches_of(np.arange(40), 10)
+        setting = f"optimizer.name={optimizer}", "optimizer.learning_rate=1e-3"
+        unbroken = self.opened(*setting)
+        unbroken.train_epoch(images, masks, batches, rates(batches))
+        state = unbroken.state()
+        unbroken.train_epoch(images, masks, batches, rates(batches))
+        resumed = self.opened(*setting, seed=2)  # other weights, and other dropout to come
+        resumed.load_state(state)
+        resumed.train_epoch(images, masks, batches, rates(batches))
+        for name, array in unbroken.weights().items():
+            np.testing.assert_array_equal(resumed.weights()[name], array)
+
+    def test_a_probe_agrees_with_predictions_and_changes_nothing(self):
+        images, masks = arrays(8)
+        session = self.opened("model.dropout=0")
+        before = session.state()
+        found = session.probe(images, masks)
+        np.testing.assert_allclose(found["activation output"], session.predict(images), rtol=1e-6)
+        for name, array in session.state().items():
+            np.testing.assert_array_equal(array, before[name])
+
+    def test_gradients_of_a_probe_are_those_of_finite_differences(self):
+        images, masks = arrays(8)
+        session = self.opened("model.dropout=0", "training.precision=float64")
+        weights = session.weights()
+        found = session.probe(images, masks)
+        generator = np.random.default_rng(3)
+        for name in ("down_1_conv_1.kernel", "up_3_up.kernel", "bottleneck_conv_2.kernel", "output.bias"):
+            direction = generator.normal(size=weights[name].shape)
+            objectives = []
+            for step in (1e-6, -1e-6):
+                session.load_weights(weights | {name: weights[name] + step * direction})
+                objectives.append(float(session.probe(images, masks)["objective"]))
+            slope = (objectives[0] - objectives[1]) / 2e-6
+            assert float((found[f"gradient {name}"] * direction).sum()) == pytest.approx(slope, rel=1e-5)
+
+    def test_same_seed_and_threads_give_the_same_digits_fresh_or_warm_and_another_seed_others(self, tmp_path):
+        framework = Registry.installed().get("framework", self.framework)
+        variables = environment(threads=2, device="cpu", framework=framework.environment)
+        benchmark = self.small("training.epochs=3")
+
+        def trained(child, seed):
+            log = tmp_path / "log.txt"
+            return child.perform(benchmark, seed=seed, device="cpu", on_epoch=lambda *row: None, log=log)
+
+        with Child(variables) as child:
+            first, other, warm = (trained(child, seed) for seed in (5, 6, 5))
+        with Child(variables) as child:
+            fresh = trained(child, 5)
+        assert rows(first.course.history) == rows(warm.course.history) == rows(fresh.course.history)
+        assert rows(first.course.history) != rows(other.course.history)
+        for name, array in fresh.course.best_weights.items():
+            np.testing.assert_array_equal(array, warm.course.best_weights[name])
+        assert first.device == "cpu"
+
+    def test_a_network_learns_synthetic_craters_and_is_scored_with_its_best_weights(self):
+        asked = ("dataset.images=120", "dataset.size=32", "training.epochs=12", "model.filters=8")
+        outcome = perform(self.small(*asked), seed=1)
+        losses = [row["val_loss"] for row in outcome.course.history]
+        assert outcome.course.best_epoch == 1 + int(np.argmin(losses))
+        scored = pooled(outcome.scored["validation"].counts)
+        assert scored["loss"] == min(losses)
+        assert scored["loss"] < losses[0]
