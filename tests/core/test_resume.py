@@ -17,9 +17,14 @@ from resuming import check_every_epoch
 from safetensors.numpy import load_file
 
 from craterbench.definition.overrides import parse_override, resolve
+from craterbench.host.asked import Asked
+from craterbench.host.earlier import Earlier
+from craterbench.host.runner import Runner
+from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
 from craterbench.records.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from craterbench.records.store import Store
+from craterbench.report.live import Quiet
 
 DATA = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16")
 
@@ -167,3 +172,41 @@ def test_what_cannot_be_gone_on_with_starts_anew_and_says_why(tmp_path):
     leave()
     (folder / "state.safetensors").write_bytes(b"damaged")
     assert "no state that can be read" in said()
+
+
+def test_a_run_whose_data_change_just_before_it_goes_on_is_left_as_it_was(tmp_path):
+    def write(value: float) -> None:
+        images = np.random.default_rng(0).uniform(size=(10, 16, 16)) * value
+        np.savez(tmp_path / "data.npz", images=images, masks=images > value * 0.7)
+
+    write(1.0)
+    more = ["--set", "training.patience=100000", "--set", f"dataset.path={tmp_path / 'data.npz'}"]
+    results = tmp_path / "results"
+    asked = [BENCH, "run", "logistic", "--set", "dataset.name=npz", "--epochs", "100000", *more]
+    process = started([*asked, "--results", str(results)], until="epoch 2/")
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    store = Store(results)
+    (left,), _ = store.records()
+    registry = Registry.installed()
+    overrides = [parse_override(setting) for setting in left.overrides]
+    wanted = Asked(resolve(registry, "logistic", overrides), seed=42)
+    with Earlier(store) as earlier:
+        found = earlier.interrupted(wanted, threads=left.environment["threads"], device="auto")
+    assert isinstance(found, tuple)
+    write(0.9)
+    runner = Runner(
+        registry=registry,
+        store=store,
+        device="auto",
+        threads=left.environment["threads"],
+        screen=Quiet(),
+        illustrate=lambda folder, record, outcome: None,
+    )
+    run = runner.resume(wanted, *found)
+    with pytest.raises(UserError, match="its data have just changed"):
+        run.advance()
+    assert run.ended
+    assert store.records() == ([left], [])
+    assert store.checkpoint(left) is not None
+    assert not store.running.exists()

@@ -9,29 +9,19 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from craterbench.host.runner import Screen
+
 __all__ = ["Live", "Plain", "Quiet", "live"]
 
 
-class Live(Protocol):
-    """Shows runs, several at once; each is known by the id of its record. Use it as a context manager."""
+class Live(Screen, Protocol):
+    """Shows runs, several at once. Use it as a context manager."""
 
     def __enter__(self) -> Live: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-
-    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Show that a run starts, of at most so many epochs, or goes on after those of its history."""
-
-    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
-        """Show a row of its history."""
-
-    def end(self, run: str, status: str) -> None:
-        """Show that it has ended."""
-
-    def say(self, line: str) -> None:
-        """Show a line."""
 
 
 def live(*, quiet: bool) -> Live:
