@@ -74,6 +74,14 @@ class SklearnSession:
         for name, value in weights.items():
             setattr(self._model.classifier, name, value.copy() if value.ndim else value.item())
 
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a copy of what was learned: all that ``partial_fit`` of a linear classifier starts from."""
+        return self.weights()
+
+    def load_state(self, state: Weights) -> None:
+        """Take a state as ``state()`` gave it."""
+        self.load_weights(state)
+
     def _step(self, images: npt.NDArray[np.float32], crater: npt.NDArray[Any], rate: float) -> None:
         classifier = self._model.classifier
         if hasattr(classifier, "eta0"):

@@ -189,11 +189,15 @@ class TorchSession:
     def load_state(self, state: Weights) -> None:
         """Take a state as ``state()`` gave it."""
         self.load_weights({n.removeprefix("weight "): a for n, a in state.items() if n.startswith("weight ")})
+        weights = list(self._model.parameters())
         kept: dict[int, dict[str, torch.Tensor]] = {}
         for name, array in state.items():
             if name.startswith("optimizer "):
                 _, number, key = name.split(" ")
-                kept.setdefault(int(number), {})[key] = torch.tensor(array)
+                value, weight = torch.tensor(array), weights[int(number)]
+                if value.shape == weight.shape:  # a fused optimizer walks memory as it lies, and so must its own
+                    value = torch.empty_like(weight, requires_grad=False).copy_(value)
+                kept.setdefault(int(number), {})[key] = value
         optimizer = self._updates.optimizer
         optimizer.load_state_dict(optimizer.state_dict() | {"state": kept})
         self._number = int(state["steps"])

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tomli_w
+from processes import BENCH, children, started
 
 SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16", "--epochs", "2")
 ENDLESS = ("--dataset", "synthetic", "--epochs", "100000", "--set", "training.patience=100000")
-BENCH = str(Path(sys.executable).with_name("bench"))
 
 
 # A run
@@ -153,29 +153,6 @@ def test_on_a_terminal_there_is_a_bar(tmp_path):
     assert "2/2" in text
     assert "val_loss" in text
     assert "done" in text
-
-
-def started(command: list[str]) -> subprocess.Popen[str]:
-    """Start a command in a process group of its own, as a shell does, and wait for its first epoch."""
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "epoch 1/" in line:
-            return process
-    raise AssertionError("no epoch")
-
-
-def children(pid: int) -> list[int]:
-    """The training processes below a process; its resource tracker is none."""
-    below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [int(child) for child in below if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
 
 
 def install(folder: Path, name: str, code: str) -> None:

@@ -6,20 +6,23 @@ import fnmatch
 import itertools
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from craterbench.host.devices import DEVICES
+from craterbench.host.devices import DEVICES, available_cores
 from craterbench.plugin import UserError
 from craterbench.plugin.errors import nearest
-from craterbench.plugin.registry import Problem, Registry
+from craterbench.plugin.registry import Registry
 
 if TYPE_CHECKING:
     from craterbench.definition.overrides import Override, Resolved
     from craterbench.host.asked import Asked
+    from craterbench.host.runner import Run, Runner
     from craterbench.records.record import Record
     from craterbench.records.store import Store
     from craterbench.training.experiment import Outcome
@@ -34,6 +37,9 @@ __all__ = ["run_command"]
     "--seeds", type=click.IntRange(1), default=1, show_default=True, help="Runs of each benchmark; seeds count up."
 )
 @click.option("--folds", type=click.IntRange(2), metavar="K", help="Cross-validate: K runs of each benchmark and seed.")
+@click.option(
+    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Runs at once; they share the cores."
+)
 @click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
 @click.option("--dataset", metavar="NAME", help="Short for --set dataset.name=NAME.")
 @click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
@@ -43,6 +49,7 @@ __all__ = ["run_command"]
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
 )
 @click.option("--again", is_flag=True, help="Repeat what is done already.")
+@click.option("--resume", is_flag=True, help="Go on with what was interrupted.")
 @click.option("--json", "as_json", is_flag=True, help="Print the records, and nothing else, as JSON.")
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 def run_command(
@@ -50,6 +57,7 @@ def run_command(
     seed: int,
     seeds: int,
     folds: int | None,
+    workers: int,
     epochs: int | None,
     dataset: str | None,
     data: Path | None,
@@ -57,6 +65,7 @@ def run_command(
     device: str,
     results: Path,
     again: bool,
+    resume: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -65,6 +74,8 @@ def run_command(
     A NAME is a benchmark that bench list shows, a shell pattern of such names, or the path of a TOML file.
     """
     from craterbench.definition.overrides import resolve
+    from craterbench.host.pool import run_all
+    from craterbench.host.runner import Runner
     from craterbench.records.store import Store
     from craterbench.report.live import live
     from craterbench.training.feed import check_folds
@@ -77,7 +88,7 @@ def run_command(
         if folds is not None:
             check_folds(resolved.benchmark)
     store = Store(results)
-    records: list[Record] = []
+    records: dict[int, Record] = {}
     try:
         with live(quiet=quiet or as_json) as screen:
             for problem in registry.problems:
@@ -87,19 +98,25 @@ def run_command(
                 screen.say(f"{record.benchmark} {record.id}: its process died; it is {record.status}")
             for line in damaged:
                 screen.say(line)
+            threads = max(1, available_cores() // workers)
+            runner = Runner(
+                registry=registry, store=store, device=device, threads=threads, screen=screen, illustrate=_illustrate
+            )
             asked = _asked(benchmarks, range(seed, seed + seeds), folds)
-            if not again:
-                done = _done_already(store, screen, asked, device=device)
-                records += done.values()
-                asked = [one for position, one in enumerate(asked) if position not in done]
-            for one in asked:
-                records.append(_run(registry, store, screen, one, device=device))
+            records, starts = _sorted_out(runner, asked, again=again, resume=resume)
+            with closing(run_all(starts, workers=workers)) as ends:
+                for position, record in ends:
+                    records[position] = record
+                    if record.status == "failed":
+                        log = store.folder(record) / "log.txt"
+                        screen.say(f"{asked[position].title} failed: {record.error}; see {log}")
     finally:  # also when a later run is refused, or by Ctrl-C: what is done is shown
-        if as_json and records:
-            click.echo(json.dumps([record.as_json() for record in records], indent=1))
-        elif records:
-            _show(registry, store, records)
-    if any(record.status == "failed" for record in records):
+        shown = [record for _, record in sorted(records.items())]
+        if as_json and shown:
+            click.echo(json.dumps([record.as_json() for record in shown], indent=1))
+        elif shown:
+            _show(registry, store, shown)
+    if any(record.status == "failed" for record in records.values()):
         sys.exit(1)
 
 
@@ -139,49 +156,29 @@ def _asked(benchmarks: Sequence[Resolved], seeds: Iterable[int], folds: int | No
     return [Asked(*each) for each in itertools.product(benchmarks, seeds, validating)]
 
 
-def _done_already(store: Store, screen: Any, asked: Sequence[Asked], *, device: str) -> dict[int, Record]:
-    """Return the records of the runs that are done, by their positions, and say of each that it is."""
-    from craterbench.host.devices import available_cores
+def _sorted_out(
+    runner: Runner, asked: Sequence[Asked], *, again: bool, resume: bool
+) -> tuple[dict[int, Record], dict[int, Callable[[], Run]]]:
+    """Return, by their position, the records of the runs that are done already, and how to start each of the others."""
     from craterbench.host.earlier import Earlier
 
-    found = {}
-    with Earlier(store) as earlier:
+    done: dict[int, Record] = {}
+    starts: dict[int, Callable[[], Run]] = {}
+    with Earlier(runner.store) as earlier:
         for position, one in enumerate(asked):
-            record = earlier.done(one, threads=available_cores(), device=device)
+            record = None if again else earlier.done(one, threads=runner.threads, device=runner.device)
             if record is not None:
-                found[position] = record
-                screen.say(f"{one.title}: done already, {record.id} (--again repeats it)")
-    return found
-
-
-def _run(registry: Registry, store: Store, screen: Any, asked: Asked, *, device: str) -> Record:
-    from craterbench.host.runner import Runner
-
-    def on_problem(problem: Problem) -> None:
-        screen.say(f"plugin {problem.plugin}: {problem.message}")
-
-    def on_warning(warning: str) -> None:
-        screen.say(f"{asked.title}: warning: {warning}")
-
-    runner = Runner(
-        registry,
-        store,
-        device=device,
-        on_epoch=screen.epoch,
-        on_warning=on_warning,
-        on_problem=on_problem,
-        illustrate=_illustrate,
-    )
-    screen.start(asked.title, asked.benchmark.training.epochs)
-    try:
-        record = runner.run(asked)
-    except KeyboardInterrupt:
-        screen.end("interrupted")
-        raise
-    screen.end(record.status)
-    if record.status == "failed":
-        screen.say(f"{asked.title} failed: {record.error}; see {store.folder(record) / 'log.txt'}")
-    return record
+                runner.screen.say(f"{one.title}: done already, {record.id} (--again repeats it)")
+                done[position] = record
+                continue
+            before = earlier.interrupted(one, threads=runner.threads, device=runner.device) if resume else None
+            if isinstance(before, str):
+                runner.screen.say(f"{one.title}: {before}")
+            if isinstance(before, tuple):
+                starts[position] = partial(runner.resume, one, *before)
+            else:
+                starts[position] = partial(runner.start, one)
+    return done, starts
 
 
 def _illustrate(folder: Path, record: Record, outcome: Outcome) -> None:

@@ -1,12 +1,14 @@
 """A child process: it lives for one framework and does what it is sent. The parent imports no framework.
 
 The pipe carries ``(kind, arguments, log)`` to the child. Back come, for each such task, what a run tells while it is
-under way, ``("start", what is known before the first epoch)`` and any number of ``("epoch", row)``, and then one of
-``("finished", what came of it)``, ``("refused", message)`` and ``("failed", cause)``.
+under way, ``("start", what is known before the first epoch)`` and after each epoch ``("epoch", row)`` and
+``("checkpoint", what to go on from)``, and then one of ``("finished", what came of it)``, ``("refused", message)`` and
+``("failed", cause)``.
 """
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import multiprocessing
 import os
@@ -16,7 +18,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,12 +29,11 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from craterbench.data.split import Fold
     from craterbench.definition.benchmark import Benchmark
-    from craterbench.training.experiment import Outcome, Start
+    from craterbench.training.experiment import Outcome
     from craterbench.training.parity import Measured, Measurement
 
-__all__ = ["Child", "ChildError"]
+__all__ = ["Child", "ChildDied", "ChildError"]
 
 #: What a child can do.
 _WORK = {
@@ -44,13 +44,17 @@ _WORK = {
 }
 
 #: What a run tells while it is under way.
-_TOLD = ("start", "epoch")
+_TOLD = ("start", "epoch", "checkpoint")
 
 _GRACE = 3.0  # seconds that a child has to go after each way of asking it to
 
 
 class ChildError(Exception):
     """A run failed in the child, or took the child with it; the message is the cause."""
+
+
+class ChildDied(ChildError):  # noqa: N818
+    """The child was killed, or left, in the middle of a task."""
 
 
 class Child:
@@ -76,31 +80,29 @@ class Child:
         """The process number of the child."""
         return self._process.pid or 0
 
+    @property
+    def connection(self) -> Connection:
+        """The pipe, to wait for what the child tells."""
+        return self._pipe
+
     def perform(
-        self,
-        benchmark: Benchmark,
-        *,
-        seed: int,
-        fold: Fold | None = None,
-        device: str,
-        log: Path,
-        on_epoch: Callable[[dict[str, Any]], None],
-        on_start: Callable[[Start], None] | None = None,
+        self, benchmark: Benchmark, *, seed: int, device: str, log: Path, on_epoch: Callable[[dict[str, Any]], None]
     ) -> Outcome:
         """Train a benchmark in the child and return what it brings home.
 
         Args:
             log: file that takes all that the child prints meanwhile.
             on_epoch: called with each row of the history.
-            on_start: called once, before the first epoch.
 
         Raises:
             UserError: the task cannot be done as asked; nothing was trained.
             ChildError: the run raised, or the child died.
         """
-        asked = {"benchmark": benchmark, "seed": seed, "fold": fold, "device": device}
-        hear = {"epoch": on_epoch} | ({} if on_start is None else {"start": on_start})
-        outcome: Outcome = self._do("perform", asked, log, hear)
+        self.ask("perform", {"benchmark": benchmark, "seed": seed, "device": device}, log)
+        while (told := self.hear())[0] != "finished":
+            if told[0] == "epoch":
+                on_epoch(told[1])
+        outcome: Outcome = told[1]
         return outcome
 
     def data_digest(self, benchmark: Benchmark, *, log: Path) -> str:
@@ -134,25 +136,34 @@ class Child:
         probabilities: npt.NDArray[np.float32] = self._do("cross", asked, log)
         return probabilities
 
-    def _do(
-        self, kind: str, arguments: dict[str, Any], log: Path, hear: Mapping[str, Callable[[Any], None]] | None = None
-    ) -> Any:
-        try:
+    def ask(self, kind: str, arguments: dict[str, Any], log: Path) -> None:
+        """Send a task, whose outcome ``hear`` will tell; the child may have died, which ``hear`` tells too."""
+        with contextlib.suppress(OSError):
             self._pipe.send((kind, arguments, str(log.absolute())))
-            while True:
-                kind, content = self._pipe.recv()
-                if kind in _TOLD:
-                    if hear is not None and kind in hear:
-                        hear[kind](content)
-                elif kind == "finished":
-                    return content
-                elif kind == "refused":
-                    raise UserError(content)
-                else:
-                    raise ChildError(content)
-        except (EOFError, ConnectionError):
+
+    def hear(self) -> tuple[str, Any]:
+        """Wait for what the child tells next, and return its kind and content, at the end ``finished``.
+
+        Raises:
+            UserError: the task cannot be done as asked.
+            ChildError: it raised.
+            ChildDied: the child died.
+        """
+        try:
+            kind, content = self._pipe.recv()
+        except (EOFError, OSError):  # the end of the pipe, or an end in the middle of a message
             self._process.join(_GRACE)
-            raise ChildError(_how_it_died(self._process.exitcode)) from None
+            raise ChildDied(_how_it_died(self._process.exitcode)) from None
+        if kind == "refused":
+            raise UserError(content)
+        if kind == "failed":
+            raise ChildError(content)
+        return kind, content
+
+    def _do(self, kind: str, arguments: dict[str, Any], log: Path) -> Any:
+        self.ask(kind, arguments, log)
+        _, content = self.hear()
+        return content
 
     def stop(self) -> None:
         """End the process, gently if it lets itself."""
@@ -174,7 +185,7 @@ def _how_it_died(code: int | None) -> str:
     return f"the training process was killed by {name}{why}"
 
 
-@contextmanager
+@contextlib.contextmanager
 def _variables(variables: Mapping[str, str]) -> Iterator[None]:
     """Set environment variables for a moment: a spawned process takes over what it finds when it starts."""
     before = {name: os.environ.get(name) for name in variables}
@@ -189,7 +200,7 @@ def _variables(variables: Mapping[str, str]) -> Iterator[None]:
                 os.environ[name] = value
 
 
-@contextmanager
+@contextlib.contextmanager
 def _deaf_to_ctrl_c() -> Iterator[None]:
     """Ignore Ctrl-C for a moment: a process that is started meanwhile ignores it from its first instruction.
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from craterbench.definition.benchmark import Benchmark
 from craterbench.host.asked import Asked
 from craterbench.host.child import Child, ChildError
 from craterbench.host.devices import environment
+from craterbench.host.runner import packages_of
+from craterbench.records.checkpoint import Checkpoint
 from craterbench.records.record import Record
 from craterbench.records.store import Store
 
@@ -26,6 +29,7 @@ class Earlier:
 
     def __init__(self, store: Store) -> None:
         """Read the records."""
+        self._store = store
         self._records, _ = store.records()
         self._child: Child | None = None
         self._digests: dict[str, str | None] = {}
@@ -43,12 +47,50 @@ class Earlier:
         Raises:
             UserError: the data cannot be had as asked.
         """
-        for record in reversed(self._records):
-            on = str(record.environment.get("device"))
-            if record.status == "done" and asked.is_of(record) and device in ("auto", on):
-                data = self._digest(asked.benchmark)
-                if data is not None and record.identity == asked.identity(data=data, threads=threads, device=on):
-                    return record
+        for record in self._alike(asked, {"done"}):
+            if self._difference(record, asked, threads=threads, device=device) is None:
+                return record
+        return None
+
+    def interrupted(self, asked: Asked, *, threads: int, device: str) -> tuple[Record, Checkpoint] | str | None:
+        """Return the newest of such runs that can be gone on with, or why the newest cannot, or ``None`` without one.
+
+        Runs that were interrupted can, and those whose child was killed, once they had finished an epoch. To come to
+        the digits of an unbroken run the packages have to be those that it began with.
+
+        Raises:
+            UserError: the data cannot be had as asked.
+        """
+        found = None
+        for record in self._alike(asked, {"interrupted", "failed"}):
+            checkpoint = self._store.checkpoint(record)
+            if checkpoint is None and record.status == "failed":
+                continue  # it would fail again
+            if checkpoint is None:
+                why: str | None = "it left no state that can be read"
+            elif record.environment["packages"] != packages_of(asked.benchmark):
+                why = "it began with other versions of its packages"
+            else:
+                why = self._difference(record, asked, threads=threads, device=device)
+            if checkpoint is not None and why is None:
+                return record, checkpoint
+            found = found or f"{record.id} cannot be gone on with, {why}; starting anew"
+        return found
+
+    def _alike(self, asked: Asked, statuses: Collection[str]) -> Iterator[Record]:
+        """Return the runs that were asked for alike and came to such an end, the newest first."""
+        return (record for record in reversed(self._records) if record.status in statuses and asked.is_of(record))
+
+    def _difference(self, record: Record, asked: Asked, *, threads: int, device: str) -> str | None:
+        """Return in what a run differs from one that is asked for alike, or ``None`` if it is the same."""
+        before, on = record.environment["threads"], record.environment["device"]
+        if before != threads:
+            return f"it had {before} thread(s), not {threads}"
+        if device not in ("auto", on):
+            return f"it was on {on}, not {device}"
+        data = self._digest(asked.benchmark)
+        if data is None or record.identity != asked.identity(data=data, threads=threads, device=on):
+            return "it was on other data"
         return None
 
     def _digest(self, benchmark: Benchmark) -> str | None:

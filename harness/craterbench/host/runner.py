@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import craterbench
 from craterbench.definition.benchmark import Benchmark
 from craterbench.definition.identity import definition_digest
 from craterbench.host.asked import Asked
-from craterbench.host.child import Child, ChildError
-from craterbench.host.devices import available_cores, environment
+from craterbench.host.child import Child, ChildDied, ChildError
+from craterbench.host.devices import environment
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.errors import UserError
-from craterbench.plugin.registry import Problem, Registry
+from craterbench.plugin.registry import Registry
+from craterbench.records.checkpoint import Checkpoint
 from craterbench.records.record import Record
 from craterbench.records.store import RunFolder, Store, new_id
 from craterbench.records.verdicts import standing
@@ -25,7 +27,7 @@ from craterbench.scoring.counts import EVALUATOR_VERSION, REGIONS
 from craterbench.scoring.metrics import pooled
 from craterbench.training.experiment import Outcome, Start
 
-__all__ = ["Runner", "versions_of"]
+__all__ = ["Run", "Runner", "Screen", "packages_of", "versions_of"]
 
 _LOG_LINES = 20
 
@@ -33,112 +35,65 @@ _LOG_LINES = 20
 _ALWAYS = ("numpy", "scipy", "scikit-learn", "opencv-python-headless")
 
 
-class Runner:
-    """Runs benchmarks, each in a child of its own, and keeps a record of each.
+class Screen(Protocol):
+    """Shows runs as they go; each is known by the id of its record."""
 
-    Args:
-        on_warning: told what makes the scores of the run under way doubtful.
-        on_problem: told what a plugin's life-cycle hook raised.
+    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]]) -> None:
+        """Show that a run starts, of at most so many epochs, or goes on after those of its history."""
+
+    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
+        """Show a row of its history."""
+
+    def end(self, run: str, status: str) -> None:
+        """Show that it has ended."""
+
+    def say(self, line: str) -> None:
+        """Show a line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """Starts runs, each in a child of its own.
+
+    Attributes:
+        threads: how many threads each child may use.
         illustrate: called with the folder, the record and the outcome of a run that is done, to add its pictures.
     """
 
-    def __init__(
-        self,
-        registry: Registry,
-        store: Store,
-        *,
-        device: str,
-        on_epoch: Callable[[dict[str, Any]], None],
-        on_warning: Callable[[str], None],
-        on_problem: Callable[[Problem], None],
-        illustrate: Callable[[Path, Record, Outcome], None],
-    ) -> None:
-        self._registry = registry
-        self._store = store
-        self._device = device
-        self._on_epoch = on_epoch
-        self._on_warning = on_warning
-        self._on_problem = on_problem
-        self._illustrate = illustrate
+    registry: Registry
+    store: Store
+    device: str
+    threads: int
+    screen: Screen
+    illustrate: Callable[[Path, Record, Outcome], None]
 
-    def run(self, asked: Asked) -> Record:
-        """Train a benchmark and return the record: ``done`` or ``failed``.
+    def start(self, asked: Asked) -> Run:
+        """Start a run from its beginning.
 
         Raises:
-            UserError: the run cannot be had as asked; nothing is left of it.
-            KeyboardInterrupt: the record says ``interrupted``.
+            UserError: the results folder cannot be written.
         """
-        benchmark = asked.benchmark
-        framework: FrameworkSpec = self._registry.get("framework", benchmark.framework.name)
-        framework.check_installed()
-        threads = available_cores()
-        record = self._new_record(asked, threads)
-        folder = self._store.begin(record)
-        history: list[dict[str, Any]] = []
+        record = self._new_record(asked)
+        return Run(self, asked, record, self.store.begin(record))
 
-        def on_start(start: Start) -> None:
-            nonlocal record
-            record = _started(record, asked, start)
-            folder.write_record(record)
-            for warning in start.warnings:
-                self._on_warning(warning)
+    def resume(self, asked: Asked, interrupted: Record, checkpoint: Checkpoint) -> Run:
+        """Go on with a run from a checkpoint.
 
-        def on_epoch(row: dict[str, Any]) -> None:
-            history.append(row)
-            folder.write_history(history)
-            self._on_epoch(row)
-            self._tell("bench_epoch_finished", run=run, epoch=row)
+        Raises:
+            UserError: another process does so already.
+        """
+        return Run(self, asked, interrupted, self.store.reopen(interrupted), checkpoint)
 
-        log = folder.path / "log.txt"
-        run = record.as_json()
-        self._tell("bench_run_started", run=run)
-        variables = environment(threads=threads, device=self._device, framework=framework.environment)
-        leaving: BaseException | None = None
-        outcome: Outcome | None = None
-        try:
-            folder.write_definition(benchmark.as_dict())
-            with Child(variables) as child:
-                outcome = child.perform(
-                    benchmark,
-                    seed=asked.seed,
-                    fold=asked.fold,
-                    device=self._device,
-                    log=log,
-                    on_start=on_start,
-                    on_epoch=on_epoch,
-                )
-            _write_arrays(folder, outcome)
-            record = _done(record, outcome)
-        except UserError:
-            folder.discard()
-            raise
-        except ChildError as failure:
-            record = replace(record, status="failed", error=str(failure), log_tail=_tail(log))
-        except (KeyboardInterrupt, SystemExit) as end:
-            leaving, record = end, replace(record, status="interrupted")
-        except Exception as error:  # a full disk, say: the run is lost, but not the word of it
-            record = replace(record, status="failed", error=f"{type(error).__name__}: {error}")
-        record = replace(record, epochs=len(history))
-        folder.write_record(record)
-        try:
-            if outcome is not None and record.status == "done":
-                self._illustrate(folder.path, record, outcome)
-        finally:
-            folder.finish(record)
-        self._tell("bench_run_finished", run=run, record=record.as_json())
-        if leaving is not None:
-            raise leaving
-        return record
+    def tell(self, hook: str, **arguments: Any) -> None:
+        """Call a life-cycle hook of every plugin, and show what went wrong in which."""
+        for problem in self.registry.tell(hook, **arguments):
+            self.screen.say(f"plugin {problem.plugin}: {problem.message}")
 
-    def _tell(self, hook: str, **arguments: Any) -> None:
-        for problem in self._registry.tell(hook, **arguments):
-            self._on_problem(problem)
-
-    def _new_record(self, asked: Asked, threads: int) -> Record:
+    def _new_record(self, asked: Asked) -> Record:
         benchmark = asked.benchmark
         run_id, started = new_id()
-        dataset = self._registry.get("dataset", benchmark.dataset.name)
-        components, packages = benchmark.versions(), versions_of((*_ALWAYS, *benchmark.framework.distributions))
+        dataset = self.registry.get("dataset", benchmark.dataset.name)
+        components, packages = benchmark.versions(), packages_of(benchmark)
         precision = benchmark.training.precision
         return Record(
             id=run_id,
@@ -155,7 +110,7 @@ class Runner:
             monitor=benchmark.training.monitor,
             protocol=_protocol(benchmark),
             precision=precision,
-            parity=standing(self._store.root, components=components, packages=packages, precision=precision),
+            parity=standing(self.store.root, components=components, packages=packages, precision=precision),
             depth=getattr(benchmark.model.parameters, "depth", None),
             dataset={"name": dataset.name, "provenance": dataset.provenance, "licence": dataset.licence},
             environment={
@@ -165,10 +120,158 @@ class Runner:
                 "python": platform.python_version(),
                 "packages": packages,
                 "machine": f"{platform.system()} {platform.machine()}",
-                "threads": threads,
-                "device": self._device,
+                "threads": self.threads,
+                "device": self.device,
             },
         )
+
+
+class Run:
+    """A run under way: a child, and what is kept of what it tells.
+
+    Attributes:
+        record: its record as far as it is known.
+        ended: whether it is over. Of a run that could not be had as asked nothing is left then, or, if it was to go on,
+            what there was before.
+    """
+
+    def __init__(
+        self, runner: Runner, asked: Asked, record: Record, folder: RunFolder, checkpoint: Checkpoint | None = None
+    ) -> None:
+        self.record = replace(record, status="running", error=None, log_tail=[])
+        self.ended = False
+        self._runner = runner
+        self._asked = asked
+        self._folder = folder
+        self._before = None if checkpoint is None else record
+        self._history = [] if checkpoint is None else list(checkpoint.history)
+        self._child: Child | None = None
+        self._told = self.record.as_json()
+        try:
+            self._begin(checkpoint)
+        except Exception as error:
+            self._fail(error)
+        except BaseException:
+            self.interrupt()
+            raise
+
+    @property
+    def connection(self) -> Connection:
+        """The pipe to wait at: ``advance`` takes what comes."""
+        assert self._child is not None
+        return self._child.connection
+
+    def _begin(self, checkpoint: Checkpoint | None) -> None:
+        runner, benchmark = self._runner, self._asked.benchmark
+        framework: FrameworkSpec = runner.registry.get("framework", benchmark.framework.name)
+        runner.screen.start(self.record.id, self._asked.title, benchmark.training.epochs, self._history)
+        self._folder.write_record(self.record)
+        self._folder.write_definition(benchmark.as_dict())
+        self._folder.write_history(self._history)
+        runner.tell("bench_run_started", run=self._told)
+        device = self.record.environment["device"]  # as asked for or, of a run that goes on, what it came to
+        variables = environment(threads=runner.threads, device=device, framework=framework.environment)
+        self._child = Child(variables)
+        task = {
+            "benchmark": benchmark,
+            "seed": self._asked.seed,
+            "fold": self._asked.fold,
+            "device": device,
+            "checkpoint": checkpoint,
+        }
+        self._child.ask("perform", task, self._log)
+
+    def advance(self) -> None:
+        """Wait for what the child tells next and keep it.
+
+        Raises:
+            UserError: the run cannot be had as asked.
+        """
+        assert self._child is not None
+        take: dict[str, Callable[[Any], None]] = {
+            "start": self._on_start,
+            "epoch": self._on_epoch,
+            "checkpoint": self._folder.write_checkpoint,
+            "finished": self._on_finished,
+        }
+        try:
+            kind, content = self._child.hear()
+            take[kind](content)
+        except UserError:
+            self._leave()
+            raise
+        except Exception as error:  # a full disk, say: the run is lost, but not the word of it
+            if self.ended:  # only its pictures are missing
+                raise
+            self._fail(error)
+
+    def interrupt(self) -> None:
+        """End the run, if it has not ended, as ``interrupted``."""
+        if not self.ended:
+            self._end(replace(self.record, status="interrupted"))
+
+    def _on_start(self, start: Start) -> None:
+        record = _started(self.record, self._asked, start)
+        if self._before is not None and record.identity != self._before.identity:
+            raise UserError(f"{self._asked.title} cannot go on: its data have just changed; leave out --resume")
+        self.record = record
+        self._folder.write_record(record)
+        for warning in start.warnings:
+            self._runner.screen.say(f"{self._asked.title}: warning: {warning}")
+
+    def _on_epoch(self, row: dict[str, Any]) -> None:
+        self._history.append(row)
+        self._folder.write_history(self._history)
+        self._runner.screen.epoch(self.record.id, row)
+        self._runner.tell("bench_epoch_finished", run=self._told, epoch=row)
+
+    def _on_finished(self, outcome: Outcome) -> None:
+        self._stop()
+        _write_arrays(self._folder, outcome)
+        record = _done(self.record, outcome)
+        self._folder.write_record(replace(record, epochs=len(self._history)))
+        self._folder.remove_checkpoint()
+        self._end(record, outcome)
+
+    def _fail(self, error: Exception) -> None:
+        """End the run as failed; only if it went wrong by itself would it do so again."""
+        if isinstance(error, ChildError):
+            record = replace(self.record, error=str(error), log_tail=_tail(self._log))
+        else:
+            record = replace(self.record, error=f"{type(error).__name__}: {error}")
+        if isinstance(error, ChildError) and not isinstance(error, ChildDied):
+            self._folder.remove_checkpoint()
+        self._end(replace(record, status="failed"))
+
+    def _end(self, record: Record, outcome: Outcome | None = None) -> None:
+        self._stop()
+        self.ended = True
+        self.record = replace(record, epochs=len(self._history))
+        self._folder.write_record(self.record)
+        try:
+            if outcome is not None:
+                self._runner.illustrate(self._folder.path, self.record, outcome)
+        finally:
+            self._folder.finish(self.record)
+            self._runner.screen.end(self.record.id, self.record.status)
+        self._runner.tell("bench_run_finished", run=self._told, record=self.record.as_json())
+
+    def _leave(self) -> None:
+        """Leave what was there before the run."""
+        self._stop()
+        self.ended = True
+        if self._before is None:
+            self._folder.discard()
+        else:
+            self._folder.finish(self._before)
+
+    def _stop(self) -> None:
+        if self._child is not None:
+            self._child.stop()
+
+    @property
+    def _log(self) -> Path:
+        return self._folder.path / "log.txt"
 
 
 def _started(record: Record, asked: Asked, start: Start) -> Record:
@@ -227,6 +330,11 @@ def _tail(log: Path) -> list[str]:
         return log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
     except OSError:
         return []
+
+
+def packages_of(benchmark: Benchmark) -> dict[str, str]:
+    """Return the versions of the packages that can move a digit of a benchmark's run."""
+    return versions_of((*_ALWAYS, *benchmark.framework.distributions))
 
 
 def versions_of(distributions: Iterable[str]) -> dict[str, str]:

@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from craterbench.records.checkpoint import Checkpoint
+
 __all__ = ["RunFolder", "Store", "new_id"]
 
 _RECORD = "record.json"
 _LOCK = "lock"
+_CHECKPOINT = "state.safetensors"
 
 
 def new_id() -> tuple[str, str]:
@@ -83,6 +86,17 @@ class RunFolder:
 
         write_weights(self.path / "weights.safetensors", weights)
 
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Write ``state.safetensors``, from which the run can go on, whole or not at all."""
+        from craterbench.records.checkpoint import write_checkpoint
+
+        write_checkpoint(self.path / _CHECKPOINT, checkpoint)
+
+    def remove_checkpoint(self) -> None:
+        """Remove what the run could go on from, if there is any."""
+        for name in (_CHECKPOINT, f"{_CHECKPOINT}.part"):
+            (self.path / name).unlink(missing_ok=True)
+
     def finish(self, record: Record) -> Path:
         """Write the record, move the run to where whole runs are, and return its folder."""
         self.write_record(record)
@@ -126,6 +140,32 @@ class Store:
                 "give another one with --results DIR"
             ) from None
         return run
+
+    def reopen(self, record: Record) -> RunFolder:
+        """Move a run that was interrupted back to those under way.
+
+        Raises:
+            UserError: another process has just done so.
+        """
+        whole = self.folder(record)
+        try:
+            _make(self.running)
+            lock = filelock.FileLock(whole / _LOCK)
+            lock.acquire(timeout=0)
+            run = RunFolder(self, record, lock)
+            whole.replace(run.path)
+        except (OSError, filelock.Timeout):
+            raise UserError(f"{whole} cannot be gone on with: another process is at it, or has removed it") from None
+        return run
+
+    def checkpoint(self, record: Record) -> Checkpoint | None:
+        """Return what a run that has ended can go on from, or ``None`` if there is nothing that can be read."""
+        from craterbench.records.checkpoint import read_checkpoint
+
+        try:
+            return read_checkpoint(self.folder(record) / _CHECKPOINT)
+        except ValueError:
+            return None
 
     def move(self, folder: Path, record: Record, lock: filelock.BaseFileLock) -> Path:
         """Move a run that has ended to the runs that are whole; its lock is held until it is there."""

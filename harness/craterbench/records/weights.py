@@ -19,7 +19,7 @@ __all__ = ["read_weights", "write_weights"]
 def write_weights(path: Path, weights: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write weights by name as safetensors."""
     # safetensors writes the memory as it lies, whatever the strides say
-    save_file({name: np.ascontiguousarray(array) for name, array in weights.items()}, path)
+    save_file({name: np.asarray(array, order="C") for name, array in weights.items()}, path)
 
 
 def read_weights(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Protocol
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from craterbench.host.runner import Screen
 
 __all__ = ["Live", "Plain", "Quiet", "live"]
 
 
-class Live(Protocol):
-    """Shows runs, one after the other. Use it as a context manager."""
+class Live(Screen, Protocol):
+    """Shows runs, several at once. Use it as a context manager."""
 
     def __enter__(self) -> Live: ...
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
-
-    def start(self, run: str, epochs: int) -> None:
-        """Show that a run starts, of at most so many epochs."""
-
-    def epoch(self, row: Mapping[str, Any]) -> None:
-        """Show a row of its history."""
-
-    def end(self, status: str) -> None:
-        """Show that it has ended."""
-
-    def say(self, line: str) -> None:
-        """Show a line."""
 
 
 def live(*, quiet: bool) -> Live:
@@ -47,11 +37,15 @@ def _scores(row: Mapping[str, Any]) -> tuple[str, str]:
     return f"objective {row['objective']:.4f}", f"{losses}, balanced accuracy {row['balanced_accuracy']:.4f}"
 
 
+def _beginning(history: Sequence[Mapping[str, Any]]) -> str:
+    return f"going on after epoch {len(history)}" if history else "starting"
+
+
 class _Best:
     """Remembers what the best epoch so far scored, so that it can be shown beside the newest."""
 
-    def __init__(self) -> None:
-        self._accuracies: dict[int, float] = {}
+    def __init__(self, history: Sequence[Mapping[str, Any]]) -> None:
+        self._accuracies: dict[int, float] = {row["epoch"]: row["balanced_accuracy"] for row in history}
 
     def __call__(self, row: Mapping[str, Any]) -> str:
         self._accuracies[row["epoch"]] = row["balanced_accuracy"]
@@ -67,13 +61,13 @@ class Quiet:
     def __exit__(self, *error: object) -> None:
         """Leave nothing behind."""
 
-    def start(self, run: str, epochs: int) -> None:
+    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]] = ()) -> None:
         """Say nothing."""
 
-    def epoch(self, row: Mapping[str, Any]) -> None:
+    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
         """Say nothing."""
 
-    def end(self, status: str) -> None:
+    def end(self, run: str, status: str) -> None:
         """Say nothing."""
 
     def say(self, line: str) -> None:
@@ -86,24 +80,49 @@ class Plain(Quiet):
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._runs: dict[str, tuple[str, int, _Best]] = {}
 
-    def start(self, run: str, epochs: int) -> None:
+    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]] = ()) -> None:
         """Print that a run starts."""
-        self._run, self._epochs, self._best = run, epochs, _Best()
-        self.say(f"{run}: starting")
+        self._runs[run] = title, epochs, _Best(history)
+        self.say(f"{title}: {_beginning(history)}")
 
-    def epoch(self, row: Mapping[str, Any]) -> None:
+    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
         """Print a row of the history."""
-        told = (f"epoch {row['epoch']}/{self._epochs}", *_scores(row), self._best(row))
-        self.say(f"{self._run}: {', '.join(told)}")
+        title, epochs, best = self._runs[run]
+        told = (f"epoch {row['epoch']}/{epochs}", *_scores(row), best(row))
+        self.say(f"{title}: {', '.join(told)}")
 
-    def end(self, status: str) -> None:
+    def end(self, run: str, status: str) -> None:
         """Print the status."""
-        self.say(f"{self._run}: {status}")
+        title, _, _ = self._runs.pop(run)
+        self.say(f"{title}: {status}")
 
     def say(self, line: str) -> None:
         """Print a line, however long."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Task:
+    """The bar of a run."""
+
+    def __init__(self, progress: Progress, title: str, epochs: int, history: Sequence[Mapping[str, Any]]) -> None:
+        self._progress, self._title = progress, title
+        self._best, self._kept, self._scores = _Best(history), "", ""
+        self._task = progress.add_task(f"{title}: {_beginning(history)}", total=epochs, completed=len(history))
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        objective, self._scores = _scores(row)
+        self._kept = self._best(row)
+        self._tell(objective, completed=row["epoch"])
+
+    def end(self, status: str) -> None:
+        self._tell(status)
+        self._progress.stop_task(self._task)
+
+    def _tell(self, what: str, *, completed: int | None = None) -> None:
+        first = ", ".join(text for text in (f"{self._title}: {what}", self._kept) if text)
+        self._progress.update(self._task, description=f"{first}\n{self._scores}".rstrip(), completed=completed)
 
 
 class Bar(Quiet):
@@ -117,7 +136,7 @@ class Bar(Quiet):
             TimeRemainingColumn(compact=True),
             console=console,
         )
-        self._task = TaskID(0)
+        self._tasks: dict[str, _Task] = {}
 
     def __enter__(self) -> Bar:
         self._progress.start()
@@ -126,25 +145,17 @@ class Bar(Quiet):
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
-    def start(self, run: str, epochs: int) -> None:
+    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]] = ()) -> None:
         """Add a bar."""
-        self._run, self._best, self._kept, self._scores = run, _Best(), "", ""
-        self._task = self._progress.add_task(f"{run}: starting", total=epochs)
+        self._tasks[run] = _Task(self._progress, title, epochs, history)
 
-    def epoch(self, row: Mapping[str, Any]) -> None:
+    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
         """Move the bar on."""
-        objective, self._scores = _scores(row)
-        self._kept = self._best(row)
-        self._tell(objective, completed=row["epoch"])
+        self._tasks[run].epoch(row)
 
-    def end(self, status: str) -> None:
+    def end(self, run: str, status: str) -> None:
         """Stop the bar where it is: early stopping rarely reaches its end."""
-        self._tell(status)
-        self._progress.stop_task(self._task)
-
-    def _tell(self, what: str, *, completed: int | None = None) -> None:
-        first = ", ".join(text for text in (f"{self._run}: {what}", self._kept) if text)
-        self._progress.update(self._task, description=f"{first}\n{self._scores}".rstrip(), completed=completed)
+        self._tasks.pop(run).end(status)
 
     def say(self, line: str) -> None:
         """Print a line above the bars."""

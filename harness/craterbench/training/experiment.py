@@ -16,6 +16,7 @@ from craterbench.data.dataset import Dataset, Part
 from craterbench.data.split import Fold
 from craterbench.definition.benchmark import Benchmark
 from craterbench.plugin.components import load
+from craterbench.records.checkpoint import Checkpoint
 from craterbench.scoring.counts import Counts, Evaluator
 from craterbench.training.feed import prepare
 from craterbench.training.loop import Course, train
@@ -66,7 +67,8 @@ class Outcome:
     """All that a run brings home.
 
     Attributes:
-        seconds: start_up, training, scoring.
+        seconds: start_up, training, scoring. Of a run that went on from a checkpoint, training is that of all epochs,
+            the others are those of the process that ended it.
         peak_memory: the most memory that this process has held, in bytes; ``None`` where the system does not tell.
     """
 
@@ -90,6 +92,8 @@ def perform(
     device: str = "auto",
     on_start: Callable[[Start], None] = _nobody,
     on_epoch: Callable[[dict[str, Any]], None] = _nobody,
+    on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Outcome:
     """Train a benchmark once in this process and score its parts with the best weights.
 
@@ -99,6 +103,8 @@ def perform(
         device: ``auto``, ``cpu`` or ``gpu``.
         on_start: called once, before the first epoch.
         on_epoch: called with each row of the history as soon as it is known.
+        on_checkpoint: called after each epoch with what the run can go on from.
+        checkpoint: what to go on from: one of a run that was asked for alike.
 
     Raises:
         UserError: the data, the split or the model cannot be had as asked; nothing was trained.
@@ -112,13 +118,23 @@ def perform(
     start = Start(dataset.digest(), dataset.notes, session.device, (*feed.warnings, *_test_leaks(dataset)))
     on_start(start)
     ready = time.perf_counter()
-    course = train(session, feed, benchmark=benchmark, order=order, on_epoch=on_epoch)
+    course = train(
+        session,
+        feed,
+        benchmark=benchmark,
+        order=order,
+        on_epoch=on_epoch,
+        drawing=drawing,
+        checkpoint=checkpoint,
+        on_checkpoint=on_checkpoint,
+    )
     session.load_weights(course.best_weights)
     parts = {"validation": feed.validation} | ({"test": dataset.test} if dataset.test is not None else {})
     scored = {name: _score(session, part) for name, part in parts.items()}
 
     start_up = ready - clock
-    scoring = time.perf_counter() - ready - course.training_seconds
+    before = sum(row["seconds"] for row in checkpoint.history) if checkpoint is not None else 0.0
+    scoring = time.perf_counter() - ready - (course.training_seconds - before)
     return Outcome(
         start=start,
         course=course,

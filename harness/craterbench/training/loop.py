@@ -14,6 +14,7 @@ import numpy.typing as npt
 from craterbench.data.dataset import Part
 from craterbench.definition.benchmark import Benchmark
 from craterbench.plugin.components import load
+from craterbench.records.checkpoint import Checkpoint
 from craterbench.scoring.counts import Evaluator
 from craterbench.scoring.metrics import pooled
 from craterbench.training.feed import Feed
@@ -78,24 +79,40 @@ def train(
     benchmark: Benchmark,
     order: np.random.Generator,
     on_epoch: Callable[[dict[str, Any]], None],
+    drawing: np.random.Generator | None = None,
+    checkpoint: Checkpoint | None = None,
+    on_checkpoint: Callable[[Checkpoint], None] | None = None,
 ) -> Course:
     """Train until the epochs or the patience run out, and return the history with the best weights.
+
+    A course that goes on from a checkpoint comes to the digits of one that was not broken off.
 
     Args:
         feed: the images; its sample of the training part is scored after each epoch to show overfitting.
         order: draws the order of the images.
         on_epoch: called with each row of the history as soon as it is known.
+        drawing: what the feed draws from, if it draws: its state is a part of a checkpoint.
+        checkpoint: what to go on from; the feed is as it was before the first epoch.
+        on_checkpoint: called after each epoch with what training can go on from.
     """
     asked = benchmark.training
     seen, unseen = (Evaluator(part.images, part.masks, part.groups) for part in (feed.sample, feed.validation))
     watch = Watch(higher=_HIGHER[asked.monitor], patience=asked.patience)
     schedule = load(benchmark.schedule.target)
+    generators = {"order": order} | ({} if drawing is None else {"drawing": drawing})
     history: list[dict[str, Any]] = []
-    best_epoch = 0
     best_weights: Weights = {}
-    training_seconds = 0.0
     images_trained = 0
-    for epoch, part in zip(range(1, asked.epochs + 1), feed.epochs, strict=False):
+    if checkpoint is not None:
+        session.load_state(checkpoint.session)
+        for name, generator in generators.items():
+            generator.bit_generator.state = checkpoint.generators[name]
+        history, best_weights = list(checkpoint.history), checkpoint.best_weights
+        images_trained = checkpoint.images_trained
+        for known in history:
+            watch.better(known[asked.monitor])
+    last = len(history) if watch.stop else asked.epochs
+    for epoch, part in zip(range(len(history) + 1, last + 1), feed.epochs, strict=False):
         batches = batches_of(order.permutation(len(part)), asked.batch_size)
         steps = np.arange(len(batches)) + (epoch - 1) * len(batches)
         total = asked.epochs * len(batches)
@@ -116,15 +133,19 @@ def train(
             "seconds": seconds,
         }
         if watch.better(row[asked.monitor]) or not best_weights:
-            best_epoch, best_weights = epoch, session.weights()
-        row["best"] = best_epoch
-        training_seconds += seconds
+            best_weights, row["best"] = session.weights(), epoch
+        else:
+            row["best"] = history[-1]["best"]
         images_trained += len(part)
         history.append(row)
         on_epoch(row)
+        if on_checkpoint is not None:
+            states = {name: generator.bit_generator.state for name, generator in generators.items()}
+            on_checkpoint(Checkpoint(list(history), images_trained, best_weights, session.state(), states))
         if watch.stop:
             break
-    return Course(history, best_epoch, best_weights, training_seconds, images_trained)
+    training_seconds = sum(row["seconds"] for row in history)
+    return Course(history, history[-1]["best"], best_weights, training_seconds, images_trained)
 
 
 def batches_of(rows: npt.NDArray[np.intp], size: int) -> list[npt.NDArray[np.intp]]:

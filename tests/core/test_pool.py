@@ -1,0 +1,107 @@
+"""Several runs at once, in real processes."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from processes import BENCH, children, started
+
+from craterbench.records.store import Store
+
+SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16")
+THREE = (BENCH, "run", "logistic", *SMALL, "--seeds", "3", "--workers", "3")
+ENDLESS = ("--epochs", "100000", "--set", "training.patience=100000")
+
+
+def records(results: Path):
+    found, damaged = Store(results).records()
+    assert damaged == []
+    return sorted(found, key=lambda record: record.seed)
+
+
+def until_all_are_at_work(process: subprocess.Popen[str], runs: int) -> None:
+    """Read what a command says until so many runs have finished an epoch."""
+    assert process.stderr is not None
+    seen: set[str] = set()
+    for line in process.stderr:
+        if "epoch" in line:
+            seen.add(line.partition(":")[0])
+        if len(seen) == runs:
+            return
+    raise AssertionError(f"only {seen}")
+
+
+def test_runs_at_once_share_the_cores_and_come_to_the_digits_of_runs_one_by_one(tmp_path):
+    def run(name: str, cores: set[int], *more: str):
+        command = [BENCH, "run", "logistic", "constant", *SMALL, "--epochs", "4", "--json", *more]
+        result = subprocess.run(
+            [*command, "--results", str(tmp_path / name)],
+            capture_output=True,
+            text=True,
+            check=True,
+            preexec_fn=lambda: os.sched_setaffinity(0, cores),
+        )
+        return json.loads(result.stdout)
+
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        pytest.skip("one core cannot be shared")
+    at_once = run("at once", set(cores[:2]), "--seeds", "2", "--workers", "2")
+    one_by_one = run("one by one", {cores[0]}, "--seeds", "2")
+    assert [(record["benchmark"], record["seed"]) for record in at_once] == [
+        ("logistic", 42), ("logistic", 43), ("constant", 42), ("constant", 43)
+    ]  # fmt: skip
+    for one, other in zip(at_once, one_by_one, strict=True):
+        assert one["environment"]["threads"] == other["environment"]["threads"] == 1
+        assert one["identity"] == other["identity"]
+        assert one["parts"] == other["parts"]
+
+
+def test_a_child_that_dies_disturbs_no_other(tmp_path):
+    epochs = ("--epochs", "60", "--set", "training.patience=60")
+    process = started([*THREE, *epochs, "--results", str(tmp_path)], until="starting")
+    until_all_are_at_work(process, 3)
+    victim, *_ = children(process.pid)
+    os.kill(victim, signal.SIGKILL)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 1
+    ended = records(tmp_path)
+    assert sorted(record.status for record in ended) == ["done", "done", "failed"]
+    (failed,) = (record for record in ended if record.status == "failed")
+    assert f"logistic seed {failed.seed} failed: {failed.error}" in said
+    for record in ended:
+        if record.status == "done":
+            with (Store(tmp_path).folder(record) / "history.csv").open() as file:
+                assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(1, 61))
+
+
+def test_ctrl_c_leaves_every_run_under_way_interrupted(tmp_path):
+    process = started([*THREE, *ENDLESS, "--results", str(tmp_path)], until="starting")
+    until_all_are_at_work(process, 3)
+    at_work = children(process.pid)
+    assert len(at_work) == 3
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert not any(Path(f"/proc/{child}").exists() for child in at_work)
+    assert [record.status for record in records(tmp_path)] == ["interrupted"] * 3
+    assert not (tmp_path / ".running").exists()
+
+
+def test_a_run_that_cannot_be_had_lets_those_beside_it_come_to_their_end(tmp_path):
+    path = tmp_path / "bad.toml"
+    path.write_text('summary = ""\nextends = "constant"\n[split]\nvalidation = 0.01\n')
+    command = [BENCH, "run", "logistic", str(path), "constant", *SMALL, "--epochs", "40", "--workers", "2"]
+    result = subprocess.run(
+        [*command, "--results", str(tmp_path / "results"), "--json"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 2
+    assert "too small to split" in result.stderr
+    assert [(record["benchmark"], record["status"]) for record in json.loads(result.stdout)] == [("logistic", "done")]
+    assert [record.benchmark for record in records(tmp_path / "results")] == ["logistic"]

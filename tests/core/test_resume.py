@@ -1,0 +1,212 @@
+"""Runs that are broken off by real signals go on to the digits of an unbroken one."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from processes import BENCH, children, started
+from resuming import check_every_epoch
+from safetensors.numpy import load_file
+
+from craterbench.definition.overrides import parse_override, resolve
+from craterbench.host.asked import Asked
+from craterbench.host.earlier import Earlier
+from craterbench.host.runner import Runner
+from craterbench.plugin import UserError
+from craterbench.plugin.registry import Registry
+from craterbench.records.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from craterbench.records.store import Store
+from craterbench.report.live import Quiet
+
+DATA = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("augmentation.drawn=every-epoch", "training.epochs=5"),
+        ("schedule.name=plateau", "schedule.patience=1", "training.epochs=6", "optimizer.learning_rate=0.5"),
+        ("training.patience=2", "training.epochs=20", "optimizer.learning_rate=0.5"),
+    ],
+)
+@pytest.mark.parametrize("name", ["logistic", "constant"])
+def test_a_run_goes_on_from_any_epoch_to_the_same_digits(name, settings, tmp_path):
+    overrides = [parse_override(setting) for setting in (*DATA, *settings)]
+    outcome = check_every_epoch(resolve(Registry.installed(), name, overrides).benchmark, tmp_path)
+    if "training.patience=2" in settings:
+        assert len(outcome.course.history) < 20  # else nothing was shown of early stopping
+
+
+def test_a_checkpoint_survives_its_file_to_the_last_bit(tmp_path):
+    generator = np.random.default_rng(1)
+    generator.integers(2)  # half of a word is kept for the next
+    arrays = {
+        "a": np.arange(6.0).reshape(2, 3).T,
+        "b": np.array(3),
+        "c d": np.array([2**32 - 1], np.uint32),
+        "e": np.zeros((0, 2), bool),
+    }
+    history = [{"epoch": 1, "val_loss": 1 / 3, "objective": float("nan"), "best": 1}]
+    written = Checkpoint(history, 7, arrays, arrays, {"order": generator.bit_generator.state})
+    write_checkpoint(tmp_path / "state", written)
+    read = read_checkpoint(tmp_path / "state")
+    assert repr(read.history) == repr(history)
+    assert read.generators == written.generators
+    for found in (read.session, read.best_weights):
+        assert found.keys() == arrays.keys()
+        for name, array in arrays.items():
+            assert (found[name].shape, found[name].dtype) == (array.shape, array.dtype)
+            np.testing.assert_array_equal(found[name], array)
+    for damaged in (b"", (tmp_path / "state").read_bytes()[:-5]):
+        (tmp_path / "damaged").write_bytes(damaged)
+        with pytest.raises(ValueError):  # noqa: PT011 - whatever the library says
+            read_checkpoint(tmp_path / "damaged")
+
+
+# Real processes
+
+EPOCHS = 150
+RUN = ("logistic", "--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16")
+RUN += ("--epochs", str(EPOCHS), "--set", f"training.patience={EPOCHS}", "--set", "augmentation.drawn=every-epoch")
+
+
+def command(results: Path, *more: str) -> list[str]:
+    return [BENCH, "run", *RUN, "--results", str(results), *more]
+
+
+def again(results: Path, *more: str) -> tuple[dict, str]:
+    result = subprocess.run(command(results, *more, "--json"), capture_output=True, text=True, check=False)
+    assert result.stdout, result.stderr
+    (record,) = json.loads(result.stdout)
+    return record, result.stderr
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory) -> tuple[Path, dict]:
+    results = tmp_path_factory.mktemp("unbroken")
+    record, _ = again(results)
+    return results, record
+
+
+def files(results: Path, record: dict) -> tuple[list[dict[str, str]], dict[str, np.ndarray], dict[str, np.ndarray]]:
+    folder = results / "runs" / record["benchmark"] / record["id"]
+    with (folder / "history.csv").open() as file:
+        history = [{key: cell for key, cell in row.items() if key != "seconds"} for row in csv.DictReader(file)]
+    with np.load(folder / "counts.npz") as counts:
+        return history, load_file(folder / "weights.safetensors"), dict(counts)
+
+
+def broken(results: Path, whom: str, how: signal.Signals) -> dict:
+    """Start a run, break it off in the middle, and return the record that it leaves."""
+    process = started(command(results), until="epoch 20/")
+    if whom == "parent":
+        os.killpg(process.pid, how) if how is signal.SIGINT else process.send_signal(how)
+    else:
+        os.kill(children(process.pid)[0], how)
+    process.communicate(timeout=60)
+    store = Store(results)
+    store.recover()
+    (left,), _ = store.records()
+    return left.as_json()
+
+
+@pytest.mark.parametrize(
+    ("whom", "how", "status"),
+    [
+        ("parent", signal.SIGKILL, "interrupted"),
+        ("parent", signal.SIGINT, "interrupted"),
+        ("child", signal.SIGKILL, "failed"),
+    ],
+)
+def test_a_run_that_was_broken_off_goes_on_to_the_digits_of_an_unbroken_one(tmp_path, unbroken, whom, how, status):
+    left = broken(tmp_path, whom, how)
+    assert left["status"] == status
+    record, _ = again(tmp_path, "--resume")
+    assert (record["id"], record["status"], record["epochs"]) == (left["id"], "done", EPOCHS)
+    assert record["error"] is None
+    assert record["parts"] == unbroken[1]["parts"]
+    assert record["identity"] == unbroken[1]["identity"]
+    for ours, theirs in zip(files(tmp_path, record), files(*unbroken), strict=True):
+        if isinstance(ours, list):
+            assert ours == theirs
+        else:
+            assert ours.keys() == theirs.keys()
+            for name, array in theirs.items():
+                np.testing.assert_array_equal(ours[name], array)
+    folder = tmp_path / "runs" / "logistic" / record["id"]
+    assert not list(folder.glob("state*"))
+    assert not (tmp_path / ".running").exists()
+    assert Store(tmp_path).records()[0][0].id == record["id"]
+
+
+def test_what_cannot_be_gone_on_with_starts_anew_and_says_why(tmp_path):
+    broken(tmp_path, "parent", signal.SIGINT)
+    store = Store(tmp_path)
+    (left,), _ = store.records()
+    folder = store.folder(left)
+
+    def said(*more: str) -> str:
+        process = subprocess.Popen(command(tmp_path, "--resume", *more), stderr=subprocess.PIPE, text=True)
+        assert process.stderr is not None
+        line = process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+        return line
+
+    def leave(**environment: object) -> None:
+        changed = replace(left, environment=left.environment | environment)
+        (folder / "record.json").write_text(json.dumps(changed.as_json()))
+
+    leave(threads=99)
+    assert f"{left.id} cannot be gone on with, it had 99 thread(s), not" in said()
+    leave(packages={"numpy": "1"})
+    assert "other versions of its packages" in said()
+    leave()
+    (folder / "state.safetensors").write_bytes(b"damaged")
+    assert "no state that can be read" in said()
+
+
+def test_a_run_whose_data_change_just_before_it_goes_on_is_left_as_it_was(tmp_path):
+    def write(value: float) -> None:
+        images = np.random.default_rng(0).uniform(size=(10, 16, 16)) * value
+        np.savez(tmp_path / "data.npz", images=images, masks=images > value * 0.7)
+
+    write(1.0)
+    more = ["--set", "training.patience=100000", "--set", f"dataset.path={tmp_path / 'data.npz'}"]
+    results = tmp_path / "results"
+    asked = [BENCH, "run", "logistic", "--set", "dataset.name=npz", "--epochs", "100000", *more]
+    process = started([*asked, "--results", str(results)], until="epoch 2/")
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    store = Store(results)
+    (left,), _ = store.records()
+    registry = Registry.installed()
+    overrides = [parse_override(setting) for setting in left.overrides]
+    wanted = Asked(resolve(registry, "logistic", overrides), seed=42)
+    with Earlier(store) as earlier:
+        found = earlier.interrupted(wanted, threads=left.environment["threads"], device="auto")
+    assert isinstance(found, tuple)
+    write(0.9)
+    runner = Runner(
+        registry=registry,
+        store=store,
+        device="auto",
+        threads=left.environment["threads"],
+        screen=Quiet(),
+        illustrate=lambda folder, record, outcome: None,
+    )
+    run = runner.resume(wanted, *found)
+    with pytest.raises(UserError, match="its data have just changed"):
+        run.advance()
+    assert run.ended
+    assert store.records() == ([left], [])
+    assert store.checkpoint(left) is not None
+    assert not store.running.exists()

@@ -1,0 +1,33 @@
+"""The command line in processes of its own, to be killed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+BENCH = str(Path(sys.executable).with_name("bench"))
+
+
+def started(command: list[str], until: str = "epoch 1/") -> subprocess.Popen[str]:
+    """Start a command in a process group of its own, as a shell does, and wait until it says something."""
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if until in line:
+            return process
+    raise AssertionError(f"it never said {until!r}")
+
+
+def children(pid: int) -> list[int]:
+    """The training processes below a process; its resource tracker is none."""
+    below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [int(child) for child in below if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]

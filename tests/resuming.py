@@ -1,0 +1,46 @@
+"""Whether a run that is broken off after any epoch, and goes on, comes to the digits of one that was not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from craterbench.definition.benchmark import Benchmark
+from craterbench.records.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from craterbench.training.experiment import Outcome, perform
+
+
+def without_seconds(history):
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
+
+
+def check_every_epoch(benchmark: Benchmark, folder: Path) -> Outcome:
+    """Perform a benchmark, and once more from each of its checkpoints, each from its file."""
+    checkpoints: list[Checkpoint] = []
+    unbroken = perform(benchmark, seed=3, device="cpu", on_checkpoint=checkpoints.append)
+    assert len(checkpoints) == len(unbroken.course.history) > 2
+    for epoch, checkpoint in enumerate(checkpoints, 1):
+        write_checkpoint(folder / "state.safetensors", checkpoint)
+        heard: list[dict[str, float]] = []
+        after = perform(
+            benchmark,
+            seed=3,
+            device="cpu",
+            on_epoch=heard.append,
+            checkpoint=read_checkpoint(folder / "state.safetensors"),
+        )
+        history = after.course.history
+        assert history[:epoch] == unbroken.course.history[:epoch]
+        assert without_seconds(history) == without_seconds(unbroken.course.history)
+        assert history[epoch:] == heard
+        assert after.course.best_epoch == unbroken.course.best_epoch
+        assert after.course.images_trained == unbroken.course.images_trained
+        assert after.course.best_weights.keys() == unbroken.course.best_weights.keys()
+        for name, array in unbroken.course.best_weights.items():
+            assert after.course.best_weights[name].dtype == array.dtype
+            np.testing.assert_array_equal(after.course.best_weights[name], array)
+        for part, scored in unbroken.scored.items():
+            np.testing.assert_array_equal(after.scored[part].counts.confusion, scored.counts.confusion)
+            np.testing.assert_array_equal(after.scored[part].counts.cross_entropy, scored.counts.cross_entropy)
+    return unbroken
