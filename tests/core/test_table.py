@@ -363,6 +363,15 @@ def test_a_narrow_terminal_is_told_what_it_does_not_see(store):
     assert max(map(len, narrow.splitlines())) <= 80
 
 
+@pytest.mark.parametrize("width", [40, 80, 100])
+def test_no_column_disappears_without_a_word_however_narrow_the_terminal(store, width):
+    for benchmark in ("reference", "dice"):
+        run(store, benchmark, loss="bce" if benchmark == "reference" else "dice")
+    text = rendered(store, "rich", columns=None, width=width, test=True)
+    assert "reference " in text.split("validation:")[0]
+    assert "dice " in text.split("validation:")[0]
+
+
 def test_a_table_of_what_cannot_be_read_says_why_and_what_to_do(bench):
     store = Store(bench.results)
     old = run(store, "reference")

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
 from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -77,7 +77,9 @@ def _print(table: Table, console: Console) -> None:
         if columns[position].optional and _least(shown, console) > console.width:
             left_out.append(columns.pop(position))
             shown = _rich(table, columns)
-    console.print(shown, width=max(console.width, _least(shown, console)), crop=False)
+    if _least(shown, console) > console.width:
+        shown.width = _least(shown, console)  # or rich would make columns disappear
+    console.print(shown, crop=False)
     for line in table.lines:
         console.print(Text(line, style="dim"))
     if left_out:
@@ -111,9 +113,7 @@ def _rich(table: Table, columns: Mapping[int, Column]) -> RichTable:
 
 def _least(shown: RichTable, console: Console) -> int:
     """Return how wide a table is when it has been made as narrow as its numbers allow."""
-    with console.capture() as captured:
-        console.print(shown, width=console.width, crop=False)
-    return max(cell_len(line) for line in captured.get().splitlines())
+    return Measurement.get(console, console.options.update(max_width=10_000), shown).minimum
 
 
 def _markdown(table: Table) -> str:
