@@ -162,7 +162,7 @@ class SessionContract:
         assert rows(first.course.history) != rows(other.course.history)
         for name, array in fresh.course.best_weights.items():
             np.testing.assert_array_equal(array, warm.course.best_weights[name])
-        assert first.device == "cpu"
+        assert first.start.device == "cpu"
 
     def test_a_network_learns_synthetic_craters_and_is_scored_with_its_best_weights(self):
         asked = ("dataset.images=120", "dataset.size=32", "training.epochs=12", "model.filters=8")
