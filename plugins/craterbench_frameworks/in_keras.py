@@ -122,7 +122,7 @@ class KerasSession:
         seen = [layer for layer in model.layers if layer.weights]
         looking = keras.Model(model.inputs, [layer.output for layer in seen])
         with tf.GradientTape() as tape:
-            activations = looking(images, training=True)
+            activations = looking([images], training=True)
             objective = self._loss(tf.cast(masks, activations[-1].dtype), activations[-1])
         gradients = tape.gradient(objective, [weight.value for weight in model.trainable_weights])
         found = {f"activation {layer.name}": array for layer, array in zip(seen, activations, strict=True)}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
 from rich.console import Console
 from rich.measure import Measurement
 from rich.table import Table as RichTable
@@ -113,7 +114,11 @@ def _rich(table: Table, columns: Mapping[int, Column]) -> RichTable:
 
 def _least(shown: RichTable, console: Console) -> int:
     """Return how wide a table is when it has been made as narrow as its numbers allow."""
-    return Measurement.get(console, console.options.update(max_width=10_000), shown).minimum
+    shown.width = Measurement.get(console, console.options.update(max_width=10_000), shown).minimum
+    with console.capture() as captured:  # what rich measures may lack a column of padding
+        console.print(shown, crop=False)
+    shown.width = None
+    return max(map(cell_len, captured.get().splitlines()))
 
 
 def _markdown(table: Table) -> str:
