@@ -353,6 +353,12 @@ def test_the_notes_say_what_a_column_was_scored_on(store):
     assert f"validation: mars-hrsc, 24 images, 1536 pixels, {share:.1%} crater; split by group" in notes(store)
 
 
+def test_markdown_says_with_which_versions_and_on_which_machine(store):
+    run(store, "reference", environment={"python": "3.11.7", "threads": 2, "packages": {"keras": "3.15.1"}})
+    text = rendered(store, "markdown")
+    assert "- reference: python 3.11.7, threads 2, keras 3.15.1" in text.split("Versions and machine:")[1]
+
+
 def test_a_narrow_terminal_is_told_what_it_does_not_see(store):
     for seed in (1, 2):
         run(store, "reference", seed)

@@ -15,6 +15,7 @@ from craterbench.records.record import Record
 from craterbench.records.store import Store
 from craterbench.report.columns import Column, Spread
 from craterbench.report.curves import CURVES, draw_row
+from craterbench.report.origins import origins
 from craterbench.report.render import PUBLISHED, cell_text, score_text
 from craterbench.report.rows import Row
 from craterbench.report.table import Table
@@ -64,7 +65,7 @@ def page(table: Table, store: Store) -> str:
         _curves(table.rows, store),
         _samples(table.rows, store),
         _ledger(table.claims),
-        _origins(table.rows),
+        *(_list(heading, lines) for heading, lines in origins(table.rows).items()),
     ]
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -256,26 +257,6 @@ def _ledger(claims: Sequence[Claim]) -> str:
         "<th>what it is</th><th>status</th><th>reason</th><th>source</th></tr></thead>"
         f"<tbody>\n{rows}</tbody></table></div>"
     )
-
-
-def _origins(rows: Sequence[Row]) -> str:
-    """Return the versions, machines and data behind the rows, each combination once."""
-    machines: dict[str, dict[str, None]] = {}
-    data: dict[str, None] = {}
-    for row in rows:
-        for record in row.runs:
-            machines.setdefault(_environment(record), {})[row.name] = None
-            told = [record.dataset.get(key) for key in ("name", "provenance", "licence")]
-            data["; ".join(str(text) for text in told if text)] = None
-    lines = [f"{', '.join(names)}: {environment}" for environment, names in machines.items()]
-    return _list("Versions and machine", lines) + _list("Data", data)
-
-
-def _environment(record: Record) -> str:
-    told = dict(record.environment)
-    told.pop("components", None)  # the definition's, not the machine's
-    packages = told.pop("packages", {})
-    return ", ".join(f"{name} {value}" for name, value in (told | packages).items())
 
 
 def _list(heading: str, lines: Iterable[str]) -> str:

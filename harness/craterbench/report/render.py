@@ -18,6 +18,7 @@ from rich.text import Text
 
 from craterbench.plugin.components import Claim
 from craterbench.report.columns import Column, Spread
+from craterbench.report.origins import origins
 from craterbench.report.table import Table
 
 __all__ = ["FORMATS", "NOTHING", "PUBLISHED", "cell_text", "render", "score_text"]
@@ -132,6 +133,8 @@ def _markdown(table: Table) -> str:
         for claim in table.claims:
             scores = [score_text(claim, key) for key in PUBLISHED]
             lines.append(_line([claim.summary, *scores, claim.definition, claim.status, claim.reason, claim.source]))
+    for heading, told in origins(table.rows).items():
+        lines += ["", f"{heading}:", "", *(f"- {_escaped(line)}" for line in told)]
     return "\n".join(lines) + "\n"
 
 
