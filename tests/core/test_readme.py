@@ -22,13 +22,13 @@ def test_every_definition_in_the_readme_resolves(tmp_path):
 
 def test_every_command_in_the_readme_exists_with_its_options():
     commands = re.findall(r"^\$ bench (\w+)([^#\n]*)", README, re.MULTILINE)
-    assert {verb for verb, _ in commands} == {"run", "table", "list", "show"}
+    assert {verb for verb, _ in commands} == {"run", "table", "parity", "list", "show"}
     for verb, rest in commands:
         command = main.commands[verb]
         known = {name for parameter in command.params for name in parameter.opts}
         assert set(re.findall(r"--\w+", rest)) <= known
         names = [word.strip("'") for word in rest.split() if not word.startswith("-")]
-        assert verb in ("list", "table") or names
+        assert verb in ("list", "table", "parity") or names
 
 
 def test_continuous_integration_runs_the_readmes_own_test_command():
