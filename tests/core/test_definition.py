@@ -206,6 +206,14 @@ def test_a_definition_that_is_written_resolves_to_itself(registry, tmp_path):
         assert resolve(registry, str(path)).benchmark == asked
 
 
+def test_every_variant_of_the_reference_has_a_torch_form(registry):
+    for name in registry.names("benchmark"):
+        asked = resolve(registry, name).benchmark
+        if asked.model.name == "unet" and asked.framework.name == "keras":
+            twin = resolve(registry, name, sets("framework=torch")).benchmark.as_dict()
+            assert twin == asked.as_dict() | {"framework": "torch"}
+
+
 def test_the_digest_follows_what_is_asked_and_nothing_else(registry, tmp_path):
     reference = resolve(registry, "reference").benchmark
     same = resolve(registry, write(tmp_path, "other-name", extends="reference", summary="another")).benchmark
