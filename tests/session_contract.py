@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import loss_cases
 import numpy as np
 import pytest
+from resuming import check_every_epoch
 
 from craterbench.definition.overrides import parse_override, resolve
 from craterbench.host.child import Child
@@ -105,6 +107,31 @@ class SessionContract:
         expected = pooled(Evaluator(images, masks, np.arange(40)).count(session.predict(images)))["loss"]
         objective = session.train_epoch(images, masks, batches, rates(batches, 0.0))
         assert objective == pytest.approx(expected, rel=1e-5)
+
+    @pytest.mark.parametrize("name", ["bce", "dice", "focal", "bce-dice"])
+    def test_what_it_minimises_is_the_loss_of_its_definition(self, name):
+        images, masks = arrays(6)
+        session = self.opened(f"loss.name={name}", "model.dropout=0")
+        expected, _ = loss_cases.oracle(name)(masks, session.predict(images))
+        batches = [np.arange(6)]
+        assert session.train_epoch(images, masks, batches, np.array([1e-2])) == pytest.approx(expected, rel=1e-5)
+        later = [session.train_epoch(images, masks, batches, np.array([1e-2])) for _ in range(10)]
+        assert later[-1] < expected
+
+    @pytest.mark.parametrize(
+        "settings",
+        [
+            ("model.dropout=0.3",),
+            (
+                "model.dropout=0.3",
+                "optimizer.name=sgd",
+                "optimizer.learning_rate=0.1",
+                "augmentation.drawn=every-epoch",
+            ),
+        ],
+    )
+    def test_a_run_goes_on_from_any_epoch_to_the_same_digits(self, settings, tmp_path):
+        check_every_epoch(self.small("training.epochs=3", *settings), tmp_path)
 
     @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
     def test_what_goes_on_from_a_state_gets_the_digits_of_what_never_stopped(self, optimizer):

@@ -8,10 +8,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from craterbench.definition.overrides import parse_override, resolve
-from craterbench.plugin.registry import Registry
-from craterbench.training.session import open_session
-
 
 def value_and_gradient(label, masks, probabilities, dtype):
     p = tf.Variable(probabilities, dtype=dtype)
@@ -72,18 +68,3 @@ def test_a_loss_is_the_same_while_training_behind_a_sigmoid(label):
     trained = tf.function(lambda m, z: loss(m, keras.activations.sigmoid(z)))(tf.constant(masks), tf.constant(logits))
     expected, _ = loss_cases.oracle(label)(masks, 1 / (1 + np.exp(-logits)))
     assert float(trained) == pytest.approx(expected, rel=1e-8)
-
-
-@pytest.mark.parametrize("name", ["bce", "dice", "focal", "bce-dice"])
-def test_what_a_session_minimises_is_the_loss_of_its_definition(name):
-    overrides = [parse_override(setting) for setting in ("model.filters=2", "model.dropout=0")]
-    benchmark = resolve(Registry.installed(), name, overrides).benchmark
-    assert benchmark.loss.name == name
-    session = open_session(benchmark, image_shape=(16, 16), seed=1, device="cpu")
-    images = np.random.default_rng(0).uniform(size=(6, 16, 16, 1)).astype(np.float32)
-    masks = (images > 0.7).astype(np.uint8)
-    expected, _ = loss_cases.oracle(name)(masks, session.predict(images))
-    batches = [np.arange(6)]
-    assert session.train_epoch(images, masks, batches, np.array([1e-2])) == pytest.approx(expected, rel=1e-5)
-    later = [session.train_epoch(images, masks, batches, np.array([1e-2])) for _ in range(10)]
-    assert later[-1] < expected
