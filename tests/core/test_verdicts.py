@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from craterbench.records.verdicts import Verdict, standing, write_verdict
+
+COMPONENTS = {"framework keras": 1, "framework torch": 1, "model unet": 2, "loss bce": 2, "dataset mars-hrsc": 1}
+RUN = {"framework torch": 1, "model unet": 2, "loss bce": 2, "dataset other": 7}
+PACKAGES = {"torch": "2.13.0", "keras": "3.15.1"}
+
+
+def found(number: int, verdict: str = "equal", **changes) -> Verdict:
+    fields = {
+        "id": f"2026-{number}",
+        "benchmarks": ("reference", "torch-twin"),
+        "verdict": verdict,
+        "components": COMPONENTS,
+        "packages": PACKAGES,
+        "precisions": ("float64", "float32"),
+    }
+    return Verdict(**fields | changes)
+
+
+def of(results, components=RUN, packages=None, precision="float32"):
+    installed = {"torch": "2.13.0", "numpy": "2.4"} if packages is None else packages
+    return standing(results, components=components, packages=installed, precision=precision)
+
+
+def test_the_newest_verdict_that_holds_is_the_one(tmp_path):
+    assert of(tmp_path) is None
+    write_verdict(tmp_path, found(1, "different"))
+    write_verdict(tmp_path, found(2))
+    write_verdict(tmp_path, found(3, "different", components=COMPONENTS | {"model unet": 3}))  # of another version
+    assert of(tmp_path) == "equal"
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        {"components": RUN | {"model unet": 1}},
+        {"components": RUN | {"loss dice": 1}},
+        {"components": RUN | {"framework sklearn": 1}},
+        {"packages": {"torch": "2.12.0"}},
+        {"precision": "bfloat16"},
+    ],
+)
+def test_a_verdict_holds_for_the_versions_that_were_compared_and_no_others(tmp_path, run):
+    write_verdict(tmp_path, found(1))
+    assert of(tmp_path, **run) is None
+
+
+def test_what_cannot_be_read_is_no_verdict(tmp_path):
+    file = write_verdict(tmp_path, found(1))
+    for number, content in enumerate(("", "[]", '{"verdict": "equal"}'), start=2):
+        file.with_name(f"2026-{number}.json").write_text(content)
+    assert of(tmp_path) == "equal"
+
+
+def test_a_record_carries_the_verdict_that_holds_for_it(bench):
+    arguments = ("run", "constant", "--dataset", "synthetic", "--set", "dataset.images=12", "--json")
+    components = {"framework sklearn": 1, "model constant": 1, "loss bce": 2}
+    write_verdict(bench.results, found(1, components=components, packages={}))
+    (record,) = json.loads(bench(*arguments).stdout)
+    assert record["parity"] == "equal"
