@@ -129,6 +129,16 @@ def test_the_smallest_difference_that_could_be_seen_is_said(store):
     assert "leaves out what another seed" not in notes(store)
 
 
+def test_a_validation_loss_that_all_rows_share_keeps_its_column(store):
+    record = run(store, "reference")
+    loss = record.parts["validation"]["scores"]["all"]["loss"]
+    text = rendered(store, "markdown", columns=None)
+    assert "| validation loss |" in text
+    assert f"| {loss:.4f} [" in text
+    assert "all rows: framework sklearn, loss bce, monitor val_loss" in text
+    assert "Spread" not in text
+
+
 def test_one_seed_is_said_to_know_nothing_of_others(store):
     run(store, "reference")
     assert "an interval over one seed leaves out what another seed would change" in notes(store)

@@ -145,7 +145,8 @@ def _telling(
     left, same = [], []
     for position, column in enumerate(columns):
         values = [row[position] for row in cells]
-        if column.key in FACTORS and len(set(values)) == 1:
+        # a yardstick's loss is a score, and no factor, even where all rows share it
+        if column.key in FACTORS and not column.label and len(set(values)) == 1:
             same += [f"{column.heading} {values[0]}"] if values[0] is not None else []
         elif sum(value is not None for value in values) > (column.key == "difference"):  # the reference's own is 0
             left.append(position)
