@@ -27,16 +27,21 @@ def counts(images: str, seed: object, skill: float, num_images: int = 24) -> Cou
     return Counts(confusion.astype(np.int64), network.gamma(2.0, 5.0, size=(num_images, 2)), groups)
 
 
-def run(store: Store, benchmark: str, seed: int = 1, *, skill: float = 0.8, **changes: Any) -> Record:
+def run(
+    store: Store, benchmark: str, seed: int = 1, *, skill: float = 0.8, num_images: int = 24, **changes: Any
+) -> Record:
     """Leave a run that is done, or as ``changes`` say; runs are as old as their order.
 
     Args:
         validation: the name of the images that validated.
         test: the name of the images that tested.
+        num_images: how many images each of them has.
     """
     number = len(list(store.runs.glob("*/*")))
     images = {part: changes.pop(part, part) for part in ("validation", "test")}
-    drawn = {part: counts(name, (benchmark, seed, changes.get("fold")), skill) for part, name in images.items()}
+    drawn = {
+        part: counts(name, (benchmark, seed, changes.get("fold")), skill, num_images) for part, name in images.items()
+    }
     fields: dict[str, Any] = {
         "id": f"{number:06}",
         "benchmark": benchmark,

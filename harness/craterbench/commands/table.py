@@ -31,6 +31,7 @@ def table_command(test: bool, columns: str | None, sort: str | None, form: str, 
     """Show a table of all runs, a row for each benchmark over its seeds and folds.
 
     Scores are the mean over runs ± their standard deviation, with a 95 % interval over groups of images and seeds.
+    The folds of a seed are pooled into one score first.
     csv, json and html have all columns; the names are those that csv has.
     """
     from rich.console import Console

@@ -24,7 +24,7 @@ _MEBIBYTE = 2**20
 
 @dataclass(frozen=True)
 class Spread:
-    """A mean over the runs of a row, its standard deviation, and its 95 % interval, where there are such."""
+    """A mean over the runs or seeds of a row, its standard deviation, and its 95 % interval, where there are such."""
 
     mean: float
     sd: float | None = None

@@ -59,7 +59,8 @@ def page(table: Table, store: Store) -> str:
     sections = [
         "<h1>craterbench</h1>",
         f'<p class="dim">{len(table.rows)} rows, {runs} runs. A score is the mean over runs ± their standard '
-        "deviation, with its 95 % interval over groups of images and seeds.</p>",
+        "deviation, with its 95 % interval over groups of images and seeds; the folds of a seed are pooled into one "
+        "score first.</p>",
         *_blocks(table),
         _list("Notes", table.notes),
         _curves(table.rows, store),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from craterbench.records.record import STATUSES, Record
+from craterbench.scoring.metrics import scores
 
 __all__ = ["Row", "Scored", "label_yardsticks", "rows_of", "slug"]
 
@@ -111,7 +115,19 @@ class Scored:
         return not self.pooled_over_folds or {len(runs) for runs in self.by_seed.values()} == {self.row.folds}
 
     def values(self, score: str, region: str = "all") -> list[float | None]:
-        """Return a score of each run; ``None`` where it is not defined."""
+        """Return a score of each run, or of each seed over the pixels of all its folds where these are pooled.
+
+        It is ``None`` where it is not defined.
+        """
+        if not self.pooled_over_folds:
+            return self.of_each_run(score, region)
+        return [
+            _over_folds([record.parts[self.part]["scores"][region] for record in runs], score)
+            for runs in self.by_seed.values()
+        ]
+
+    def of_each_run(self, score: str, region: str = "all") -> list[float | None]:
+        """Return a score of each run by itself; ``None`` where it is not defined."""
         return [record.parts[self.part]["scores"][region][score] for record in self.runs]
 
     @cached_property
@@ -192,6 +208,22 @@ def label_yardsticks(rows: Iterable[Row], part: str) -> list[tuple[str, Scored]]
 def slug(text: str) -> str:
     """Return a text in snake case."""
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def _over_folds(folds: Sequence[Mapping[str, Any]], score: str) -> float | None:
+    """Return the pooled score of several folds from what a record says of each; ``None`` where it is not defined.
+
+    A record has no counts, but they follow from its scores without a loss, and so need no file to be whole.
+    """
+    confusion, cross_entropy = np.zeros(4, dtype=np.int64), 0.0
+    for fold in folds:
+        pixels, crater = fold["num_pixels"], fold["num_crater_pixels"]
+        hit = round((fold["sensitivity"] or 0.0) * crater)
+        kept = round((fold["specificity"] or 0.0) * (pixels - crater))
+        confusion += [hit, pixels - crater - kept, crater - hit, kept]
+        cross_entropy += (fold["loss"] or 0.0) * pixels
+    value = float(scores(confusion, np.array(cross_entropy))[score])
+    return None if math.isnan(value) else value
 
 
 def _num_folds(record: Record) -> int | None:

@@ -207,7 +207,7 @@ def _luck(rows: Iterable[Row]) -> list[str]:
     found = []
     for scored in (scored for row in rows for scored in row.scored if scored.pooled_over_folds):
         folds: dict[str | None, list[float]] = {}
-        for record, value in zip(scored.runs, scored.values("balanced_accuracy"), strict=True):
+        for record, value in zip(scored.runs, scored.of_each_run("balanced_accuracy"), strict=True):
             if value is not None:
                 folds.setdefault(record.fold, []).append(value)
         if len(folds) > 1:
