@@ -120,6 +120,33 @@ def test_the_reference_is_the_one_with_the_fewest_changes_and_is_named_if_it_has
     assert "differences are to" not in notes(store)
 
 
+def test_of_two_versions_of_the_reference_the_newer_is_compared_with_and_both_are_told_apart(store):
+    for version, skill in ((1, 0.6), (2, 0.9)):
+        environment = {"components": {"framework sklearn": 1, "loss bce": version}}
+        for seed in (1, 2):
+            run(store, "reference", seed, definition=f"bce {version}", skill=skill, environment=environment)
+    newest = store.records()[0][-1]
+    for seed in (1, 2):
+        run(store, "dice", seed, skill=0.8)
+    older, newer, dice = rows(store)
+    assert float(newer["validation_difference"]) == 0
+    key = "validation_balanced_accuracy"
+    for row in (older, dice):
+        apart = float(row[key]) - float(newer[key])
+        assert float(row["validation_difference"]) == pytest.approx(apart, abs=1e-12)
+    assert "\nreference (2 rows): loss bce 1 and 2\n" in notes(store) + "\n"
+    assert f"differences are to the reference with the newest run, {newest.id}" in notes(store)
+
+
+def test_rows_of_one_name_are_told_apart_by_data_and_by_what_else_was_defined(store):
+    run(store, "reference", definition="0123456789")
+    run(store, "reference", definition="abcdefghij", dataset={"name": "npz", "digest": "e"}, validation="others")
+    assert "reference (2 rows): definition 01234567 and abcdefgh, data mars-hrsc d and npz e" in notes(store)
+    folds(store, "dice", seeds=(1,))
+    run(store, "dice")
+    assert "dice (2 rows)" not in notes(store)  # the folds have a column, and a heading
+
+
 def test_the_smallest_difference_that_could_be_seen_is_said(store):
     for seed in (1, 2, 3):
         run(store, "reference", seed)

@@ -52,7 +52,8 @@ class Evidence:
     def comparison(self, scored: Scored) -> Comparison | None:
         """Return how a row can be compared with the reference on the same yardstick, or ``None`` if it cannot.
 
-        The reference is the row of that name with the fewest changes; the oldest of these.
+        The reference is the row of that name with the fewest changes by the command line. Of several, such as those of
+        two versions of a component, it is the one whose newest run is the newest.
         """
         others = [
             other
@@ -63,7 +64,7 @@ class Evidence:
         ]
         if not others:
             return None
-        reference = min(others, key=lambda other: len(other.row.newest.overrides))
+        reference = max(others, key=lambda other: (-len(other.row.newest.overrides), other.runs[-1].id))
         keys = _keys(scored)
         paired = len(keys & _keys(reference))
         return Comparison(scored, reference, len(keys), paired) if paired else None

@@ -114,7 +114,7 @@ def _grid(columns: Sequence[Column], rows: Sequence[tuple[Row, Sequence[Any]]]) 
 
 
 def _title(row: Row) -> str:
-    return escape(row.name if row.folds is None else f"{row.name}, {row.folds} folds")
+    return escape(row.title)
 
 
 def _cell(value: Any, column: Column, axis: _Axis | None) -> str:

@@ -35,6 +35,11 @@ class Row:
         return " ".join([self.newest.benchmark, *changes])
 
     @property
+    def title(self) -> str:
+        """Its name, and into how many folds its data was cut."""
+        return self.name if self.folds is None else f"{self.name}, {self.folds} folds"
+
+    @property
     def newest(self) -> Record:
         """The newest run."""
         return self.runs[-1]

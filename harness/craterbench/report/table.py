@@ -16,6 +16,7 @@ from craterbench.records.store import Store
 from craterbench.report.columns import FACTORS, Column, Yardstick, costs, facts
 from craterbench.report.evidence import REFERENCE, Evidence
 from craterbench.report.rows import Row, Scored, label_yardsticks, rows_of
+from craterbench.report.versions import namesakes
 
 __all__ = ["Table", "tabulate"]
 
@@ -97,7 +98,7 @@ def tabulate(
     sure = any("high" in column.fields for column in shown)
     remarks = {each.label: [_legend(each), *(_certainty(each, rows) if sure else ())] for each in yardsticks}
     said = [f"all rows: {', '.join(common)}"] if common else []
-    said += _luck(rows)
+    said += [*namesakes(rows), *_luck(rows)]
     said += [f"{row.name}: warning: {line}" for row in rows for line in row.warnings]
     return Table(shown, rows, cells, claims, remarks, [*said, *evidence.lacking, *notes])
 
@@ -171,7 +172,9 @@ def _certainty(yardstick: Yardstick, rows: Sequence[Row]) -> list[str]:
     for reference in dict.fromkeys(pair.reference for pair in compared):
         pairs = [pair for pair in compared if pair.reference is reference]
         name, units = reference.row.name, _units(reference)
-        if name != REFERENCE:
+        if any(row.title == reference.row.title and row is not reference.row for row in rows):
+            lines.append(f"differences are to the {name} with the newest run, {reference.runs[-1].id}")
+        elif name != REFERENCE:
             lines.append(f"differences are to {name}")
         fewer = [f"{p.scored.row.name} {p.paired} of {p.num_runs}" for p in pairs if p.paired < p.num_runs]
         if fewer:
