@@ -14,7 +14,7 @@ from craterbench.plugin import Claim, UserError
 from craterbench.records.store import Store
 from craterbench.report.render import render
 from craterbench.report.table import tabulate
-from craterbench.scoring.compare import concatenate, difference, estimate
+from craterbench.scoring.compare import concatenate, difference, estimate, smallest_difference
 from craterbench.scoring.metrics import pooled
 
 CLAIM = Claim(
@@ -170,6 +170,34 @@ def test_a_validation_loss_that_all_rows_share_keeps_its_column(store):
 def test_one_seed_is_said_to_know_nothing_of_others(store):
     run(store, "reference")
     assert "an interval over one seed leaves out what another seed would change" in notes(store)
+
+
+def test_a_difference_paired_over_one_seed_is_said_to_know_nothing_of_others(store):
+    for seed in (1, 2, 3):
+        run(store, "reference", seed)
+        run(store, "focal", seed, skill=0.85)
+    for seed in (3, 4, 5):
+        run(store, "dice", seed, skill=0.9)
+    said = notes(store)
+    assert "one seed leaves out what another seed would change; differences over one seed: dice\n" in said
+    groups = len(np.unique(counts("validation", 0, 0.5).groups))
+
+    def smallest(name, skill, seeds):
+        sides = [{seed: counts("validation", (of, seed, None), how) for seed in seeds}
+                 for of, how in ((name, skill), ("reference", 0.8))]  # fmt: skip
+        return f"{smallest_difference(*sides):.2g} would mostly go unseen"
+
+    several, one = (line for line in said.splitlines() if "go unseen" in line)
+    assert f"in {groups} groups and 3 seeds, " in several
+    assert several.endswith(f"below about {smallest('focal', 0.85, (1, 2, 3))}")
+    assert f"in {groups} groups and 1 seed, " in one
+    assert one.endswith(f"below about {smallest('dice', 0.9, (3,))}")
+
+
+def test_folds_of_one_seed_that_tested_are_not_taken_for_seeds(store):
+    for name in ("reference", "dice"):
+        folds(store, name, seeds=(1,))
+    assert "3 runs of one seed, a true difference" in notes(store, test=True)
 
 
 def test_of_runs_that_repeat_each_other_the_newest_counts(store):

@@ -22,12 +22,19 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Comparison:
-    """A row and the reference, how many runs the row has, and how many of them are paired; pooled folds are one."""
+    """A row and the reference.
+
+    Attributes:
+        num_runs: how many runs the row has; pooled folds are one.
+        paired: how many of them the reference has too.
+        seeds: how many seeds these are of.
+    """
 
     scored: Scored
     reference: Scored
     num_runs: int
     paired: int
+    seeds: int
 
 
 class Evidence:
@@ -66,8 +73,9 @@ class Evidence:
             return None
         reference = max(others, key=lambda other: (-len(other.row.newest.overrides), other.runs[-1].id))
         keys = _keys(scored)
-        paired = len(keys & _keys(reference))
-        return Comparison(scored, reference, len(keys), paired) if paired else None
+        paired = keys & _keys(reference)
+        seeds = {seed for seed, _ in paired}
+        return Comparison(scored, reference, len(keys), len(paired), len(seeds)) if paired else None
 
     def difference(self, compared: Comparison) -> Estimate | None:
         """Return a row's balanced accuracy minus the reference's, or ``None`` where counts cannot be had."""
@@ -110,7 +118,8 @@ class Evidence:
             return {}
         counts = {run: found for run, found in read.items() if found is not None}
         if scored.pooled_over_folds:
-            return {seed: concatenate([counts[run.id] for run in runs]) for seed, runs in scored.by_seed.items()}
+            by_seed = scored.by_seed.items()
+            return {(seed, None): concatenate([counts[run.id] for run in runs]) for seed, runs in by_seed}
         return {(record.seed, record.fold): counts[record.id] for record in scored.runs}
 
     def _of(self, record: Record, part: str) -> Counts | None:
@@ -130,9 +139,9 @@ class Evidence:
             self.lacking.append(line)
 
 
-def _keys(scored: Scored) -> set[Hashable]:
+def _keys(scored: Scored) -> set[tuple[int, str | None]]:
     if scored.pooled_over_folds:
-        return set(scored.by_seed)
+        return {(seed, None) for seed in scored.by_seed}
     return {(record.seed, record.fold) for record in scored.runs}
 
 

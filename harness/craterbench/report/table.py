@@ -14,7 +14,7 @@ from craterbench.plugin.errors import nearest
 from craterbench.records.record import Record
 from craterbench.records.store import Store
 from craterbench.report.columns import FACTORS, Column, Yardstick, costs, facts
-from craterbench.report.evidence import REFERENCE, Evidence
+from craterbench.report.evidence import REFERENCE, Comparison, Evidence
 from craterbench.report.rows import Row, Scored, label_yardsticks, rows_of
 from craterbench.report.versions import namesakes
 
@@ -179,20 +179,32 @@ def _certainty(yardstick: Yardstick, rows: Sequence[Row]) -> list[str]:
         fewer = [f"{p.scored.row.name} {p.paired} of {p.num_runs}" for p in pairs if p.paired < p.num_runs]
         if fewer:
             lines.append(f"compared over the {units} that {name} has too: {', '.join(fewer)}")
-        found = [smallest for pair in pairs if (smallest := evidence.smallest_difference(pair)) is not None]
-        shown = [smallest for smallest in found if smallest > 0]
-        if shown:
-            paired = _range([pair.paired for pair in pairs], str)
-            lines.append(
-                f"with {reference.size[0]} images in {evidence.num_groups(reference)} groups and "
-                f"{paired} {units}, a true difference of balanced accuracy to {name} below about "
-                f"{_range(shown, '{:.2g}'.format)} would mostly go unseen"
-            )
-        elif any(map(math.isnan, found)):
-            lines.append("too few groups of images for an interval")
-    if any(len(each.by_seed) == 1 for each in scored):
-        lines.append("an interval over one seed leaves out what another seed would change")
-    return lines
+        # what another seed would change is in a pair of several seeds only
+        for alike in ([pair for pair in pairs if pair.seeds > 1], [pair for pair in pairs if pair.seeds == 1]):
+            lines += _smallest(evidence, alike)
+    one = [pair.scored.row.name for pair in compared if pair.seeds == 1 < len(pair.scored.by_seed)]
+    if one or any(len(each.by_seed) == 1 for each in scored):
+        which = f"; differences over one seed: {', '.join(one)}" if one else ""
+        lines.append(f"an interval over one seed leaves out what another seed would change{which}")
+    return list(dict.fromkeys(lines))
+
+
+def _smallest(evidence: Evidence, pairs: Sequence[Comparison]) -> list[str]:
+    """Say how small a difference these pairs with one reference could show, if there are any."""
+    found = [smallest for pair in pairs if (smallest := evidence.smallest_difference(pair)) is not None]
+    shown = [smallest for smallest in found if smallest > 0]
+    if not shown:
+        return ["too few groups of images for an interval"] if any(map(math.isnan, found)) else []
+    reference = pairs[0].reference
+    paired = _range([pair.paired for pair in pairs], str)
+    units = _units(reference)
+    if {pair.seeds for pair in pairs} == {1}:
+        units = "seed" if units == "seeds" else f"{units} of one seed"
+    return [
+        f"with {reference.size[0]} images in {evidence.num_groups(reference)} groups and {paired} {units}, a true "
+        f"difference of balanced accuracy to {reference.row.name} below about "
+        f"{_range(shown, '{:.2g}'.format)} would mostly go unseen"
+    ]
 
 
 def _units(scored: Scored) -> str:
