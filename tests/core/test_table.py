@@ -200,6 +200,18 @@ def test_folds_of_one_seed_that_tested_are_not_taken_for_seeds(store):
     assert "3 runs of one seed, a true difference" in notes(store, test=True)
 
 
+def test_a_row_whose_runs_had_other_threads_devices_or_packages_says_so(store):
+    cpu = {"threads": 1, "device": "cpu", "packages": {"numpy": "2.0", "torch": "2.6"}}
+    gpu = {"threads": 2, "device": "gpu", "packages": {"numpy": "2.0", "torch": "2.13"}}
+    for seed in (1, 2, 3):
+        run(store, "reference", seed, environment=cpu)
+        run(store, "dice", seed, environment=gpu if seed == 2 else cpu)
+        run(store, "unknown", seed, environment={} if seed == 2 else gpu)
+    told = [line for line in notes(store).splitlines() if ": runs with" in line]
+    assert told == ["dice: runs with threads 1 and 2, device cpu and gpu, torch 2.6 and 2.13"]
+    assert rows(store)[1]["validation_balanced_accuracy"]
+
+
 def test_of_runs_that_repeat_each_other_the_newest_counts(store):
     run(store, "reference", 1, skill=0.6)
     newest = run(store, "reference", 1, skill=0.9)

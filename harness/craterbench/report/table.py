@@ -16,7 +16,7 @@ from craterbench.records.store import Store
 from craterbench.report.columns import FACTORS, Column, Yardstick, costs, facts
 from craterbench.report.evidence import REFERENCE, Comparison, Evidence
 from craterbench.report.rows import Row, Scored, label_yardsticks, rows_of
-from craterbench.report.versions import namesakes
+from craterbench.report.versions import mixtures, namesakes
 
 __all__ = ["Table", "tabulate"]
 
@@ -98,7 +98,7 @@ def tabulate(
     sure = any("high" in column.fields for column in shown)
     remarks = {each.label: [_legend(each), *(_certainty(each, rows) if sure else ())] for each in yardsticks}
     said = [f"all rows: {', '.join(common)}"] if common else []
-    said += [*namesakes(rows), *_luck(rows)]
+    said += [*namesakes(rows), *mixtures(rows), *_luck(rows)]
     said += [f"{row.name}: warning: {line}" for row in rows for line in row.warnings]
     return Table(shown, rows, cells, claims, remarks, [*said, *evidence.lacking, *notes])
 

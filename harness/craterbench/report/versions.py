@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from craterbench.records.record import Record
 from craterbench.report.rows import Row
 
-__all__ = ["namesakes"]
+__all__ = ["mixtures", "namesakes"]
 
 
 def namesakes(rows: Iterable[Row]) -> list[str]:
@@ -16,6 +17,21 @@ def namesakes(rows: Iterable[Row]) -> list[str]:
     for row in rows:
         named.setdefault(row.title, []).append(row)
     return [f"{title} ({len(same)} rows): {_apart(same)}" for title, same in named.items() if len(same) > 1]
+
+
+def mixtures(rows: Iterable[Row]) -> list[str]:
+    """Return a line on each row whose runs had not the same threads, device and packages; their scores stay."""
+    found = []
+    for row in rows:
+        told = _differing([_environment(record) for record in row.done])
+        if told:
+            found.append(f"{row.title}: runs with {', '.join(told)}")
+    return found
+
+
+def _environment(record: Record) -> dict[str, Any]:
+    known = {key: record.environment[key] for key in ("threads", "device") if key in record.environment}
+    return {**known, **record.environment.get("packages", {})}
 
 
 def _apart(rows: Sequence[Row]) -> str:
