@@ -55,7 +55,9 @@ class KerasSession:
         gpus = tf.config.list_physical_devices("GPU")
         if task.device == "gpu" and not gpus:
             raise UserError("TensorFlow sees no GPU; use --device cpu, or install a TensorFlow built for this GPU")
-        self.device = "gpu" if gpus else "cpu"
+        self.device = "gpu" if gpus and task.device != "cpu" else "cpu"
+        if gpus and self.device == "cpu":
+            tf.config.set_visible_devices([], "GPU")
         tf.config.experimental.enable_tensor_float_32_execution(False)  # float32 is meant where it is said
         keras.backend.clear_session()  # a second task must find the same layer names as a first
         keras.config.set_floatx(task.precision)

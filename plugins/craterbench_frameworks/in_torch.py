@@ -115,7 +115,7 @@ class TorchSession:
         """
         if task.device == "gpu" and not torch.cuda.is_available():
             raise UserError("PyTorch sees no GPU; use --device cpu, or install a PyTorch built for this GPU")
-        self.device = "gpu" if torch.cuda.is_available() else "cpu"
+        self.device = "gpu" if task.device != "cpu" and torch.cuda.is_available() else "cpu"
         self._device = torch.device("cuda" if self.device == "gpu" else "cpu")
         self._half = task.precision == "bfloat16"
         self._type = _TYPES[task.precision]

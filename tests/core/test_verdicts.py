@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -19,13 +20,14 @@ def found(number: int, verdict: str = "equal", **changes) -> Verdict:
         "components": COMPONENTS,
         "packages": PACKAGES,
         "precisions": ("float64", "float32"),
+        "device": "cpu",
     }
     return Verdict(**fields | changes)
 
 
-def of(results, components=RUN, packages=None, precision="float32"):
+def of(results, components=RUN, packages=None, precision="float32", device="cpu"):
     installed = {"torch": "2.13.0", "numpy": "2.4"} if packages is None else packages
-    return standing(results, components=components, packages=installed, precision=precision)
+    return standing(results, components=components, packages=installed, precision=precision, device=device)
 
 
 def test_the_newest_verdict_that_holds_is_the_one(tmp_path):
@@ -44,6 +46,7 @@ def test_the_newest_verdict_that_holds_is_the_one(tmp_path):
         {"components": RUN | {"framework sklearn": 1}},
         {"packages": {"torch": "2.12.0"}},
         {"precision": "bfloat16"},
+        {"device": "gpu"},
     ],
 )
 def test_a_verdict_holds_for_the_versions_that_were_compared_and_no_others(tmp_path, run):
@@ -56,6 +59,29 @@ def test_what_cannot_be_read_is_no_verdict(tmp_path):
     for number, content in enumerate(("", "[]", '{"verdict": "equal"}'), start=2):
         file.with_name(f"2026-{number}.json").write_text(content)
     assert of(tmp_path) == "equal"
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(bench, tmp_path):
+    (tmp_path / "file").write_text("")
+    result = bench("parity", "--results", str(tmp_path / "file" / "results"))
+    assert result.exit_code == 2
+    assert "cannot be written; give another one with --results" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("reference",), "takes two benchmarks, or none"),
+        (("reference", "depth-2"), "model.depth is 3 and 2, both are in keras; a twin extends the other"),
+        (("reference", "logistic"), "no twins: .*model.name is unet and logistic"),
+        (("constant", "constant"), "both are in sklearn"),
+        (("reference", "referense"), "did you mean 'reference'"),
+    ],
+)
+def test_two_that_are_no_twins_are_refused_and_told_why(bench, names, said):
+    result = bench("parity", *names)
+    assert result.exit_code == 2
+    assert re.search(said, result.stderr), result.stderr
 
 
 def test_a_record_carries_the_verdict_that_holds_for_it(bench):

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from craterbench.commands.run import run_command
-from craterbench.host.devices import DEVICES
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
 
@@ -21,7 +20,9 @@ __all__ = ["parity_command"]
 @click.option(
     "--seeds", type=click.IntRange(0), default=5, show_default=True, help="Runs of each, with dropout, once proven."
 )
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="What to compute on.")
+@click.option(
+    "--device", type=click.Choice(["cpu", "gpu"]), default="cpu", show_default=True, help="What to compute on."
+)
 @click.option(
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
 )
@@ -39,12 +40,13 @@ def parity_command(names: tuple[str, ...], seed: int, seeds: int, device: str, r
     from craterbench.host.runner import versions_of
     from craterbench.host.twins import prove
     from craterbench.records.store import new_id
-    from craterbench.records.verdicts import Verdict, write_verdict
+    from craterbench.records.verdicts import Verdict, check_writable, write_verdict
     from craterbench.report.parity import show_proof
 
     if len(names) not in (0, 2):
         raise UserError("bench parity takes two benchmarks, or none for reference and torch-twin")
     first, second = names or ("reference", "torch-twin")
+    check_writable(results)
     registry = Registry.installed()
     try:
         proof = prove(registry, (first, second), seed=seed, device=device, say=lambda line: click.echo(line, err=True))
@@ -59,6 +61,7 @@ def parity_command(names: tuple[str, ...], seed: int, seeds: int, device: str, r
         components=proof.components,
         packages=packages,
         precisions=proof.precisions,
+        device=proof.device,
     )
     click.echo(write_verdict(results, verdict))
     if not proof.equal:

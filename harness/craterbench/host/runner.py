@@ -110,7 +110,6 @@ class Runner:
             monitor=benchmark.training.monitor,
             protocol=_protocol(benchmark),
             precision=precision,
-            parity=standing(self.store.root, components=components, packages=packages, precision=precision),
             depth=getattr(benchmark.model.parameters, "depth", None),
             dataset={"name": dataset.name, "provenance": dataset.provenance, "licence": dataset.licence},
             environment={
@@ -211,7 +210,7 @@ class Run:
             self._end(replace(self.record, status="interrupted"))
 
     def _on_start(self, start: Start) -> None:
-        record = _started(self.record, self._asked, start)
+        record = _started(self.record, self._asked, start, self._runner.store.root)
         if self._before is not None and record.identity != self._before.identity:
             raise UserError(f"{self._asked.title} cannot go on: its data have just changed; leave out --resume")
         self.record = record
@@ -274,15 +273,17 @@ class Run:
         return self._folder.path / "log.txt"
 
 
-def _started(record: Record, asked: Asked, start: Start) -> Record:
+def _started(record: Record, asked: Asked, start: Start, results: Path) -> Record:
     """Return the record of a run whose data and device are known."""
     environment = {**record.environment, "device": start.device}
+    judged = {key: environment[key] for key in ("components", "packages", "device")}
     return replace(
         record,
         identity=asked.identity(data=start.data_digest, threads=environment["threads"], device=start.device),
         dataset={**record.dataset, "digest": start.data_digest, "notes": list(start.data_notes)},
         environment=environment,
         warnings=list(start.warnings),
+        parity=standing(results, precision=record.precision, **judged),
     )
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from craterbench.definition.benchmark import Benchmark
 from craterbench.definition.overrides import Override, leaves, resolve
@@ -16,7 +17,10 @@ from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.errors import UserError
 from craterbench.plugin.registry import Registry
 from craterbench.records.weights import write_weights
-from craterbench.training.parity import STEPS, Agreement, Measured, Measurement, compare
+from craterbench.training.parity import PREDICTED, STEPS, Agreement, Measured, Measurement, compare
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["Proof", "prove"]
 
@@ -33,6 +37,7 @@ class Proof:
         components: the version of each component that was measured, by ``kind name``.
         frameworks: the frameworks of both.
         precisions: those in which they were compared.
+        device: what both computed on: ``cpu`` or ``gpu``.
     """
 
     benchmarks: tuple[str, str]
@@ -40,6 +45,7 @@ class Proof:
     components: Mapping[str, int]
     frameworks: tuple[FrameworkSpec, FrameworkSpec]
     precisions: tuple[str, ...]
+    device: str
 
     @property
     def equal(self) -> bool:
@@ -52,7 +58,7 @@ def prove(registry: Registry, names: tuple[str, str], *, seed: int, device: str,
 
     Args:
         seed: of the weights, the augmentation and the order.
-        device: ``auto``, ``cpu`` or ``gpu``.
+        device: ``cpu`` or ``gpu``.
         say: told what is being done.
 
     Raises:
@@ -84,23 +90,26 @@ def prove(registry: Registry, names: tuple[str, str], *, seed: int, device: str,
                     components |= benchmark.versions()
                 asked.append(measurement)
                 measured.append(child.measure(measurement, log=log))
+            predicted = [arrays.pop(PREDICTED) for arrays in measured]
             agreements += compare(precision, *measured)
             if precision == "float32":
                 say("predicting from each other's weights")
-                agreements += _crossed(Path(folder), names, children, asked, measured, log)
-    return Proof(names, agreements, components, frameworks, precisions)
+                agreements += _crossed(Path(folder), names, children, asked, measured, predicted, log)
+    return Proof(names, agreements, components, frameworks, precisions, device)
 
 
 def _check_twins(first: Benchmark, second: Benchmark) -> None:
     """Raise a UserError unless two benchmarks differ by their framework alone."""
     names = f"{first.name} and {second.name}"
     one, other = ({k: v for k, v in leaves(b.as_dict()).items() if k != "summary"} for b in (first, second))
-    if one["framework"] == other["framework"]:
-        raise UserError(f"{names} are no twins: both are in {one['framework']}; name one of each framework")
     differing = [key for key in {**one, **other} if key != "framework" and one.get(key) != other.get(key)]
-    if differing:
-        told = ", ".join(f"{key} is {one.get(key, 'not set')} and {other.get(key, 'not set')}" for key in differing)
-        raise UserError(f"{names} are no twins: {told}; a twin extends the other and changes its framework alone")
+    told = [f"{key} is {one.get(key, 'not set')} and {other.get(key, 'not set')}" for key in differing]
+    if one["framework"] == other["framework"]:
+        told.append(f"both are in {one['framework']}")
+    if told:
+        raise UserError(
+            f"{names} are no twins: {', '.join(told)}; a twin extends the other and changes its framework alone"
+        )
     if first.model.initial is None:
         raise UserError(
             f"{names} are no twins: model {first.model.name!r} draws no NumPy weights that both could start from; "
@@ -155,15 +164,21 @@ def _crossed(
     children: list[Child],
     asked: list[Measurement],
     measured: list[Measured],
+    predicted: list[npt.NDArray[Any]],
     log: Path,
 ) -> list[Agreement]:
-    """Let each twin predict with the weights that the other has trained, through a file as runs leave it."""
-    predicted: tuple[Measured, Measured] = ({}, {})
+    """Let each twin predict with the weights that the other has trained, through a file as runs leave it.
+
+    What comes out is compared with what the trained twin itself predicted.
+    """
+    own: Measured = {}
+    crossed: Measured = {}
     for trained, name in enumerate(names):
         optimizer = next(iter(asked[trained].optimizers))
         file = folder / f"{trained}.safetensors"
         last = f"step {STEPS[-1]}, {optimizer}"
         write_weights(file, {where: array for (what, where), array in measured[trained].items() if what == last})
-        for predicting, child in enumerate(children):
-            predicted[predicting]["crossed weights", f"of {name}"] = child.cross(asked[predicting], file, log=log)
-    return compare("float32", *predicted)
+        other = 1 - trained
+        own["crossed weights", f"of {name}"] = predicted[trained]
+        crossed["crossed weights", f"of {name}"] = children[other].cross(asked[other], file, log=log)
+    return compare("float32", own, crossed)

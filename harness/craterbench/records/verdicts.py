@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-__all__ = ["Verdict", "standing", "write_verdict"]
+from craterbench.plugin import UserError
+
+__all__ = ["Verdict", "check_writable", "standing", "write_verdict"]
 
 _FOLDER = "parity"
 
@@ -26,6 +29,7 @@ class Verdict:
         components: the version of each component that was in it, by ``kind name``.
         packages: the versions of the frameworks' packages.
         precisions: those in which they were compared.
+        device: what they computed on: ``cpu`` or ``gpu``.
     """
 
     id: str
@@ -34,8 +38,11 @@ class Verdict:
     components: Mapping[str, int]
     packages: Mapping[str, str]
     precisions: Sequence[str]
+    device: str
 
-    def holds_for(self, components: Mapping[str, int], packages: Mapping[str, str], precision: str) -> bool:
+    def holds_for(
+        self, components: Mapping[str, int], packages: Mapping[str, str], precision: str, device: str
+    ) -> bool:
         """Say whether a run of these components, with these packages installed, is one of the twins that were compared.
 
         Args:
@@ -44,10 +51,18 @@ class Verdict:
         """
         judged = {name: version for name, version in components.items() if name.split()[0] in _JUDGED}
         return (
-            precision in self.precisions
+            device == self.device
+            and precision in self.precisions
             and judged.items() <= self.components.items()
             and all(self.packages[name] == packages[name] for name in self.packages.keys() & packages.keys())
         )
+
+
+def check_writable(results: Path) -> None:
+    """Raise a UserError unless a results folder can be written, or made, so that no work is lost for it."""
+    there = next(folder for folder in (results.absolute(), *results.absolute().parents) if folder.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK):
+        raise UserError(f"the results folder {results} cannot be written; give another one with --results DIR")
 
 
 def write_verdict(results: Path, verdict: Verdict) -> Path:
@@ -61,7 +76,7 @@ def write_verdict(results: Path, verdict: Verdict) -> Path:
 
 
 def standing(
-    results: Path, *, components: Mapping[str, int], packages: Mapping[str, str], precision: str
+    results: Path, *, components: Mapping[str, int], packages: Mapping[str, str], precision: str, device: str
 ) -> str | None:
     """Return the newest verdict of a results folder that holds for a run, or ``None``; what cannot be read is none."""
     for file in sorted((results / _FOLDER).glob("*.json"), reverse=True):
@@ -69,6 +84,6 @@ def standing(
             verdict = Verdict(**json.loads(file.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             continue
-        if verdict.holds_for(components, packages, precision):
+        if verdict.holds_for(components, packages, precision, device):
             return verdict.verdict
     return None

@@ -23,7 +23,7 @@ from craterbench.training.feed import prepare
 from craterbench.training.loop import batches_of
 from craterbench.training.session import TwinSession, open_session
 
-__all__ = ["STEPS", "TOLERANCES", "Agreement", "Measured", "Measurement", "compare", "cross", "measure"]
+__all__ = ["PREDICTED", "STEPS", "TOLERANCES", "Agreement", "Measured", "Measurement", "compare", "cross", "measure"]
 
 #: After which numbers of steps weights are compared.
 STEPS = (1, 20)
@@ -34,6 +34,9 @@ TOLERANCES: Mapping[str, Mapping[str, float]] = {
     "float64": {"activation": 1e-9, "objective": 1e-9, "gradient": 1e-7, "step 1": 1e-7, "step 20": 1e-6},
     "float32": {"activation": 1e-5, "objective": 1e-5, "gradient": 1e-4, "step 1": 1e-4, "crossed weights": 1e-5},
 }
+
+#: What was predicted by the weights that the first optimizer had come to.
+PREDICTED = ("prediction", "output")
 
 #: Arrays by what they are, such as ``step 20, adam``, and by the layer, weight or loss that they belong to.
 Measured = dict[tuple[str, str], npt.NDArray[Any]]
@@ -47,7 +50,7 @@ class Measurement:
         losses: the benchmark, in the precision that is measured and without dropout, with each loss.
         optimizers: the same with each optimizer.
         seed: of the weights, the augmentation and the order.
-        device: ``auto``, ``cpu`` or ``gpu``.
+        device: ``cpu`` or ``gpu``.
     """
 
     losses: Mapping[str, Benchmark]
@@ -83,7 +86,10 @@ class Agreement:
 
 
 def measure(measurement: Measurement) -> Measured:
-    """Return every layer's output, every loss with its gradients, and the weights after steps of every optimizer."""
+    """Return every layer's output, every loss with its gradients, and the weights after steps of every optimizer.
+
+    With them is what the first optimizer's weights predict: ``PREDICTED``.
+    """
     images, masks, batches = _batches(measurement)
     shown, truth = images[batches[0]], masks[batches[0]]
     measured: Measured = {}
@@ -100,6 +106,7 @@ def measure(measurement: Measurement) -> Measured:
             rates = np.full(last - first, benchmark.optimizer.learning_rate)
             session.train_epoch(images, masks, batches[first:last], rates)
             measured |= {(f"step {last}, {optimizer}", name): array for name, array in session.weights().items()}
+        measured.setdefault(PREDICTED, session.predict(shown))
     return measured
 
 

@@ -100,7 +100,7 @@ class TwinSession(Session, Protocol):
     """A session whose model claims a twin in another framework, and so can be looked into."""
 
     def probe(self, images: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
-        """Return what a training step on these images computes, in the session's precision, and change nothing.
+        """Return what a training step on these images computes, in the session's precision, but do not make it.
 
         Returns:
             ``activation <layer>``, (N, H', W', C), in the order in which the layers are computed; ``objective``, a
