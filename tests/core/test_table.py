@@ -12,6 +12,7 @@ from rich.console import Console
 
 from craterbench.plugin import Claim, UserError
 from craterbench.records.store import Store
+from craterbench.records.verdicts import Verdict, write_verdict
 from craterbench.report.render import render
 from craterbench.report.table import tabulate
 from craterbench.scoring.compare import concatenate, difference, estimate, smallest_difference
@@ -210,6 +211,27 @@ def test_a_row_whose_runs_had_other_threads_devices_or_packages_says_so(store):
     told = [line for line in notes(store).splitlines() if ": runs with" in line]
     assert told == ["dice: runs with threads 1 and 2, device cpu and gpu, torch 2.6 and 2.13"]
     assert rows(store)[1]["validation_balanced_accuracy"]
+
+
+def test_parity_is_the_newest_verdict_that_stands_even_if_it_came_after_the_run(store):
+    environment = {"components": {"framework torch": 1, "loss bce": 2}, "packages": {"torch": "2.13"}, "device": "cpu"}
+    older = {**environment, "components": {"framework torch": 1, "loss bce": 1}}
+    run(store, "before", environment=environment)
+    run(store, "judged", environment=environment, parity="different")
+    run(store, "elsewhere", environment=older, parity="different")
+    run(store, "unjudged", environment=older)
+    for key in environment:
+        run(store, f"no {key}", environment={name: value for name, value in environment.items() if name != key})
+    parities = [row["parity"] for row in rows(store)]
+    assert parities == ["", "different", "different", "", "", "", ""]
+    for number, verdict in enumerate(("different", "equal")):
+        fields = {key: environment[key] for key in ("components", "packages", "device")}
+        benchmarks = ("reference", "torch-twin")
+        made = Verdict(
+            id=f"2026-{number}", benchmarks=benchmarks, verdict=verdict, precisions=("float64", "float32"), **fields
+        )
+        write_verdict(store.root, made)
+    assert [row["parity"] for row in rows(store)] == ["equal", "equal", "different", "", "", "", ""]
 
 
 def test_of_runs_that_repeat_each_other_the_newest_counts(store):

@@ -12,6 +12,7 @@ from typing import Any
 from craterbench.records.record import Record
 from craterbench.report.evidence import REFERENCE, Evidence
 from craterbench.report.rows import Row, Scored, slug
+from craterbench.report.verdicts import Verdicts
 from craterbench.scoring.compare import Estimate
 
 __all__ = ["FACTORS", "Column", "Spread", "Yardstick", "costs", "facts"]
@@ -94,13 +95,13 @@ def facts() -> list[Column]:
     ]
 
 
-def costs() -> list[Column]:
-    """Return the columns that say what a row cost, and what is to be said against it."""
+def costs(verdicts: Verdicts) -> list[Column]:
+    """Return the columns that say what a row cost, and what is to be said for and against it."""
     return [
         _cost("seconds", "seconds", lambda run: run.seconds.get("training"), decimals=1),
         _cost("images_per_second", "images a second", lambda run: run.images_per_second),
         _cost("peak_memory_mib", "peak memory (MiB)", lambda run: run.peak_memory and run.peak_memory / _MEBIBYTE),
-        Column(key="parity", heading="parity", value=lambda row: row.parity),
+        Column(key="parity", heading="parity", value=verdicts.of),
         Column(key="warnings", heading="warnings", value=lambda row: row.warnings or None),
     ]
 

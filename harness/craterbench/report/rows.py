@@ -61,11 +61,6 @@ class Row:
         return ", ".join(f"{number} {status}" for status, number in counted.items() if number)
 
     @property
-    def parity(self) -> str | None:
-        """The verdicts on the twins that hold for its runs."""
-        return ", ".join(sorted({record.parity for record in self.done if record.parity})) or None
-
-    @property
     def warnings(self) -> list[str]:
         """What makes its scores doubtful, each line once."""
         return list(dict.fromkeys(line for record in self.runs for line in record.warnings))

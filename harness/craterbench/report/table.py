@@ -16,6 +16,7 @@ from craterbench.records.store import Store
 from craterbench.report.columns import FACTORS, Column, Yardstick, costs, facts
 from craterbench.report.evidence import REFERENCE, Comparison, Evidence
 from craterbench.report.rows import Row, Scored, label_yardsticks, rows_of
+from craterbench.report.verdicts import Verdicts
 from craterbench.report.versions import mixtures, namesakes
 
 __all__ = ["Table", "tabulate"]
@@ -66,7 +67,7 @@ def tabulate(
     by what differs.
 
     Args:
-        store: where the counts behind the records lie.
+        store: where the counts behind the records lie, and verdicts on twins.
         test: whether to show the test part too.
         columns: what to show, by name, or ``["all"]``; by default what is usually wanted.
         sort: the name of a column, with ``-`` before it for the greatest first; by default the oldest row comes first.
@@ -85,7 +86,11 @@ def tabulate(
         for part in (("validation", "test") if test else ("validation",))
         for label, example in label_yardsticks(rows, part)
     ]
-    known = [*facts(), *(column for yardstick in yardsticks for column in yardstick.columns()), *costs()]
+    known = [
+        *facts(),
+        *(column for yardstick in yardsticks for column in yardstick.columns()),
+        *costs(Verdicts(store.root)),
+    ]
     if sort is not None:
         rows = _sorted(rows, _chosen(known, [sort.removeprefix("-")]), descending=sort.startswith("-"))
     if columns is None:
