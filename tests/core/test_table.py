@@ -474,6 +474,15 @@ def test_the_notes_say_what_a_column_was_scored_on(store):
     assert f"validation: mars-hrsc, 24 images, 1536 pixels, {share:.1%} crater; split by group" in notes(store)
 
 
+def test_that_the_epoch_was_chosen_on_validation_images_is_said_once_and_under_them(store):
+    run(store, "reference")
+    run(store, "as-published", validation="others", protocol="after augmentation")
+    said = "the epoch was chosen on these images; --test shows images that chose nothing"
+    assert [line for line in notes(store).splitlines() if "chosen on" in line] == [f"validation, by group: {said}"]
+    assert "the epoch was chosen on these images; the test part has images that chose" in notes(store, test=True)
+    assert "chosen on" not in notes(store, columns=["benchmark", "test_loss"], test=True)
+
+
 def test_markdown_says_with_which_versions_and_on_which_machine(store):
     run(store, "reference", environment={"python": "3.11.7", "threads": 2, "packages": {"keras": "3.15.1"}})
     text = rendered(store, "markdown")
@@ -511,6 +520,11 @@ def test_a_table_of_what_cannot_be_read_says_why_and_what_to_do(bench):
     result = bench("table", "--format", "csv")
     assert result.exit_code == 0
     assert [row["benchmark"] for row in csv.DictReader(io.StringIO(result.stdout))] == ["dice"]
+    assert f"{file}: left out: it is of the older schema 1" in result.stderr
+    for form in ("rich", "markdown", "json", "html"):  # they say it where they say all else
+        result = bench("table", "--format", form)
+        assert result.stderr == ""
+        assert "older schema 1" in " ".join(result.stdout.split())
     assert "older schema 1" in json.loads(bench("table", "--format", "json").stdout)["notes"][-1]
 
 

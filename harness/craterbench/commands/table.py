@@ -68,3 +68,6 @@ def table_command(test: bool, columns: str | None, sort: str | None, form: str, 
         from craterbench.report.render import render
 
         render(table, form, Console())
+    if form == "csv":  # which has no room for them
+        for note in table.notes:
+            click.echo(note, err=True)

@@ -102,6 +102,9 @@ def tabulate(
         cells = [[column.value(row) for column in shown] for row in rows]
     sure = any("high" in column.fields for column in shown)
     remarks = {each.label: [_legend(each), *(_certainty(each, rows) if sure else ())] for each in yardsticks}
+    validation = [column.label for column in shown if column.part == "validation"]
+    if validation:
+        remarks[validation[0]].append(_chosen_on(test=test))
     said = [f"all rows: {', '.join(common)}"] if common else []
     said += [*namesakes(rows), *mixtures(rows), *_luck(rows)]
     said += [f"{row.name}: warning: {line}" for row in rows for line in row.warnings]
@@ -166,6 +169,12 @@ def _legend(yardstick: Yardstick) -> str:
     how = f"; split {example.split}" if example.split else ""
     which = ", ".join(sorted({record.parts[example.part]["yardstick"][:8] for record in example.runs}))
     return f"{example.data}, {images} images, {pixels} pixels, {crater / pixels:.1%} crater{how}; yardstick {which}"
+
+
+def _chosen_on(*, test: bool) -> str:
+    """Say why a validation score promises more than new images would give."""
+    where = "the test part has" if test else "--test shows"
+    return f"the epoch was chosen on these images; {where} images that chose nothing"
 
 
 def _certainty(yardstick: Yardstick, rows: Sequence[Row]) -> list[str]:

@@ -21,6 +21,11 @@ The draws come from a generator with a fixed seed of its own, so equal counts gi
 ``benchmarks/coverage/intervals.py`` measures how often these intervals hold a true value that is known. No interval can
 tell of what was not drawn: where a group in a hundred holds a tenth of all images, and the hardest, the interval of a
 mean holds its true value about 90 % of the time.
+
+Nor does an interval know of a choice that was made on its images. The weights of a run are those of the epoch that did
+best on the validation part, so a validation score is on average better than the same weights would reach on images
+that chose nothing, and its interval is shifted with it. A difference of two such scores keeps the difference of both
+shifts. What the test part says is free of that, as long as nobody chooses by it.
 """
 
 from __future__ import annotations
