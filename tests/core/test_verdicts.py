@@ -56,7 +56,8 @@ def test_a_verdict_holds_for_the_versions_that_were_compared_and_no_others(tmp_p
 
 def test_what_cannot_be_read_is_no_verdict(tmp_path):
     file = write_verdict(tmp_path, found(1))
-    for number, content in enumerate(("", "[]", '{"verdict": "equal"}'), start=2):
+    no_mapping = json.dumps(json.loads(file.read_text()) | {"components": 3})
+    for number, content in enumerate(("", "[]", '{"verdict": "equal"}', no_mapping), start=2):
         file.with_name(f"2026-{number}.json").write_text(content)
     assert of(tmp_path) == "equal"
 

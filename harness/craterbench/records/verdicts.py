@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -80,10 +81,8 @@ def standing(
 ) -> str | None:
     """Return the newest verdict of a results folder that holds for a run, or ``None``; what cannot be read is none."""
     for file in sorted((results / _FOLDER).glob("*.json"), reverse=True):
-        try:
+        with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):  # whatever damage leads to
             verdict = Verdict(**json.loads(file.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):
-            continue
-        if verdict.holds_for(components, packages, precision, device):
-            return verdict.verdict
+            if verdict.holds_for(components, packages, precision, device):
+                return verdict.verdict
     return None
