@@ -14,13 +14,14 @@ __all__ = ["show_proof"]
 
 def show_proof(proof: Proof, console: Console) -> None:
     """Print the largest norm-relative difference in each respect, its tolerance, and where one is over it."""
-    shown = Table(box=SIMPLE_HEAD, padding=(0, 1))
-    for heading, justify in (("precision", "left"), ("compared", "left"), ("largest difference", "right")):
-        shown.add_column(heading, justify=justify)  # type: ignore[arg-type]
+    shown = Table(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
+    shown.add_column("precision")
+    shown.add_column("compared")
+    shown.add_column("difference", justify="right")
     shown.add_column("tolerance")
-    shown.add_column("at", overflow="fold")
+    shown.add_column("worst at", overflow="fold")
     for agreement in proof.agreements:
-        tolerance = "not judged" if agreement.tolerance is None else f"{agreement.tolerance:.0e}"
+        tolerance = "–" if agreement.tolerance is None else f"{agreement.tolerance:.0e}"
         shown.add_row(
             agreement.precision,
             agreement.what,
