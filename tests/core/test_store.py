@@ -78,6 +78,40 @@ def test_a_run_under_way_that_cannot_be_read_is_left_and_named(tmp_path):
     assert "newer" in damaged[0]
 
 
+def test_a_run_that_two_processes_want_to_go_on_with_is_gone_on_with_by_one(tmp_path):
+    store = Store(tmp_path)
+    left = record(status="interrupted")
+    store.begin(left).finish(left)
+    mine = store.reopen(left)
+    with pytest.raises(UserError, match="another process is at it"):
+        Store(tmp_path).reopen(left)
+    assert not store.folder(left).exists()
+    done = replace(left, status="done")
+    assert mine.finish(done) == store.folder(left)
+    with pytest.raises(UserError, match="another process has just done so"):
+        Store(tmp_path).reopen(left)  # it had read the record before
+    assert store.recover() == ([], [])
+    assert store.records() == ([done], [])
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(["runs", "reference", left.id, "record.json"])
+
+
+def test_a_run_whose_place_is_taken_is_left_and_named(tmp_path):
+    store = Store(tmp_path)
+    mine = record()
+    folder = store.begin(mine)
+    store.folder(mine).mkdir()
+    (store.folder(mine) / "file").write_text("")
+    done = replace(mine, status="done")
+    assert folder.finish(done) == folder.path
+    recovered, (line,) = store.recover()
+    assert recovered == []
+    assert line == f"{folder.path / 'record.json'}: left where it is: {store.folder(mine)} is there already"
+    assert [path.name for path in store.folder(mine).iterdir()] == ["file"]
+    (store.folder(mine) / "file").unlink()
+    store.folder(mine).rmdir()
+    assert store.recover() == ([done], [])
+
+
 def test_a_run_that_is_discarded_leaves_nothing(tmp_path):
     store = Store(tmp_path / "results")
     store.begin(record()).discard()
