@@ -31,7 +31,11 @@ def run_all(starts: Mapping[Key, Callable[[], Run]], *, workers: int) -> Generat
         while under_way or (waiting and refusal is None):
             while waiting and refusal is None and len(under_way) < workers:
                 key, start = waiting.popleft()
-                run = start()
+                try:
+                    run = start()
+                except UserError as error:
+                    refusal = error
+                    break
                 if run.ended:
                     yield key, run.record
                 else:
