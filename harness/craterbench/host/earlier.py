@@ -72,7 +72,7 @@ class Earlier:
                 continue  # it would fail again
             if checkpoint is None:
                 why: str | None = "it left no state that can be read"
-            elif record.environment["packages"] != packages_of(asked.benchmark):
+            elif record.environment.get("packages") != packages_of(asked.benchmark):
                 why = "it began with other versions of its packages"
             else:
                 why = self._difference(record, asked, threads=threads, device=device)
@@ -87,6 +87,8 @@ class Earlier:
 
     def _difference(self, record: Record, asked: Asked, *, threads: int, device: str) -> str | None:
         """Return in what a run differs from one that is asked for alike, or ``None`` if it is the same."""
+        if not {"evaluator", "threads", "device"} <= record.environment.keys():
+            return "its record does not say on what it ran"
         if record.environment["evaluator"] != EVALUATOR_VERSION:
             return "it was scored by another version of the evaluator"
         before, on = record.environment["threads"], record.environment["device"]
@@ -146,6 +148,6 @@ def sort_out(
 
 def _other_versions(record: Record, asked: Asked) -> str:
     """Say with which versions of packages a run was done, as far as others are installed now."""
-    now, before = packages_of(asked.benchmark), record.environment["packages"]
+    now, before = packages_of(asked.benchmark), record.environment.get("packages", {})
     other = [f"{name} {version}" for name, version in before.items() if now.get(name) != version]
     return f" with {', '.join(other)}" if other else ""

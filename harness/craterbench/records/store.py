@@ -225,7 +225,10 @@ class Store:
         records, damaged = [], []
         for file in self.runs.glob(f"*/*/{_RECORD}"):
             try:
-                records.append(_read(file))
+                record = _read(file)
+                if record.benchmark != file.parents[1].name:
+                    raise ValueError(f"it is of {record.benchmark}, not of {file.parents[1].name}")
+                records.append(record)
             except ValueError as error:
                 damaged.append(f"{file}: left out: {error}")
         return sorted(records, key=lambda record: record.id), sorted(damaged)
@@ -293,11 +296,20 @@ def _layout(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _read(file: Path) -> Record:
-    """Return a record; raises ValueError if it cannot be read."""
+    """Return the record of a folder; raises ValueError if it cannot be read, or is of another one."""
     try:
-        return Record.from_json(json.loads(file.read_text(encoding="utf-8")))
+        record = Record.from_json(json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number))
     except OSError as error:
         raise ValueError(str(error.strerror)) from None
+    except RecursionError:
+        raise ValueError("it is no record") from None
+    if record.id != file.parent.name:
+        raise ValueError(f"its id, {record.id}, is not the name of its folder")
+    return record
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _make(folder: Path) -> None:
