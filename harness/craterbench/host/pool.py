@@ -40,6 +40,8 @@ def run_all(starts: Mapping[Key, Callable[[], Run]], *, workers: int) -> Generat
                     yield key, run.record
                 else:
                     under_way[run.connection] = key, run
+            if not under_way:
+                continue  # to wait for nothing would never end
             for connection in cast(list[Connection], wait(list(under_way))):
                 key, run = under_way[connection]
                 try:
