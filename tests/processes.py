@@ -1,11 +1,17 @@
-"""The command line in processes of its own, to be killed."""
+"""The command line and children in processes of their own, to be killed."""
 
 from __future__ import annotations
 
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+from craterbench.definition.benchmark import Benchmark
+from craterbench.host.child import Child
+from craterbench.training.experiment import Outcome
 
 BENCH = str(Path(sys.executable).with_name("bench"))
 
@@ -31,3 +37,20 @@ def children(pid: int) -> list[int]:
     """The training processes below a process; its resource tracker is none."""
     below = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     return [int(child) for child in below if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
+
+
+def performed(
+    child: Child,
+    benchmark: Benchmark,
+    *,
+    seed: int,
+    log: Path,
+    device: str = "cpu",
+    on_epoch: Callable[[dict[str, Any]], object] = lambda row: None,
+) -> Outcome:
+    """Return what a child brings home from a run, each epoch of which is told as it ends."""
+    child.ask("perform", {"benchmark": benchmark, "seed": seed, "device": device}, log)
+    while (told := child.hear())[0] != "finished":
+        if told[0] == "epoch":
+            on_epoch(told[1])
+    return told[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import loss_cases
 import numpy as np
 import pytest
+from processes import performed
 from resuming import check_every_epoch
 
 from craterbench.definition.overrides import parse_override, resolve
@@ -179,7 +180,7 @@ class SessionContract:
 
         def trained(child, seed):
             log = tmp_path / "log.txt"
-            return child.perform(benchmark, seed=seed, device="cpu", on_epoch=lambda *row: None, log=log)
+            return performed(child, benchmark, seed=seed, log=log)
 
         with Child(variables) as child:
             first, other, warm = (trained(child, seed) for seed in (5, 6, 5))

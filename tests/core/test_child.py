@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from processes import performed
 
 from craterbench.definition.benchmark import Benchmark
 from craterbench.definition.overrides import parse_override, resolve
@@ -36,15 +37,11 @@ def rows(history):
     return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
 
 
-def ignore(row):
-    pass
-
-
 def test_a_warm_child_gives_the_digits_of_a_fresh_one_and_of_this_process(child, tmp_path):
-    task = {"seed": 3, "device": "cpu", "on_epoch": ignore, "log": tmp_path / "log.txt"}
-    first = child.perform(small(), **task)
-    second = child.perform(small(), **task)
-    other = child.perform(small(), **task | {"seed": 4})
+    task = {"seed": 3, "log": tmp_path / "log.txt"}
+    first = performed(child, small(), **task)
+    second = performed(child, small(), **task)
+    other = performed(child, small(), **task | {"seed": 4})
     here = perform(small(), seed=3)
     assert rows(first.course.history) == rows(second.course.history) == rows(here.course.history)
     assert rows(first.course.history) != rows(other.course.history)
@@ -53,7 +50,7 @@ def test_a_warm_child_gives_the_digits_of_a_fresh_one_and_of_this_process(child,
 
 def test_epochs_are_told_as_they_end(child, tmp_path):
     heard = []
-    outcome = child.perform(small(), seed=1, device="cpu", on_epoch=heard.append, log=tmp_path / "log.txt")
+    outcome = performed(child, small(), seed=1, on_epoch=heard.append, log=tmp_path / "log.txt")
     assert heard == outcome.course.history
 
 
@@ -61,28 +58,28 @@ def test_a_task_that_raises_is_a_cause_and_a_log_and_the_child_lives_on(child, t
     broken = replace(small(), loss=replace(small().loss, target="craterbench_losses.in_sklearn:hinge"))
     log = tmp_path / "log.txt"
     with pytest.raises(ChildError, match=r"AttributeError: .*hinge"):
-        child.perform(broken, seed=1, device="cpu", on_epoch=ignore, log=log)
+        performed(child, broken, seed=1, log=log)
     assert "Traceback" in log.read_text()
-    assert child.perform(small(), seed=1, device="cpu", on_epoch=ignore, log=log).course.history
+    assert performed(child, small(), seed=1, log=log).course.history
 
 
 def test_running_out_of_memory_is_a_cause(child, tmp_path):
     huge = replace(small(), dataset=replace(small().dataset, target="numpy:empty", parameters=2**58))
     with pytest.raises(ChildError, match="out of memory"):
-        child.perform(huge, seed=1, device="cpu", on_epoch=ignore, log=tmp_path / "log.txt")
+        performed(child, huge, seed=1, log=tmp_path / "log.txt")
 
 
 def test_a_task_that_cannot_be_done_as_asked_is_refused(child, tmp_path):
     with pytest.raises(UserError, match="trains on the CPU"):
-        child.perform(small(), seed=1, device="gpu", on_epoch=ignore, log=tmp_path / "log.txt")
+        performed(child, small(), seed=1, device="gpu", log=tmp_path / "log.txt")
 
 
 def test_a_child_that_is_killed_is_a_cause(tmp_path):
     with Child({}) as process, pytest.raises(ChildError, match=r"killed by SIGKILL .*memory"):
-        process.perform(
+        performed(
+            process,
             small("training.epochs=10000", "training.patience=10000"),
             seed=1,
-            device="cpu",
             on_epoch=lambda row: os.kill(process.pid, signal.SIGKILL),
             log=tmp_path / "log.txt",
         )
@@ -105,22 +102,22 @@ def test_ctrl_c_is_for_the_parent_to_decide(child, tmp_path):
     def interrupt(row):
         os.kill(child.pid, signal.SIGINT)
 
-    outcome = child.perform(small(), seed=1, device="cpu", on_epoch=interrupt, log=tmp_path / "log.txt")
+    outcome = performed(child, small(), seed=1, on_epoch=interrupt, log=tmp_path / "log.txt")
     assert len(outcome.course.history) == 3
 
 
 def test_a_child_does_not_outlive_a_parent_that_is_killed_even_while_it_is_busy(tmp_path):
     script = f"""
         import sys
-        sys.path.insert(0, {Path(__file__).parent.as_posix()!r})
+        sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
         from dataclasses import replace
         from pathlib import Path
-        from test_child import Child, ignore, small
+        from test_child import Child, performed, small
         if __name__ == "__main__":
             busy = replace(small(), dataset=replace(small().dataset, target="time:sleep", parameters=600))
             with Child({{}}) as process:
                 print(process.pid, flush=True)
-                process.perform(busy, seed=1, device="cpu", log=Path("log.txt"), on_epoch=ignore)
+                performed(process, busy, seed=1, log=Path("log.txt"))
     """
     (tmp_path / "parent.py").write_text(textwrap.dedent(script))
     parent = subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, stdout=subprocess.PIPE)

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,29 @@ def test_what_is_done_is_not_repeated_unless_it_is_asked_to_be(bench):
     assert ids(second)[3] not in first
     assert f"constant seed 43: done already, {first[1]} (--again repeats it)" in second.stderr.splitlines()
     assert not set(ids(bench(*asked, "--again"))) & set(ids(second))
+
+
+def test_what_was_done_with_other_versions_says_so_and_what_another_evaluator_scored_is_done_again(bench):
+    asked = ("run", "constant", *SMALL, "--json")
+    (first,) = json.loads(bench(*asked).stdout)
+    file = bench.results / "runs" / "constant" / first["id"] / "record.json"
+
+    def again(**changes):
+        environment = {key: value for key, value in (first["environment"] | changes).items() if value is not None}
+        file.write_text(json.dumps(first | {"environment": environment}))
+        result = bench(*asked)
+        (record,) = json.loads(result.stdout)
+        return record["id"], result.stderr
+
+    packages = first["environment"]["packages"] | {"numpy": "1.0", "sunpy": "3"}
+    found, said = again(packages=packages)
+    assert found == first["id"]
+    assert f"constant seed 42: done already with numpy 1.0, sunpy 3, {first['id']}" in said
+    assert again(packages=None)[0] == first["id"]
+    found, _ = again(evaluator=first["environment"]["evaluator"] + 1)
+    assert found != first["id"]
+    shutil.rmtree(bench.results / "runs" / "constant" / found)
+    assert again(threads=None)[0] != first["id"]
 
 
 def test_folds_validate_on_every_image_once_and_are_runs_of_their_own(bench):

@@ -1,21 +1,29 @@
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from made_runs import counts, run
 from safetensors.numpy import load_file
 
 from craterbench.plugin import UserError
 from craterbench.records.record import SCHEMA, Record
 from craterbench.records.store import Store, new_id
+from craterbench.scoring.counts import Counts
+from craterbench.scoring.metrics import pooled
+
+SCORES = {"all": pooled(counts("validation", 1, 0.8))}
+SCORES |= {region: pooled(counts("validation", 1, 0.8), region) for region in ("rim", "interior")}
 
 
 def record(**changes) -> Record:
@@ -35,8 +43,8 @@ def record(**changes) -> Record:
         "protocol": "by group",
         "precision": "float32",
         "environment": {},
-        "dataset": {"digest": "d"},
-        "parts": {"validation": {}},
+        "dataset": {"name": "synthetic", "digest": "d"},
+        "parts": {"validation": {"yardstick": "y", "scores": SCORES}},
     }
     return Record(**fields | changes)
 
@@ -78,6 +86,40 @@ def test_a_run_under_way_that_cannot_be_read_is_left_and_named(tmp_path):
     assert "newer" in damaged[0]
 
 
+def test_a_run_that_two_processes_want_to_go_on_with_is_gone_on_with_by_one(tmp_path):
+    store = Store(tmp_path)
+    left = record(status="interrupted")
+    store.begin(left).finish(left)
+    mine = store.reopen(left)
+    with pytest.raises(UserError, match="another process is at it"):
+        Store(tmp_path).reopen(left)
+    assert not store.folder(left).exists()
+    done = replace(left, status="done")
+    assert mine.finish(done) == store.folder(left)
+    with pytest.raises(UserError, match="another process has just done so"):
+        Store(tmp_path).reopen(left)  # it had read the record before
+    assert store.recover() == ([], [])
+    assert store.records() == ([done], [])
+    assert sorted(path.name for path in tmp_path.rglob("*")) == sorted(["runs", "reference", left.id, "record.json"])
+
+
+def test_a_run_whose_place_is_taken_is_left_and_named(tmp_path):
+    store = Store(tmp_path)
+    mine = record()
+    folder = store.begin(mine)
+    store.folder(mine).mkdir()
+    (store.folder(mine) / "file").write_text("")
+    done = replace(mine, status="done")
+    assert folder.finish(done) == folder.path
+    recovered, (line,) = store.recover()
+    assert recovered == []
+    assert line == f"{folder.path / 'record.json'}: left where it is: {store.folder(mine)} is there already"
+    assert [path.name for path in store.folder(mine).iterdir()] == ["file"]
+    (store.folder(mine) / "file").unlink()
+    store.folder(mine).rmdir()
+    assert store.recover() == ([done], [])
+
+
 def test_a_run_that_is_discarded_leaves_nothing(tmp_path):
     store = Store(tmp_path / "results")
     store.begin(record()).discard()
@@ -93,7 +135,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_cure(tmp_path):
 def test_what_a_killed_process_left_under_way_is_marked_as_interrupted(tmp_path):
     script = f"""
         import sys, time
-        sys.path.insert(0, {str(Path(__file__).parent.as_posix())!r})
+        sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
         from pathlib import Path
         from test_store import Store, record
         store = Store(Path({str(tmp_path)!r}))
@@ -131,11 +173,90 @@ def test_a_damaged_record_is_left_out_and_named(tmp_path, content):
     assert "bad" in damaged[0]
 
 
+WRONG = {
+    "dataset": [None, {}, {"name": "synthetic"}, {"name": "synthetic", "digest": 1}, {"digest": "d"}],
+    "parts": [None, [1], {"validation": None}, {"validation": {"yardstick": "y"}}, {}],
+    "parts.validation.yardstick": [None, 1],
+    "parts.validation.scores": [None, {}, {"all": {}}],
+    "parts.validation.scores.rim": [None, {}],
+    "parts.validation.scores.all.loss": [None, "0.9", True],
+    "parts.validation.scores.rim.dice": ["", []],
+    "parts.validation.scores.rim.num_pixels": [None, 1.5],
+    "overrides": [None, "a=1", [1]],
+    "warnings": [None, [None]],
+    "seconds": [None, {"training": "1"}, {"training": None}],
+    "environment": [None, []],
+    "environment.threads": ["2", None],
+    "environment.packages": [[], {"numpy": 2}],
+    "environment.components": [None, {"loss bce": "1"}],
+    "seed": ["one", None, True],
+    "fold": ["x", "0/5", "6/5", "/", 2],
+    "status": [None, "?"],
+    "schema": [True, None, "2", SCHEMA - 1],
+    "id": [5, None, "other", "..", ""],
+    "benchmark": ["dice", "../reference", "a/b", "a\\b", "", "..", None],
+    "peak_memory": ["1", 1.5],
+}
+
+
+@pytest.mark.parametrize("where", WRONG)
+def test_a_record_with_a_wrong_value_is_left_out_and_named_wherever_it_is(tmp_path, where):
+    store = Store(tmp_path)
+    good, bad = run(store, "reference", 1), run(store, "reference", 2, environment={"threads": 1, "packages": {}})
+    file = store.folder(bad) / "record.json"
+    content = json.loads(file.read_text())
+    *above, key = where.split(".")
+    for wrong in WRONG[where]:
+        changed = copy.deepcopy(content)
+        inner = changed
+        for name in above:
+            inner = inner[name]
+        inner[key] = wrong
+        file.write_text(json.dumps(changed))
+        records, damaged = store.records()
+        assert [record.id for record in records] == [good.id], wrong
+        (line,) = damaged
+        assert line.startswith(f"{file}: left out: "), wrong
+    file.write_text(json.dumps(content))
+    assert len(store.records()[0]) == 2
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
+def test_a_number_that_json_has_not_is_damage(tmp_path, number):
+    store = Store(tmp_path)
+    file = store.folder(run(store, "reference")) / "record.json"
+    file.write_text(file.read_text().replace('"images_per_second": 100.0', f'"images_per_second": {number}'))
+    assert store.records() == ([], [f"{file}: left out: {number} is no JSON"])
+
+
+def test_a_run_under_way_whose_record_is_of_another_run_is_left_and_named(tmp_path):
+    store = Store(tmp_path)
+    mine = record()
+    folder = store.begin(mine)
+    folder.write_record(replace(mine, id="other"))
+    folder._lock.release()
+    recovered, (line,) = store.recover()
+    assert recovered == []
+    assert line.endswith("left where it is: its id, other, is not the name of its folder")
+    assert [path.name for path in store.running.iterdir()] == [mine.id]
+
+
+def test_a_thousand_records_are_read_in_no_time(tmp_path):
+    content = record(status="done").as_json()
+    Record.from_json(content)
+    start = time.perf_counter()
+    for _ in range(1000):
+        Record.from_json(content)
+    assert time.perf_counter() - start < 0.5  # 0.05 s, but for a machine that is busy
+
+
 def test_a_record_survives_json_and_nan_is_null():
-    mine = record(parts={"validation": {"scores": {"all": {"sensitivity": float("nan")}}}})
+    empty = pooled(Counts(np.zeros((1, 2, 4), np.int64), np.zeros((1, 2)), np.zeros(1, np.int64)))
+    assert np.isnan(empty["loss"])
+    mine = record(parts={"validation": {"yardstick": "y", "scores": SCORES | {"rim": empty}}})
     text = json.dumps(mine.as_json(), allow_nan=False)
     back = Record.from_json(json.loads(text))
-    assert back.parts["validation"]["scores"]["all"]["sensitivity"] is None
+    assert back.parts["validation"]["scores"]["rim"]["loss"] is None
     assert back.id == mine.id
 
 

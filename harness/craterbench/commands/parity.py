@@ -37,8 +37,8 @@ def parity_command(names: tuple[str, ...], seed: int, seeds: int, device: str, r
     from rich.console import Console
 
     from craterbench.host.child import ChildError
-    from craterbench.host.runner import versions_of
     from craterbench.host.twins import prove
+    from craterbench.host.versions import versions_of
     from craterbench.records.store import new_id
     from craterbench.records.verdicts import Verdict, check_writable, write_verdict
     from craterbench.report.parity import show_proof

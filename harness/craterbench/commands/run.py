@@ -6,9 +6,8 @@ import fnmatch
 import itertools
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ from craterbench.plugin.registry import Registry
 if TYPE_CHECKING:
     from craterbench.definition.overrides import Override, Resolved
     from craterbench.host.asked import Asked
-    from craterbench.host.runner import Run, Runner
     from craterbench.records.record import Record
     from craterbench.records.store import Store
     from craterbench.training.experiment import Outcome
@@ -74,6 +72,7 @@ def run_command(
     A NAME is a benchmark that bench list shows, a shell pattern of such names, or the path of a TOML file.
     """
     from craterbench.definition.overrides import resolve
+    from craterbench.host.earlier import sort_out
     from craterbench.host.pool import run_all
     from craterbench.host.runner import Runner
     from craterbench.records.store import Store
@@ -103,7 +102,7 @@ def run_command(
                 registry=registry, store=store, device=device, threads=threads, screen=screen, illustrate=_illustrate
             )
             asked = _asked(benchmarks, range(seed, seed + seeds), folds)
-            records, starts = _sorted_out(runner, asked, again=again, resume=resume)
+            records, starts = sort_out(runner, asked, again=again, resume=resume)
             with closing(run_all(starts, workers=workers)) as ends:
                 for position, record in ends:
                     records[position] = record
@@ -156,36 +155,10 @@ def _asked(benchmarks: Sequence[Resolved], seeds: Iterable[int], folds: int | No
     return [Asked(*each) for each in itertools.product(benchmarks, seeds, validating)]
 
 
-def _sorted_out(
-    runner: Runner, asked: Sequence[Asked], *, again: bool, resume: bool
-) -> tuple[dict[int, Record], dict[int, Callable[[], Run]]]:
-    """Return, by their position, the records of the runs that are done already, and how to start each of the others."""
-    from craterbench.host.earlier import Earlier
-
-    done: dict[int, Record] = {}
-    starts: dict[int, Callable[[], Run]] = {}
-    with Earlier(runner.store) as earlier:
-        for position, one in enumerate(asked):
-            record = None if again else earlier.done(one, threads=runner.threads, device=runner.device)
-            if record is not None:
-                runner.screen.say(f"{one.title}: done already, {record.id} (--again repeats it)")
-                done[position] = record
-                continue
-            before = earlier.interrupted(one, threads=runner.threads, device=runner.device) if resume else None
-            if isinstance(before, str):
-                runner.screen.say(f"{one.title}: {before}")
-            if isinstance(before, tuple):
-                starts[position] = partial(runner.resume, one, *before)
-            else:
-                starts[position] = partial(runner.start, one)
-    return done, starts
-
-
-def _illustrate(folder: Path, record: Record, outcome: Outcome) -> None:
+def _illustrate(folder: Path, asked: Asked, outcome: Outcome) -> None:
     from craterbench.report.pictures import draw_curves, draw_samples
 
-    fold = [] if record.fold is None else [f"fold {record.fold}"]
-    title = " ".join([record.benchmark, *record.overrides, f"seed {record.seed}", *fold])
+    title = " ".join([asked.title, *asked.overrides])
     draw_curves(folder / "curves.png", outcome.course.history, title)
     draw_samples(folder / "samples.png", outcome.samples, f"{title}: validation images")
 

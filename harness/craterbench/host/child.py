@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from craterbench.definition.benchmark import Benchmark
-    from craterbench.training.experiment import Outcome
     from craterbench.training.parity import Measured, Measurement
 
 __all__ = ["Child", "ChildDied", "ChildError"]
@@ -84,26 +83,6 @@ class Child:
     def connection(self) -> Connection:
         """The pipe, to wait for what the child tells."""
         return self._pipe
-
-    def perform(
-        self, benchmark: Benchmark, *, seed: int, device: str, log: Path, on_epoch: Callable[[dict[str, Any]], None]
-    ) -> Outcome:
-        """Train a benchmark in the child and return what it brings home.
-
-        Args:
-            log: file that takes all that the child prints meanwhile.
-            on_epoch: called with each row of the history.
-
-        Raises:
-            UserError: the task cannot be done as asked; nothing was trained.
-            ChildError: the run raised, or the child died.
-        """
-        self.ask("perform", {"benchmark": benchmark, "seed": seed, "device": device}, log)
-        while (told := self.hear())[0] != "finished":
-            if told[0] == "epoch":
-                on_epoch(told[1])
-        outcome: Outcome = told[1]
-        return outcome
 
     def data_digest(self, benchmark: Benchmark, *, log: Path) -> str:
         """Return the digest of a benchmark's data; the child imports no framework for it.

@@ -31,11 +31,17 @@ def run_all(starts: Mapping[Key, Callable[[], Run]], *, workers: int) -> Generat
         while under_way or (waiting and refusal is None):
             while waiting and refusal is None and len(under_way) < workers:
                 key, start = waiting.popleft()
-                run = start()
+                try:
+                    run = start()
+                except UserError as error:
+                    refusal = error
+                    break
                 if run.ended:
                     yield key, run.record
                 else:
                     under_way[run.connection] = key, run
+            if not under_way:
+                continue  # to wait for nothing would never end
             for connection in cast(list[Connection], wait(list(under_way))):
                 key, run = under_way[connection]
                 try:

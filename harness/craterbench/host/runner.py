@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import platform
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -16,6 +15,7 @@ from craterbench.definition.identity import definition_digest
 from craterbench.host.asked import Asked
 from craterbench.host.child import Child, ChildDied, ChildError
 from craterbench.host.devices import environment
+from craterbench.host.versions import packages_of
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.errors import UserError
 from craterbench.plugin.registry import Registry
@@ -27,12 +27,9 @@ from craterbench.scoring.counts import EVALUATOR_VERSION, REGIONS
 from craterbench.scoring.metrics import pooled
 from craterbench.training.experiment import Outcome, Start
 
-__all__ = ["Run", "Runner", "Screen", "packages_of", "versions_of"]
+__all__ = ["Run", "Runner", "Screen"]
 
 _LOG_LINES = 20
-
-#: Packages of every run whose versions can move a digit of the data or of a score.
-_ALWAYS = ("numpy", "scipy", "scikit-learn", "opencv-python-headless")
 
 
 class Screen(Protocol):
@@ -57,7 +54,8 @@ class Runner:
 
     Attributes:
         threads: how many threads each child may use.
-        illustrate: called with the folder, the record and the outcome of a run that is done, to add its pictures.
+        illustrate: called with the folder, what was asked for and the outcome of a run that is done, to add its
+            pictures.
     """
 
     registry: Registry
@@ -65,7 +63,7 @@ class Runner:
     device: str
     threads: int
     screen: Screen
-    illustrate: Callable[[Path, Record, Outcome], None]
+    illustrate: Callable[[Path, Asked, Outcome], None]
 
     def start(self, asked: Asked) -> Run:
         """Start a run from its beginning.
@@ -200,7 +198,7 @@ class Run:
             self._leave()
             raise
         except Exception as error:  # a full disk, say: the run is lost, but not the word of it
-            if self.ended:  # only its pictures are missing
+            if self.ended:  # its record cannot be written
                 raise
             self._fail(error)
 
@@ -249,11 +247,25 @@ class Run:
         self._folder.write_record(self.record)
         try:
             if outcome is not None:
-                self._runner.illustrate(self._folder.path, self.record, outcome)
+                self._illustrate(outcome)
         finally:
-            self._folder.finish(self.record)
-            self._runner.screen.end(self.record.id, self.record.status)
+            self._finish()
         self._runner.tell("bench_run_finished", run=self._told, record=self.record.as_json())
+
+    def _finish(self) -> None:
+        screen, whole = self._runner.screen, self._runner.store.folder(self.record)
+        lies = self._folder.finish(self.record)
+        screen.end(self.record.id, self.record.status)
+        if lies != whole:
+            screen.say(f"{self._asked.title}: left in {lies}, for it cannot be moved to {whole}")
+
+    def _illustrate(self, outcome: Outcome) -> None:
+        """Add its pictures; without them it is as done as with them."""
+        try:
+            self._runner.illustrate(self._folder.path, self._asked, outcome)
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            self._runner.screen.say(f"{self._asked.title} is done, but its pictures are missing: {cause}")
 
     def _leave(self) -> None:
         """Leave what was there before the run."""
@@ -331,19 +343,3 @@ def _tail(log: Path) -> list[str]:
         return log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
     except OSError:
         return []
-
-
-def packages_of(benchmark: Benchmark) -> dict[str, str]:
-    """Return the versions of the packages that can move a digit of a benchmark's run."""
-    return versions_of((*_ALWAYS, *benchmark.framework.distributions))
-
-
-def versions_of(distributions: Iterable[str]) -> dict[str, str]:
-    """Return the versions of those packages that are installed."""
-    found = {}
-    for name in distributions:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found

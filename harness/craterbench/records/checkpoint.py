@@ -73,11 +73,16 @@ def read_checkpoint(path: Path) -> Checkpoint:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ValueError(str(error)) from None
+    except (AttributeError, KeyError, TypeError):  # safetensors' own, where NumPy has no such type
+        raise ValueError("it holds numbers of a type that NumPy has not") from None
     if told.get("version") != _VERSION:
         raise ValueError(f"no checkpoint of version {_VERSION}")
-    plain = json.loads(told["plain"])
     session, best = (
         {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
         for kind in ("session ", "best ")
     )
-    return Checkpoint(plain["history"], plain["images_trained"], best, session, plain["generators"])
+    try:
+        plain = json.loads(told["plain"])
+        return Checkpoint(plain["history"], plain["images_trained"], best, session, plain["generators"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"its header lacks {error}") from None

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
+
+from craterbench.records.shape import Dataset, Environment, Part, misfit_of
 
 __all__ = ["SCHEMA", "STATUSES", "Record"]
 
 #: Raised whenever a field changes its name or its meaning.
 SCHEMA = 2
+
+#: What can name a folder, and no other one than in its place.
+_PLAIN_NAME = re.compile(r"(?!\.\.?$)[^/\\\0]+")
 
 STATUSES = ("running", "done", "failed", "interrupted")
 
@@ -83,7 +90,7 @@ class Record:
         Raises:
             ValueError: it is of another schema, or a field is missing, unknown or of no use.
         """
-        if not isinstance(content, Mapping) or not isinstance(content.get("schema"), int):
+        if not isinstance(content, Mapping) or type(content.get("schema")) is not int:
             raise ValueError("it is no record")
         if content["schema"] < SCHEMA:
             raise ValueError(f"it is of the older schema {content['schema']}, now {SCHEMA}: run its benchmark again")
@@ -95,11 +102,31 @@ class Record:
             record = cls(**content)
         except TypeError as error:
             raise ValueError(str(error)) from None
+        for name, misfit in _misfits().items():
+            if (where := misfit(getattr(record, name))) is not None:
+                raise ValueError(f"{name}{where} is missing or of a wrong type")
         if record.status not in STATUSES:
             raise ValueError(f"unknown status {record.status!r}")
+        for name in (record.id, record.benchmark):
+            if not _PLAIN_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a folder")
+        if record.fold is not None and not _is_fold(record.fold):
+            raise ValueError(f"fold {record.fold!r} is none such as 2/5")
         if record.status == "done" and not ("digest" in record.dataset and record.parts):
             raise ValueError("done, but without its data or its scores")
         return record
+
+
+@cache
+def _misfits() -> dict[str, Callable[[Any], str | None]]:
+    """Return what finds a misfit in each field; resolving annotations takes longer than a record."""
+    kinds = {**get_type_hints(Record), "environment": Environment, "dataset": Dataset, "parts": dict[str, Part]}
+    return {name: misfit_of(kind) for name, kind in kinds.items()}
+
+
+def _is_fold(text: str) -> bool:
+    found = re.fullmatch(r"([1-9][0-9]*)/([1-9][0-9]*)", text)
+    return found is not None and int(found[1]) <= int(found[2])
 
 
 def _plain(value: Any) -> Any:

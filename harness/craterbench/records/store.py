@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["RunFolder", "Store", "new_id"]
 
 _RECORD = "record.json"
-_LOCK = "lock"
 _CHECKPOINT = "state.safetensors"
 
 
@@ -44,7 +43,8 @@ def new_id() -> tuple[str, str]:
 class RunFolder:
     """The files of one run, first among the runs under way, then among those that are whole.
 
-    Its lock is held while the run's process lives, and let go by the system however that ends.
+    Its lock is held while the run's process lives, and let go by the system however that ends. It lies beside the
+    folder, which moves: in it, to lock a run that has just moved would make its old folder anew.
     """
 
     def __init__(self, store: Store, record: Record, lock: filelock.BaseFileLock, made: Sequence[Path] = ()) -> None:
@@ -98,15 +98,18 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
 
     def finish(self, record: Record) -> Path:
-        """Write the record, move the run to where whole runs are, and return its folder."""
+        """Write the record, move the run to where whole runs are, and return its folder.
+
+        Where it cannot be moved, because a folder of its name is there already, it stays among those under way.
+        """
         self.write_record(record)
         return self._store.move(self.path, record, self._lock)
 
     def discard(self) -> None:
         """Remove the run as if it had never been, with the folders that were made for it."""
         shutil.rmtree(self.path, ignore_errors=True)
-        self._lock.release()
-        _remove_empty(self._made)
+        _let_go(self._lock)
+        _remove_empty([self._store.running, *self._made])
 
 
 class Store:
@@ -124,16 +127,16 @@ class Store:
         Raises:
             UserError: the results folder cannot be written.
         """
-        folder, whole = self.running / record.id, self.folder(record)
+        folder, whole, lock = self.running / record.id, self.folder(record), self._lock(record.id)
         made = [path for path in (self.running, whole.parent, self.runs, *self.running.parents) if not path.exists()]
         try:
             _make(folder)
             _make(whole.parent)
-            lock = filelock.FileLock(folder / _LOCK)
             lock.acquire(timeout=0)
             run = RunFolder(self, record, lock, made)
             run.write_record(record)  # only now do others see the run, and its lock is held
         except OSError as error:
+            _let_go(lock)
             _remove_empty([folder, *made])
             raise UserError(
                 f"the results folder {self.root} cannot be written ({error.strerror}); "
@@ -145,17 +148,24 @@ class Store:
         """Move a run that was interrupted back to those under way.
 
         Raises:
-            UserError: another process has just done so.
+            UserError: another process has gone on with it since its record was read.
         """
-        whole = self.folder(record)
+        whole, lock = self.folder(record), self._lock(record.id)
         try:
-            _make(self.running)
-            lock = filelock.FileLock(whole / _LOCK)
             lock.acquire(timeout=0)
-            run = RunFolder(self, record, lock)
-            whole.replace(run.path)
         except (OSError, filelock.Timeout):
-            raise UserError(f"{whole} cannot be gone on with: another process is at it, or has removed it") from None
+            raise UserError(f"{whole} cannot be gone on with: another process is at it") from None
+        run = RunFolder(self, record, lock)
+        try:
+            if _read(whole / _RECORD).as_json() != record.as_json():
+                raise ValueError
+            whole.replace(run.path)
+        except (OSError, ValueError):
+            _let_go(lock)
+            _remove_empty([self.running])
+            raise UserError(
+                f"{whole} cannot be gone on with: another process has just done so, or has removed it"
+            ) from None
         return run
 
     def checkpoint(self, record: Record) -> Checkpoint | None:
@@ -168,38 +178,46 @@ class Store:
             return None
 
     def move(self, folder: Path, record: Record, lock: filelock.BaseFileLock) -> Path:
-        """Move a run that has ended to the runs that are whole; its lock is held until it is there."""
+        """Move a run that has ended to those that are whole, let go of its lock, and return where it lies.
+
+        It stays where it is if it cannot be moved: no folder that is there already is ever written into.
+        """
         whole = self.folder(record)
-        _make(whole.parent)
-        folder.replace(whole)
-        (whole / _LOCK).unlink(missing_ok=True)
-        lock.release()
+        try:
+            _make(whole.parent)
+            lies = folder.replace(whole)
+        except OSError:
+            lies = folder
+        _let_go(lock)
         _remove_empty([self.running])
-        return whole
+        return lies
 
     def recover(self) -> tuple[list[Record], list[str]]:
         """Move the runs that a dead process left under way to those that are whole.
 
         Returns:
-            Their records, ``interrupted`` unless they had ended, and a line on each that could not be read.
+            Their records, ``interrupted`` unless they had ended, and a line on each that could not be read or moved.
         """
         recovered, damaged = [], []
         for file in sorted(self.running.glob(f"*/{_RECORD}")):
-            lock = filelock.FileLock(file.parent / _LOCK)
+            folder = file.parent
+            lock = self._lock(folder.name)
             try:
                 lock.acquire(timeout=0)
                 record = _read(file)
+                if record.status == "running":
+                    record = replace(record, status="interrupted")
+                if RunFolder(self, record, lock).finish(record) == folder:
+                    whole = self.folder(record)
+                    raise ValueError(f"{whole} {'is there already' if whole.exists() else 'cannot be made'}")
+                recovered.append(record)
             except filelock.Timeout:
                 continue  # its process lives
             except (OSError, ValueError) as error:
-                lock.release()
+                _let_go(lock)
                 if file.exists():  # else its process has just moved it
                     damaged.append(f"{file}: left where it is: {error}")
-                continue
-            if record.status == "running":
-                record = replace(record, status="interrupted")
-            RunFolder(self, record, lock).finish(record)
-            recovered.append(record)
+        _remove_empty([self.running])
         return recovered, damaged
 
     def records(self) -> tuple[list[Record], list[str]]:
@@ -207,10 +225,16 @@ class Store:
         records, damaged = [], []
         for file in self.runs.glob(f"*/*/{_RECORD}"):
             try:
-                records.append(_read(file))
+                record = _read(file)
+                if record.benchmark != file.parents[1].name:
+                    raise ValueError(f"it is of {record.benchmark}, not of {file.parents[1].name}")
+                records.append(record)
             except ValueError as error:
                 damaged.append(f"{file}: left out: {error}")
         return sorted(records, key=lambda record: record.id), sorted(damaged)
+
+    def _lock(self, run: str) -> filelock.BaseFileLock:
+        return filelock.FileLock(self.running / f"{run}.lock")
 
     def folder(self, record: Record) -> Path:
         """Return where a whole run lies."""
@@ -272,11 +296,20 @@ def _layout(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 
 
 def _read(file: Path) -> Record:
-    """Return a record; raises ValueError if it cannot be read."""
+    """Return the record of a folder; raises ValueError if it cannot be read, or is of another one."""
     try:
-        return Record.from_json(json.loads(file.read_text(encoding="utf-8")))
+        record = Record.from_json(json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number))
     except OSError as error:
         raise ValueError(str(error.strerror)) from None
+    except RecursionError:
+        raise ValueError("it is no record") from None
+    if record.id != file.parent.name:
+        raise ValueError(f"its id, {record.id}, is not the name of its folder")
+    return record
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _make(folder: Path) -> None:
@@ -286,6 +319,14 @@ def _make(folder: Path) -> None:
             folder.mkdir(parents=True, exist_ok=True)
             return
     folder.mkdir(parents=True, exist_ok=True)
+
+
+def _let_go(lock: filelock.BaseFileLock) -> None:
+    """Remove a lock's file, if the lock is held, and release it."""
+    if lock.is_locked:
+        with contextlib.suppress(OSError):  # Windows removes no open file
+            Path(lock.lock_file).unlink(missing_ok=True)
+        lock.release()
 
 
 def _remove_empty(folders: Iterable[Path]) -> None:

@@ -26,11 +26,16 @@ def read_weights(path: Path) -> dict[str, npt.NDArray[Any]]:
     """Read weights by name.
 
     Raises:
-        UserError: the file is not there, cut short, or no safetensors.
+        UserError: the file is not there, cut short, no safetensors, or holds what no run leaves.
     """
     try:
-        return dict(load_file(path))
+        weights = dict(load_file(path))
     except FileNotFoundError:
         raise UserError(f"{path}: there is no such file; a run that is done holds its weights.safetensors") from None
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: is cut short or no safetensors file ({error}); copy it again") from None
+    except (AttributeError, KeyError, TypeError, ValueError):  # safetensors' own, where NumPy has no such type
+        raise UserError(f"{path}: holds numbers of a type that NumPy has not; convert them to float32") from None
+    if not_finite := [name for name, array in weights.items() if not np.isfinite(array).all()]:
+        raise UserError(f"{path}: {not_finite[0]} holds NaN or infinity; take the weights of another run")
+    return weights

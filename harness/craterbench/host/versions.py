@@ -1,0 +1,29 @@
+"""Which versions of the packages that can move a digit are installed."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterable
+
+from craterbench.definition.benchmark import Benchmark
+
+__all__ = ["packages_of", "versions_of"]
+
+#: Packages of every run whose versions can move a digit of the data or of a score.
+_ALWAYS = ("numpy", "scipy", "scikit-learn", "opencv-python-headless")
+
+
+def packages_of(benchmark: Benchmark) -> dict[str, str]:
+    """Return the versions of the packages that can move a digit of a benchmark's run."""
+    return versions_of((*_ALWAYS, *benchmark.framework.distributions))
+
+
+def versions_of(distributions: Iterable[str]) -> dict[str, str]:
+    """Return the versions of those packages that are installed."""
+    found = {}
+    for name in distributions:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
