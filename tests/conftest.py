@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from craterbench.commands.main import main
+from craterbench.records.store import Store
 
 
 class Bench:
@@ -25,3 +26,8 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "results")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "results")

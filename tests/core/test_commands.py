@@ -8,13 +8,13 @@ import pty
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tomli_w
+from installed import install
 from processes import BENCH, children, started
 
 SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16", "--epochs", "2")
@@ -177,15 +177,6 @@ def test_on_a_terminal_there_is_a_bar(tmp_path):
     assert "2/2" in text
     assert "val_loss" in text
     assert "done" in text
-
-
-def install(folder: Path, name: str, code: str) -> None:
-    """Put a plugin where Python finds it, as pip does."""
-    (folder / f"{name}.py").write_text(code)
-    metadata = folder / f"{name}-1.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
-    (metadata / "entry_points.txt").write_text(f"[craterbench]\n{name} = {name}\n")
 
 
 def test_plugins_are_told_what_happens_in_the_order_in_which_it_does(tmp_path):
@@ -384,77 +375,3 @@ def test_a_framework_that_is_not_installed_is_named_with_its_cure(bench):
     assert result.exit_code == 2
     assert "pip install 'craterbench[keras]'" in result.stderr
     assert "pip install 'craterbench[keras]'" in bench("list", "frameworks").stdout
-
-
-# Listing and showing
-
-
-def test_list_shows_everything_and_show_says_where_a_value_comes_from(bench):
-    listed = bench("list").stdout
-    for name in ("reference", "as-published", "keras", "sklearn", "unet", "bce", "rotate-zoom", "mars-hrsc", "course"):
-        assert f"  {name} " in listed
-    assert "problems" not in listed
-    assert "unet" not in bench("list", "losses").stdout
-    shown = bench("show", "as-published").stdout.splitlines()
-    (line,) = (line for line in shown if line.startswith("split.when"))
-    assert line.split() == ["split.when", "=", '"after-augmentation"', "#", "as-published.toml"]
-
-
-def test_show_of_a_file(bench, tmp_path):
-    path = tmp_path / "mine.toml"
-    path.write_text(tomli_w.dumps({"extends": "reference", "model": {"depth": 2}}))
-    assert "model.depth = 2" in bench("show", str(path)).stdout
-
-
-def test_show_of_an_augmentation_without_parameters(bench):
-    (line,) = (line for line in bench("show", "flips").stdout.splitlines() if line.startswith("augmentation.flips"))
-    assert line.split() == ["augmentation.flips", "=", "{}", "#", "flips.toml"]
-
-
-def test_list_shows_plugins_that_have_a_problem_and_the_rest_goes_on(tmp_path):
-    install(tmp_path, "explodes", "raise RuntimeError('boom')")
-    install(
-        tmp_path,
-        "greedy",
-        "from craterbench.plugin import LossSpec, hookimpl\n"
-        "@hookimpl\n"
-        "def bench_losses():\n"
-        "    return [LossSpec(name='bce', summary='mine', target='a:b')]\n",
-    )
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    command = [BENCH, "list"]
-    listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-    assert "explodes: RuntimeError: boom" in listed
-    assert "loss 'bce' is brought by more than one plugin: craterbench_losses, greedy" in listed
-    assert "mars-hrsc" in listed
-    command = [BENCH, "run", "constant", "--results", str(tmp_path / "results")]
-    refused = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert refused.returncode == 2
-    assert "greedy" in refused.stderr
-    assert not (tmp_path / "results").exists()
-
-
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"]])
-def test_help_and_list_import_nothing_heavy(arguments):
-    heavy = (
-        "numpy",
-        "scipy",
-        "sklearn",
-        "pandas",
-        "matplotlib",
-        "pydantic",
-        "rich",
-        "tensorflow",
-        "keras",
-        "torch",
-        "optuna",
-    )
-    code = (
-        "import sys\n"
-        "from craterbench.commands.main import main\n"
-        f"main({arguments!r}, standalone_mode=False)\n"
-        f"sys.stderr.write(' '.join(name for name in {heavy!r} if name in sys.modules))\n"
-    )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert result.stderr == ""
-    assert result.stdout

@@ -127,35 +127,25 @@ def _measurement(
 ) -> Measurement:
     """Ask for every loss and optimizer that both frameworks have; the benchmark's own keep their parameters."""
     own = resolve(registry, name).benchmark
-    still = [Override("training.precision", precision, "parity")]
+    still: dict[str, Any] = {"training.precision": precision}
     if any(field.name == "dropout" for field in fields(own.model.parameters)):
-        still.append(Override("model.dropout", 0.0, "parity"))  # masks cannot match
+        still["model.dropout"] = 0.0  # masks cannot match
 
-    def with_each(key: str, present: str, known: list[str]) -> dict[str, Benchmark]:
-        asked: dict[str, list[Override]] = {present: []} | {
-            other: [Override(key, other, "parity")] for other in known if other != present
-        }
-        rate = Override("optimizer.learning_rate", own.optimizer.learning_rate, "parity")
-        return {
-            other: resolve(
-                registry, name, [*still, *changed, *([rate] if key.startswith("optimizer") else [])]
-            ).benchmark
-            for other, changed in asked.items()
-        }
+    def changed(keys: Mapping[str, Any]) -> Benchmark:
+        overrides = [Override(key, value, "parity") for key, value in {**still, **keys}.items()]
+        return resolve(registry, name, overrides).benchmark
 
-    losses = [
-        entry.spec.name
-        for entry in registry.entries("loss")
-        if not isinstance(entry.spec.target, str)
-        and all(framework.name in entry.spec.target for framework in frameworks)
-    ]
-    optimizers = [optimizer for optimizer in frameworks[0].optimizers if optimizer in frameworks[1].optimizers]
-    return Measurement(
-        losses=with_each("loss.name", own.loss.name, losses),
-        optimizers=with_each("optimizer.name", own.optimizer.name, optimizers),
-        seed=seed,
-        device=device,
-    )
+    losses = {own.loss.name: changed({})}
+    for loss in (entry.spec for entry in registry.entries("loss")):
+        both = not isinstance(loss.target, str) and all(framework.name in loss.target for framework in frameworks)
+        if both and loss.name != own.loss.name:
+            losses[loss.name] = changed({"loss.name": loss.name})
+    optimizers = {own.optimizer.name: changed({})}
+    rate = own.optimizer.learning_rate
+    for optimizer in frameworks[0].optimizers:
+        if optimizer in frameworks[1].optimizers and optimizer != own.optimizer.name:
+            optimizers[optimizer] = changed({"optimizer.name": optimizer, "optimizer.learning_rate": rate})
+    return Measurement(losses=losses, optimizers=optimizers, seed=seed, device=device)
 
 
 def _crossed(

@@ -1,0 +1,25 @@
+"""Tables of a results folder, as text."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from rich.console import Console
+
+from craterbench.report.render import render
+from craterbench.report.table import tabulate
+
+
+def rendered(store, form="csv", *, claims=(), width=400, columns=("all",), **options):
+    console = Console(file=io.StringIO(), width=width)
+    render(tabulate(store, store.records()[0], claims, columns=columns, **options), form, console)
+    return console.file.getvalue()
+
+
+def rows(store, **options):
+    return list(csv.DictReader(io.StringIO(rendered(store, **options))))
+
+
+def notes(store, **options):
+    return "\n".join(tabulate(store, store.records()[0], **options).lines)
