@@ -80,3 +80,11 @@ def test_a_fault_fails_and_its_place_is_named(parity, tmp_path, fault, place):
         assert all(" adam: " in line for line in named)  # and nothing else is blamed
     (file,) = (tmp_path / "results" / "parity").iterdir()
     assert json.loads(file.read_text())["verdict"] == "different"
+
+
+def test_a_twin_that_raises_is_named_with_the_end_of_its_log(parity, tmp_path):
+    result = parity("raises")
+    assert result.returncode == 2
+    assert "error: torch.toml cannot be measured; mend it first: RuntimeError: no such layer" in result.stderr
+    assert 'raise RuntimeError("no such layer")' in result.stderr
+    assert not (tmp_path / "results").exists()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from craterbench.definition.benchmark import Benchmark
     from craterbench.training.parity import Measured, Measurement
 
-__all__ = ["Child", "ChildDied", "ChildError"]
+__all__ = ["Child", "ChildDied", "ChildError", "log_tail"]
 
 #: What a child can do.
 _WORK = {
@@ -45,7 +45,17 @@ _WORK = {
 #: What a run tells while it is under way.
 _TOLD = ("start", "epoch", "checkpoint")
 
+_LOG_LINES = 20
+
 _GRACE = 3.0  # seconds that a child has to go after each way of asking it to
+
+
+def log_tail(log: Path) -> list[str]:
+    """Return the last lines of what a child printed, or none if there is no log."""
+    try:
+        return log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
+    except OSError:
+        return []
 
 
 class ChildError(Exception):

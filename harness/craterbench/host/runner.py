@@ -13,7 +13,7 @@ import craterbench
 from craterbench.definition.benchmark import Benchmark
 from craterbench.definition.identity import definition_digest
 from craterbench.host.asked import Asked
-from craterbench.host.child import Child, ChildDied, ChildError
+from craterbench.host.child import Child, ChildDied, ChildError, log_tail
 from craterbench.host.devices import environment
 from craterbench.host.versions import packages_of
 from craterbench.plugin.components import FrameworkSpec
@@ -28,8 +28,6 @@ from craterbench.scoring.metrics import pooled
 from craterbench.training.experiment import Outcome, Start
 
 __all__ = ["Run", "Runner", "Screen"]
-
-_LOG_LINES = 20
 
 
 class Screen(Protocol):
@@ -233,7 +231,7 @@ class Run:
     def _fail(self, error: Exception) -> None:
         """End the run as failed; only if it went wrong by itself would it do so again."""
         if isinstance(error, ChildError):
-            record = replace(self.record, error=str(error), log_tail=_tail(self._log))
+            record = replace(self.record, error=str(error), log_tail=log_tail(self._log))
         else:
             record = replace(self.record, error=f"{type(error).__name__}: {error}")
         if isinstance(error, ChildError) and not isinstance(error, ChildDied):
@@ -336,10 +334,3 @@ def _write_arrays(folder: RunFolder, outcome: Outcome) -> None:
     }
     folder.write_counts(counts)
     folder.write_weights(outcome.course.best_weights)
-
-
-def _tail(log: Path) -> list[str]:
-    try:
-        return log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_LINES:]
-    except OSError:
-        return []

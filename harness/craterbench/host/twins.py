@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from craterbench.definition.benchmark import Benchmark
 from craterbench.definition.overrides import Override, leaves, resolve
-from craterbench.host.child import Child
+from craterbench.host.child import Child, ChildError, log_tail
 from craterbench.host.devices import available_cores, environment
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.errors import UserError
@@ -62,8 +62,7 @@ def prove(registry: Registry, names: tuple[str, str], *, seed: int, device: str,
         say: told what is being done.
 
     Raises:
-        UserError: they are no twins, or one cannot be had as asked.
-        ChildError: a process raised, or died.
+        UserError: they are no twins, one cannot be had as asked, or its process raised or died.
     """
     first, second = (resolve(registry, name).benchmark for name in names)
     _check_twins(first, second)
@@ -89,13 +88,23 @@ def prove(registry: Registry, names: tuple[str, str], *, seed: int, device: str,
                 for benchmark in (*measurement.losses.values(), *measurement.optimizers.values()):
                     components |= benchmark.versions()
                 asked.append(measurement)
-                measured.append(child.measure(measurement, log=log))
+                with _told(name, log):
+                    measured.append(child.measure(measurement, log=log))
             predicted = [arrays.pop(PREDICTED) for arrays in measured]
             agreements += compare(precision, *measured)
             if precision == "float32":
                 say("predicting from each other's weights")
                 agreements += _crossed(Path(folder), names, children, asked, measured, predicted, log)
     return Proof(names, agreements, components, frameworks, precisions, device)
+
+
+@contextlib.contextmanager
+def _told(name: str, log: Path) -> Iterator[None]:
+    """Turn what goes wrong in a child into an error that says in which, and with which last words."""
+    try:
+        yield
+    except ChildError as error:
+        raise UserError("\n".join([f"{name} cannot be measured; mend it first: {error}", *log_tail(log)])) from None
 
 
 def _check_twins(first: Benchmark, second: Benchmark) -> None:
@@ -170,5 +179,6 @@ def _crossed(
         write_weights(file, {where: array for (what, where), array in measured[trained].items() if what == last})
         other = 1 - trained
         own["crossed weights", f"of {name}"] = predicted[trained]
-        crossed["crossed weights", f"of {name}"] = children[other].cross(asked[other], file, log=log)
+        with _told(names[other], log):
+            crossed["crossed weights", f"of {name}"] = children[other].cross(asked[other], file, log=log)
     return compare("float32", own, crossed)

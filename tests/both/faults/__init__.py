@@ -9,7 +9,7 @@ from craterbench_unet import UNet
 
 @dataclass(frozen=True, kw_only=True)
 class FaultyUNet(UNet):
-    fault: Literal["none", "own-adam", "equal-epsilons", "concatenation", "kernel", "dropout"] = "none"
+    fault: Literal["none", "own-adam", "equal-epsilons", "concatenation", "kernel", "dropout", "raises"] = "none"
 
 
 @hookimpl

@@ -34,6 +34,8 @@ class Swapping:
 
 
 def build(parameters: FaultyUNet, image_shape: tuple[int, int], seed: int) -> nn.Module:
+    if parameters.fault == "raises":
+        raise RuntimeError("no such layer")
     epsilons = {"own-adam": 1e-8, "equal-epsilons": 1e-7}
     if parameters.fault in epsilons:
         adam = {"adam": lambda nothing, weights: TorchsAdam(weights, epsilons[parameters.fault])}
