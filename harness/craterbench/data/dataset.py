@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from craterbench.plugin import UserError
 
-__all__ = ["Dataset", "Part", "part"]
+__all__ = ["Dataset", "Development", "Part", "part"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,21 @@ class Dataset:
                 content.update(piece.digest().encode())
                 content.update(np.ascontiguousarray(piece.groups).data)
         return content.hexdigest()
+
+
+@dataclass(frozen=True)
+class Development:
+    """A data set without its test part: all that a trial of a search may see.
+
+    Attributes:
+        part: what is split into the training and the validation part.
+        notes: those of the data set.
+        digest: of the whole data set, with its test part, so that a trial is on the same data as any other run.
+    """
+
+    part: Part
+    notes: tuple[str, ...]
+    digest: str
 
 
 def part(

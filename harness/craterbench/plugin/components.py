@@ -19,6 +19,7 @@ __all__ = [
     "Claim",
     "Component",
     "DatasetSpec",
+    "EngineSpec",
     "FrameworkSpec",
     "LossSpec",
     "ModelSpec",
@@ -96,10 +97,7 @@ class FrameworkSpec(Component):
 
     def check_installed(self) -> None:
         """Raise a UserError that names the cure unless all that the framework requires can be found."""
-        missing = [module for module in self.requires if importlib.util.find_spec(module) is None]
-        if missing:
-            cure = f"pip install 'craterbench[{self.extra}]'" if self.extra else f"pip install {' '.join(missing)}"
-            raise UserError(f"framework {self.name!r} needs {', '.join(missing)}, which is not installed: {cure}")
+        _check_installed(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +160,26 @@ class ScheduleSpec(Component):
 
 
 @dataclass(frozen=True, kw_only=True)
+class EngineSpec(Spec):
+    """Where the trials of a search run: ``open_engine(terms) -> engine`` (see ``craterbench.host.engine``).
+
+    Attributes:
+        target: where the code is, as ``"module:attribute"``.
+        requires: the top-level modules without which it cannot run.
+        extra: the extra of craterbench that installs them, or ``None`` where they always are.
+    """
+
+    kind: ClassVar[str] = "engine"
+    target: str
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
+
+    def check_installed(self) -> None:
+        """Raise a UserError that names the cure unless all that the engine requires can be found."""
+        _check_installed(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchmarkSpec(Spec):
     """A named definition: a TOML file."""
 
@@ -187,6 +205,13 @@ class Claim(Spec):
     scores: Mapping[str, float]
     status: str
     reason: str
+
+
+def _check_installed(spec: FrameworkSpec | EngineSpec) -> None:
+    missing = [module for module in spec.requires if importlib.util.find_spec(module) is None]
+    if missing:
+        cure = f"pip install 'craterbench[{spec.extra}]'" if spec.extra else f"pip install {' '.join(missing)}"
+        raise UserError(f"{spec.kind} {spec.name!r} needs {', '.join(missing)}, which is not installed: {cure}")
 
 
 def benchmarks_in(folder: Path) -> list[BenchmarkSpec]:

@@ -18,6 +18,7 @@ from craterbench.plugin.components import (
     BenchmarkSpec,
     Claim,
     DatasetSpec,
+    EngineSpec,
     FrameworkSpec,
     LossSpec,
     ModelSpec,
@@ -59,6 +60,11 @@ def bench_datasets() -> list[DatasetSpec]:  # type: ignore[empty-body]
 @hookspec
 def bench_schedules() -> list[ScheduleSpec]:  # type: ignore[empty-body]
     """Return the schedules that the learning rate can follow."""
+
+
+@hookspec
+def bench_engines() -> list[EngineSpec]:  # type: ignore[empty-body]
+    """Return what can run the trials of a search."""
 
 
 @hookspec

@@ -26,6 +26,7 @@ KINDS = {
     "augmentation": "bench_augmentations",
     "dataset": "bench_datasets",
     "schedule": "bench_schedules",
+    "engine": "bench_engines",
     "claim": "bench_claims",
 }
 

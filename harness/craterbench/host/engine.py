@@ -1,0 +1,98 @@
+"""The contract between a search and what runs its trials: here, or on other machines.
+
+An engine hires workers, of which each does one task at a time and stays warm between two. A ``Child`` is a worker; what
+another engine hires behaves as one does, and says by ``ChildDied`` that it was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from craterbench.plugin.components import FrameworkSpec
+
+if TYPE_CHECKING:
+    from craterbench.data.dataset import Development
+
+__all__ = ["Engine", "Terms", "Worker"]
+
+
+class Worker(Protocol):
+    """A process, here or elsewhere, that does one task after the other."""
+
+    @property
+    def connection(self) -> Connection:
+        """What becomes readable when ``hear`` has something to return or to raise, so that many can be waited for."""
+
+    def provide(self, development: Development) -> None:
+        """Send images, once: a task names them by their digest."""
+
+    def ask(self, kind: str, arguments: dict[str, Any], log: Path) -> None:
+        """Send a task, whose outcome ``hear`` will tell; the worker may have died, which ``hear`` tells too.
+
+        Args:
+            log: the file, on this machine, in which all that the task prints is found when it has ended.
+        """
+
+    def hear(self) -> tuple[str, Any]:
+        """Wait for what the worker tells next, and return its kind and content, at the end ``finished``.
+
+        Raises:
+            UserError: the task cannot be done as asked.
+            ChildError: it raised.
+            ChildDied: the worker died.
+        """
+
+    def answer(self, *, go_on: bool) -> None:
+        """Answer an epoch of a task that asks after each whether to go on."""
+
+    def stop(self) -> None:
+        """End the worker, whatever it is doing; it will not be used again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """What an engine is to hire workers for.
+
+    Attributes:
+        framework: the framework that they train in.
+        packages: the versions of the distributions that can move a digit, as they are here.
+        device: ``auto``, ``cpu`` or ``gpu``.
+        workers: how many at most, or ``None`` for what the engine finds right.
+        address: where other machines are asked for, as the command line has it.
+    """
+
+    framework: FrameworkSpec
+    packages: Mapping[str, str]
+    device: str
+    workers: int | None = None
+    address: str | None = None
+
+
+class Engine(Protocol):
+    """Hires workers. Use it as a context manager, so that none outlives it."""
+
+    @property
+    def workers(self) -> int:
+        """How many workers there can be at once, now."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads each of them uses."""
+
+    def __enter__(self) -> Engine: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def hire(self) -> Worker | None:
+        """Return a worker with nothing to do, or ``None`` if there is none just now."""
+
+    def dismiss(self, worker: Worker, *, usable: bool) -> None:
+        """Take a worker back.
+
+        Args:
+            usable: whether it has ended its task; otherwise it is stopped, and another takes its place.
+        """

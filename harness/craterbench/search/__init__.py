@@ -1,0 +1,1 @@
+"""What is tried: a study of trials, and what comes of it."""
