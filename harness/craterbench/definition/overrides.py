@@ -87,9 +87,7 @@ def parse_value(text: str) -> Any:
         return text
 
 
-def resolve(
-    registry: Registry, name: str, overrides: Sequence[Override] = (), label: str | None = None
-) -> Resolved:
+def resolve(registry: Registry, name: str, overrides: Sequence[Override] = (), label: str | None = None) -> Resolved:
     """Return the benchmark of a name, or of a path to a TOML file, with the overrides applied last.
 
     Args:

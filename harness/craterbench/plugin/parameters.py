@@ -32,7 +32,7 @@ class Range:
         log: try it on a logarithmic scale.
 
     Raises:
-        ValueError: there is nothing between the ends, the part lies outside, or a logarithm has to be taken of 0 or less.
+        ValueError: it or the part is empty, the part lies outside, or a logarithm would be taken of 0 or less.
     """
 
     low: float
