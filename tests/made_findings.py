@@ -119,7 +119,7 @@ def _trial(number: int, rng: np.random.Generator, objectives: tuple[str, ...]) -
     state = "failed" if rng.random() < 0.05 else "complete"
     if len(objectives) == 1 and top < 0.868 and state == "complete" and rng.random() < 0.8:
         state = "pruned"
-    done = EPOCHS if state == "complete" else int(rng.choice([3, 9]))
+    done = {"complete": EPOCHS, "pruned": int(rng.choice([3, 9])), "failed": 2}[state]
     if objectives[0] == "val_loss":
         reached = 1.1 - reached
     values = [float(reached[done - 1]), float(0.27 + rng.normal(0, 0.02) + (0.9 - top) * 0.6)][: len(objectives)]
