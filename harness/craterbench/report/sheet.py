@@ -36,7 +36,8 @@ figure { margin: .3rem 0; } h3 .dim { font-weight: normal; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 540px), 1fr)); gap: 0 2rem; }
 @media print { body { margin: 0; font-size: 9pt; max-width: none; } .scroll { overflow: visible; }
   table { font-size: 6.5pt; } th, td { padding: 2px 4px; } th:first-child { position: static; }
-  .ledger td.long, .trials td.long { min-width: 0; } .trials td { white-space: normal; } tr, figure, h2, h3 { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  .ledger td.long, .trials td.long { min-width: 0; } .trials td { white-space: normal; }
+  tr, figure, h2, h3 { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .figures { grid-template-columns: 1fr 1fr; } @page { size: landscape; margin: 12mm; } }
 """
 

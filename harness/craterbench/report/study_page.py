@@ -11,7 +11,7 @@ from craterbench.report.columns import Spread
 from craterbench.report.sheet import picture, section, sheet
 from craterbench.report.study import IMPORTANCES
 from craterbench.report.study_figures import draw_curves, draw_front, draw_history, draw_importances
-from craterbench.report.study_space import PARALLEL, draw_parallel, draw_slices
+from craterbench.report.study_space import LINES, PARALLEL, draw_parallel, draw_slices
 from craterbench.report.trials import (
     OBJECTIVES,
     counted,
