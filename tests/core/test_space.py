@@ -340,6 +340,13 @@ def test_several_wishes_add_up(registry):
     assert (parameter(searched, "model.depth")["low"], parameter(searched, "model.depth")["high"]) == (2, 3)
 
 
+def test_the_more_exact_of_two_wishes_says_how_and_one_that_says_nothing_leaves_it_to_the_other(registry):
+    exact = space(registry, "loss.name,loss.smooth=3..4,loss.dice.smooth=1..2")
+    assert [parameter(exact, f"loss.{loss}.smooth")["low"] for loss in ("bce-dice", "dice")] == [3, 1]
+    general = space(registry, "loss.name,loss.smooth=3..4,loss.dice.smooth")
+    assert [parameter(general, f"loss.{loss}.smooth")["low"] for loss in ("bce-dice", "dice")] == [3, 3]
+
+
 def test_the_scale_of_a_range_is_the_declared_one_unless_it_is_said(registry):
     assert parameter(space(registry, "model.filters=4..64"), "model.filters")["log"] is True
     assert parameter(space(registry, "model.filters=4..64:linear"), "model.filters")["log"] is False
