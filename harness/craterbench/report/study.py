@@ -125,7 +125,7 @@ def _print_trials(findings: Findings, complete: Sequence[Trial], console: Consol
     shown = front(findings) if len(names) > 1 else complete[:_TOP]
     console.print()
     if len(names) > 1:
-        _print(console, f"The Pareto front: no other trial has both a better {names[0]} and a better {names[1]}")
+        _print(console, f"The Pareto front, trials that no other beats in both {names[0]} and {names[1]}")
     else:
         several = f"The best {len(shown)} of {len(complete)} complete trials"
         _print(console, f"{several if len(complete) > 1 else 'The one complete trial'}, by {names[0]}")

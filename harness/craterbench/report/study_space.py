@@ -57,10 +57,10 @@ def draw_slices(findings: Findings) -> str:
             if position >= len(names):
                 axes.remove()
                 continue
-            _slice(
-                axes, [trial for trial in scored if names[position] in trial.parameters], names[position], best, ends
-            )
-            axes.set(title=short[names[position]], ylim=roomy(ends))
+            name = names[position]
+            having = [trial for trial in scored if name in trial.parameters]
+            _slice(axes, having, name, _scale(findings, name), best, ends)
+            axes.set(title=short[name], ylim=roomy(ends))
             axes.title.set_fontsize(10)
             if position % _COLUMNS == 0:
                 axes.set_ylabel(OBJECTIVES[key])
@@ -68,8 +68,13 @@ def draw_slices(findings: Findings) -> str:
         return svg(figure)
 
 
-def _slice(axes: Axes, trials: Sequence[Trial], name: str, best: set[int], ends: tuple[float, float]) -> None:
-    scale = Scale.of(trial.parameters[name] for trial in trials)
+def _scale(findings: Findings, name: str) -> Scale:
+    return Scale.of(trial.parameters[name] for trial in findings.trials if name in trial.parameters)
+
+
+def _slice(
+    axes: Axes, trials: Sequence[Trial], name: str, scale: Scale, best: set[int], ends: tuple[float, float]
+) -> None:
     many = len(trials) > MANY
     kinds = (
         ("pruned", "v", AMBER, [trial for trial in trials if trial.state == "pruned" and trial.number not in best]),
@@ -91,10 +96,10 @@ def _slice(axes: Axes, trials: Sequence[Trial], name: str, best: set[int], ends:
         narrow = math.log10(scale.high / scale.low) < 2.5
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if narrow else (1,), numticks=6))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: value_text(float(value))))
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=isinstance(trials[0].parameters[name], int)))
-        axes.ticklabel_format(axis="x", useOffset=False)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=isinstance(trials[0].parameters[name], int)))
+    if not scale.steps:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: value_text(float(value), digits=4)))
 
 
 def _place(scale: Scale, trial: Trial, name: str) -> float:
@@ -138,7 +143,7 @@ def draw_parallel(findings: Findings) -> str:
     with same_look():
         figure = Figure(figsize=(14, 4.6), layout="constrained")
         axes = figure.subplots()
-        scales = [Scale.of(trial.parameters[n] for _, trial in complete if n in trial.parameters) for n in names]
+        scales = [_scale(findings, name) for name in names]
         lines = np.array(
             [
                 [
@@ -173,8 +178,8 @@ def draw_parallel(findings: Findings) -> str:
 def _height(scale: Scale, trial: Trial, name: str) -> float:
     spread = _beside(trial)
     if name not in trial.parameters:
-        return _GAP + 0.03 * spread
-    return scale.share(trial.parameters[name]) + (0.05 * spread if scale.steps else 0.0)
+        return _GAP + 0.05 * spread
+    return scale.share(trial.parameters[name]) + (0.08 * spread if scale.steps else 0.0)
 
 
 def _ticks(scale: Scale) -> dict[float, str]:

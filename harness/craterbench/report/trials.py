@@ -34,16 +34,14 @@ OBJECTIVES = {"balanced_accuracy": "balanced accuracy", "val_loss": "validation 
 _NAMED = 5
 
 
-def value_text(value: Any) -> str:
-    """Return the value of a parameter, in a few characters; a number with three digits."""
+def value_text(value: Any, *, digits: int = 3) -> str:
+    """Return the value of a parameter in a few characters, a number with so many significant digits."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        if 0 < abs(value) < 1e-2:
-            digits, _, exponent = f"{value:.2e}".partition("e")
-        else:
-            digits, _, exponent = f"{value:.3g}".partition("e")
-        return f"{float(digits):g}e{int(exponent)}" if exponent else digits
+        form = f"{value:.{digits - 1}e}" if 0 < abs(value) < 1e-2 else f"{value:.{digits}g}"
+        mantissa, _, exponent = form.partition("e")
+        return f"{float(mantissa):g}e{int(exponent)}" if exponent else mantissa
     return str(value)
 
 
