@@ -21,7 +21,7 @@ __all__ = ["Lines", "Quiet", "StudyLive", "Trials", "study_live"]
 _ENDED = 6
 
 #: What stands around the trials: the line above, the heads with their rules, and the line where a shell would go on.
-_AROUND = 6
+_AROUND = 7
 
 #: How many lines the parameters of a trial take on a narrow terminal.
 _WRAPPED = 6

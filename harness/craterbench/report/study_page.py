@@ -72,7 +72,7 @@ def _best(findings: Findings) -> str:
 
 def _confirmed(findings: Findings) -> str:
     confirmation = findings.confirmation
-    if confirmation is None:
+    if confirmation is None or not confirmation.rows:
         return ""
     rows = confirmation.rows
     heads = [_head("found in the search", OBJECTIVES[findings.objectives[0]]), _head("of that, luck", "to be expected")]

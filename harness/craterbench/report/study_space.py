@@ -31,8 +31,8 @@ PARALLEL = 8
 #: How many trials have a line there, the best: of more nobody sees any.
 LINES = 300
 
-#: Of a category so many characters are written.
-_LETTERS = 16
+#: Of a category so many characters are written, and of the categories of a parameter about so many.
+_LETTERS, _LABELS = 16, 12
 
 #: Where a parameter that a trial does not have is drawn, below the axis from 0 to 1.
 _GAP = -0.14
@@ -115,12 +115,18 @@ def _beside(trial: Trial) -> float:
 
 
 def _label_steps(axes: Axes, scale: Scale) -> None:
-    labels = [_shortened(step) for step in scale.steps]
+    labels = list(_step_labels(scale).values())
     crowded = sum(map(len, labels)) > 30
-    axes.set_xlim(-0.6, len(labels) - 0.4)
-    axes.xaxis.set_major_locator(FixedLocator(list(range(len(labels)))))
+    axes.set_xlim(-0.6, len(scale.steps) - 0.4)
+    axes.xaxis.set_major_locator(FixedLocator(list(_step_labels(scale))))
     axes.set_xticklabels(labels, rotation=30 if crowded else 0, ha="right" if crowded else "center")
     axes.grid(visible=False, axis="x")
+
+
+def _step_labels(scale: Scale) -> dict[int, str]:
+    """Return what is written at the steps; where they are many, not at each."""
+    every = math.ceil(len(scale.steps) / _LABELS)
+    return {place: _shortened(step) for place, step in enumerate(scale.steps) if place % every == 0}
 
 
 def _shortened(text: str) -> str:
@@ -186,7 +192,7 @@ def _ticks(scale: Scale) -> dict[float, str]:
     """Return what is written along an axis, by its height: every step, or the ends and the middle."""
     if scale.steps:
         last = max(1, len(scale.steps) - 1)
-        return {0.5 if len(scale.steps) == 1 else place / last: _shortened(s) for place, s in enumerate(scale.steps)}
+        return {0.5 if len(scale.steps) == 1 else p / last: label for p, label in _step_labels(scale).items()}
     if scale.low == scale.high:
         return {0.5: value_text(scale.low)}
     middle = math.sqrt(scale.low * scale.high) if scale.logarithmic else (scale.low + scale.high) / 2

@@ -56,7 +56,7 @@ def spread_text(score: Score | None, *, between: str = " ", signed: bool = False
         return "–"
     text = score_text(score.mean, signed=signed)
     # of a difference the interval says more than a deviation would
-    text += "" if score.sd is None or signed else f" ± {score.sd:.4f}"
+    text += "" if score.sd is None or signed else f" ± {score_text(score.sd)}"
     if not (math.isfinite(score.low) and math.isfinite(score.high)):
         return text
     return f"{text}{between}[{score_text(score.low, signed=signed)}, {score_text(score.high, signed=signed)}]"
