@@ -216,9 +216,10 @@ def _row(trial: Trial, names: Iterable[str], objectives: int, again: int | None)
         f"tried once more as trial {again}" if again is not None else None,
         f"trial {trial.retry_of} once more" if trial.retry_of is not None else None,
     ]
+    record = f' title="record {escape(trial.record)}"' if trial.record else ""
     chosen = [value_text(trial.parameters[name]) if name in trial.parameters else "" for name in names]
     return (
-        f'<tr><th scope="row">{trial.number}</th><td>{escape(trial.state)}</td>'
+        f'<tr><th scope="row"{record}>{trial.number}</th><td>{escape(trial.state)}</td>'
         + "".join(f'<td class="number">{number}</td>' for number in numbers)
         + "".join(f"<td>{escape(text)}</td>" for text in chosen)
         + f'<td class="long">{escape("; ".join(text for text in told if text))}</td></tr>'
