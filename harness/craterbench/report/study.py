@@ -172,9 +172,8 @@ def _print_importances(findings: Findings, console: Console) -> None:
     most = ordered[0][1] or 1.0
     table = Table.grid(padding=(0, 1))
     for name, share in ordered:
-        table.add_row(
-            f"  {short.get(name, name)}", f"{share:.2f}", Text("█" * round(_BAR * share / most), style="blue")
-        )
+        bar = Text("█" * round(_BAR * share / most), style="blue")
+        table.add_row(Text(f"  {short.get(name, name)}"), f"{share:.2f}", bar)
     console.print(table)
     console.print()
 
