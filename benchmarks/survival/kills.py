@@ -50,8 +50,8 @@ def main() -> None:
         begun = time.monotonic()
         while blows and process.poll() is None:
             time.sleep(chance.uniform(*asked.pause))
-            if not (results / "studies" / "killed" / "study.json").exists() or not children(process.pid):
-                continue
+            if not list(results.glob("studies/killed/.running/*/history.csv")) or not children(process.pid):
+                continue  # no trial is under way
             if blows[0] == "child":
                 os.kill(chance.choice(children(process.pid)), signal.SIGKILL)
             else:

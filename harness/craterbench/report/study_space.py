@@ -69,7 +69,8 @@ def draw_slices(findings: Findings) -> str:
 
 
 def _scale(findings: Findings, name: str) -> Scale:
-    return Scale.of(trial.parameters[name] for trial in findings.trials if name in trial.parameters)
+    tried = (trial.parameters[name] for trial in findings.trials if name in trial.parameters)
+    return Scale.of(tried, logarithmic=name in findings.logarithmic)
 
 
 def _slice(

@@ -165,9 +165,10 @@ class Coordinator:
                 self._leave(active)
 
     def _remember_best(self) -> None:
-        best = self._study.best()
-        if best:
-            self._best = self._study.trials()[best[0]]
+        trials = self._study.trials()
+        for number in self._study.best():
+            if self._better(trials[number]):
+                self._best = trials[number]
 
     def _start_trials(self) -> None:
         """Give every worker that is free a trial, as long as trials are wanted."""

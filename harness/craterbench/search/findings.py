@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -58,6 +58,7 @@ class Certified:
         trial: the number of the trial that found it; ``None`` for the reference.
         found: what that trial had reached in the search: the first objective, on the validation part.
         validation: balanced accuracy.
+        val_loss: the loss of the same images.
         test: balanced accuracy on the test part; ``None`` where the data have none.
         difference: on the test part (on the validation part where there is none), to the reference, paired;
             ``None`` for the reference itself.
@@ -100,6 +101,7 @@ class Findings:
         objectives: keys of ``HIGHER``, the first first.
         wanted: how many trials there are to be, complete or pruned.
         importances: how much of the first objective's variance each parameter explains; empty where it cannot be told.
+        logarithmic: the parameters that are tried on a logarithmic scale.
         front: the numbers of the trials of which none is better in every objective; with one objective, of the best.
     """
 
@@ -109,6 +111,7 @@ class Findings:
     wanted: int
     trials: Sequence[Trial]
     importances: Mapping[str, float] = field(default_factory=dict)
+    logarithmic: Collection[str] = ()
     front: Sequence[int] = ()
     confirmation: Confirmation | None = None
     notes: Sequence[str] = ()

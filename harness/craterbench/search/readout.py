@@ -22,6 +22,9 @@ def findings_of(study: StudyView) -> Findings:
     notes = []
     if not study.single:
         notes.append("with two objectives no trial is pruned; the best is that of the front which is best in the first")
+    cheaper = [f"{key}={value}" for key, value, _ in study.plan.fixed if key in study.plan.search_only]
+    if cheaper:
+        notes.append(f"trials were made cheaper: {', '.join(cheaper)}; what is trained anew has the definition's own")
     try:
         confirmation = _confirmation(study)
     except (OSError, ValueError, KeyError, TypeError):
@@ -34,6 +37,7 @@ def findings_of(study: StudyView) -> Findings:
         wanted=study.plan.trials,
         trials=study.trials(),
         importances=study.importances(),
+        logarithmic=[parameter["name"] for parameter in study.plan.space["parameters"] if parameter.get("log")],
         front=study.best(),
         confirmation=confirmation,
         notes=notes,

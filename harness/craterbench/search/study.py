@@ -342,4 +342,4 @@ def _pruner(plan: Plan) -> BasePruner:
         return NopPruner()
     if plan.pruner == "median":
         return MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=_WARM_UP_EPOCHS)
-    return HyperbandPruner(min_resource=_WARM_UP_EPOCHS, max_resource=plan.epochs)
+    return HyperbandPruner(min_resource=min(_WARM_UP_EPOCHS, plan.epochs), max_resource=plan.epochs)
