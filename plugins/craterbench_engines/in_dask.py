@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import importlib.metadata
 import logging
 import pickle
-import platform
 import re
 import uuid
 import warnings
@@ -29,9 +27,9 @@ from distributed.versions import VersionMismatchWarning
 from craterbench.host.child import ChildDied, ChildError
 from craterbench.host.devices import environment
 from craterbench.host.engine import Terms, Worker
-from craterbench.host.versions import versions_of
 from craterbench.plugin import UserError
 from craterbench_engines import relay
+from craterbench_engines.dask_versions import at_scheduler, at_workers, differences, here, other_versions
 from craterbench_engines.mailbox import Mailbox
 
 if TYPE_CHECKING:
@@ -44,6 +42,8 @@ _PATIENCE = 10  # seconds to wait for the scheduler, and then for its first work
 _LOOK = 1.0  # seconds between two looks at who has come and who is gone
 
 _LOST = "lost"  # the kind of what only the engine tells
+
+_UNREACHABLE = "it was killed, or its machine cannot be reached"
 
 
 def open_engine(terms: Terms) -> DaskEngine:
@@ -70,11 +70,7 @@ class DaskEngine:
         self._client = client
         self._address = address
         self._terms = terms
-        self._versions = {
-            "python": _minor(platform.python_version()),
-            **versions_of(("craterbench", "distributed")),
-            **terms.packages,
-        }
+        self._versions = here(terms.packages)
         self._threads = 1
         self._fit: dict[str, int] = {}  # the threads of each Dask worker that can be hired
         self._unfit: dict[str, str] = {}  # what differs at each that cannot
@@ -91,11 +87,11 @@ class DaskEngine:
         """
         with contextlib.suppress(TimeoutError):
             self._client.wait_for_workers(1, timeout=_PATIENCE)
-        if differs := _start(self._client, self._scheduler_differs()).result():
-            raise _other_versions({"the scheduler": differs})
+        if differs := differences(_start(self._client, at_scheduler(self._client)).result(), self._versions):
+            raise other_versions({"the scheduler": differs})
         _start(self._client, self._look()).result()
         if self._unfit:
-            raise _other_versions(self._unfit)
+            raise other_versions(self._unfit)
         if not self._fit:
             cure = f"on each machine that is to train: dask worker {self._address} --nworkers 2 --nthreads 1"
             raise UserError(f"the Dask scheduler at {self._address} has no workers; start some, {cure}")
@@ -138,7 +134,7 @@ class DaskEngine:
         if self._idle:
             return self._idle.pop()
         if self._unfit and not self._fit:
-            raise _other_versions(self._unfit)
+            raise other_versions(self._unfit)
         taken = {hired.address for hired in self._hired.values()}
         free = [address for address in self._fit if address not in taken]
         if not free or len(taken) == self._terms.workers:
@@ -150,20 +146,20 @@ class DaskEngine:
         return hired
 
     def dismiss(self, worker: Worker, *, usable: bool) -> None:
-        """Take a worker back.
-
-        Args:
-            usable: whether it has ended its task; otherwise it is stopped, and another takes its place.
-        """
+        """Take a worker back; one whose child has grown beyond the memory of its Dask worker is replaced."""
         assert isinstance(worker, _Hired)
-        if usable:
+        if usable and not worker.grown:
             self._idle.append(worker)
         else:
+            if worker.lost:
+                self._fit = {
+                    at: threads for at, threads in self._fit.items() if at != worker.address
+                }  # until seen again
             del self._hired[worker.ticket]
             worker.stop()
 
     def _on_event(self, event: tuple[float, Mapping[str, Any]]) -> None:
-        """Hand over what a relay tells; those of other coordinators on this cluster tell theirs under the same topic."""
+        """Hand over what a relay tells; those of other coordinators tell theirs under the same topic."""
         _, told = event
         if (hired := self._hired.get(told["ticket"])) is not None:
             hired.on_event(told["kind"], told["content"])
@@ -173,7 +169,7 @@ class DaskEngine:
             while True:
                 await asyncio.sleep(_LOOK)
                 await self._look()
-        except OSError:
+        except Exception:  # whatever it was, nothing more will be known of the cluster
             self._gone = True
             for hired in list(self._hired.values()):
                 hired.lose(f"the Dask scheduler at {self._address} is gone")
@@ -187,50 +183,19 @@ class DaskEngine:
         if self._client.status != "running":
             raise ConnectionError("the connection to the scheduler was broken")
         threads: dict[str, int] = await self._client.nthreads()
-        unfit = {address: differs for address, differs in self._unfit.items() if address in threads}
-        fit = {address: threads[address] for address in self._fit if address in threads}
-        new = [address for address in threads if address not in fit and address not in unfit]
-        for address, versions in (await self._versions_at(new)).items():
-            if differs := _differences(versions, self._versions):
-                unfit[address] = differs
-            else:
-                fit[address] = threads[address]
-        self._fit, self._unfit = fit, unfit
+        self._fit = {address: threads[address] for address in self._fit if address in threads}
+        self._unfit = {address: differs for address, differs in self._unfit.items() if address in threads}
         for hired in list(self._hired.values()):
             if hired.address not in threads:
-                hired.lose("it was killed, or its machine cannot be reached")
+                hired.lose(_UNREACHABLE)
             elif hired.future.done():
                 hired.lose(await _why(hired.future))
-
-    async def _versions_at(self, addresses: list[str]) -> dict[str, dict[str, str | None]]:
-        """Return what these Dask workers have installed; one that leaves meanwhile is left out.
-
-        Only functions of the standard library are called, which every Python finds by name.
-        """
-        if not addresses:
-            return {}
-        there: dict[str, dict[str, str | None]] = {address: {} for address in addresses}
-        for name in self._versions:
-            function, arguments = _question(name)
-            answers = await self._client.run(function, *arguments, workers=addresses, on_error="return")
-            for address, found in answers.items():
-                if isinstance(found, importlib.metadata.PackageNotFoundError):
-                    there[address][name] = None
-                elif isinstance(found, str):
-                    there[address][name] = found
-        return {address: versions for address, versions in there.items() if len(versions) == len(self._versions)}
-
-    async def _scheduler_differs(self) -> str:
-        """Say what differs at the scheduler, which reads the tasks that it hands on."""
-        there: dict[str, str | None] = {}
-        wanted = {name: self._versions[name] for name in ("python", "craterbench", "distributed")}
-        for name in wanted:
-            function, arguments = _question(name)
-            try:
-                there[name] = await self._client.run_on_scheduler(function, *arguments)
-            except importlib.metadata.PackageNotFoundError:
-                there[name] = None
-        return _differences(there, wanted)
+        new = [address for address in threads if address not in self._fit and address not in self._unfit]
+        for address, versions in (await at_workers(self._client, new, self._versions)).items():
+            if differs := differences(versions, self._versions):
+                self._unfit = {**self._unfit, address: differs}
+            else:
+                self._fit = {**self._fit, address: threads[address]}
 
 
 class _Hired:
@@ -241,12 +206,15 @@ class _Hired:
         ticket: the key of its task, by which it is known everywhere.
         future: its task.
         lost: whether it is of no more use.
+        grown: whether its child should be replaced.
     """
 
     def __init__(self, client: Any, address: str, variables: Mapping[str, str]) -> None:
         self.address = address
         self.ticket = f"{relay.TOPIC}-{uuid.uuid4().hex}"
         self.lost = False
+        self.grown = False
+        self._provided: set[str] = set()
         self._client = client
         self._mailbox = Mailbox()
         self._ready = asyncio.Event()
@@ -262,8 +230,10 @@ class _Hired:
         return self._mailbox.connection
 
     def provide(self, development: Development) -> None:
-        """Send images, once for each Dask worker."""
-        _start(self._client, self._send(self._provide, development))
+        """Send images, unless the Dask worker has them; a task names them by their digest."""
+        if development.digest not in self._provided:
+            self._provided.add(development.digest)
+            _start(self._client, self._send(self._provide, development))
 
     def ask(self, kind: str, arguments: dict[str, Any], log: Path) -> None:
         """Send a task; the log comes back with its outcome."""
@@ -287,7 +257,7 @@ class _Hired:
             raise ChildDied(told)
         content = pickle.loads(told)
         if kind == relay.ENDED:
-            kind, content, log = content
+            kind, content, log, self.grown = content
             with self._log.open("ab") as file:
                 file.write(log)
         if kind == "refused":
@@ -348,6 +318,8 @@ class _Hired:
     async def _trying(self, call: Coroutine[Any, Any, Any]) -> Any:
         try:
             return await call
+        except OSError:
+            self.lose(_UNREACHABLE)
         except Exception as error:  # whatever it was, the relay cannot be told what it should know
             self.lose(f"{type(error).__name__}: {error}")
 
@@ -365,7 +337,7 @@ def _checked(address: str | None) -> str:
     if address is None:
         raise UserError("engine 'dask' needs the address of a scheduler: --scheduler HOST:PORT")
     if not re.fullmatch(r"([a-z]+://)?(\[[^\]]+\]|[^\s:/]+):\d+", address):
-        raise UserError(f"--scheduler {address}: give HOST:PORT, as `dask scheduler` prints it, such as 192.168.1.5:8786")
+        raise UserError(f"--scheduler {address}: give HOST:PORT, as dask scheduler prints it, such as 192.168.1.5:8786")
     return address
 
 
@@ -377,7 +349,7 @@ def _connected(address: str) -> Any:
             return Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         port = address.rpartition(":")[2]
-        cure = f"start one there with `dask scheduler --port {port}`"
+        cure = f"start one there: dask scheduler --port {port}"
         raise UserError(f"no Dask scheduler answers at {address} ({type(error).__name__}); {cure}") from error
 
 
@@ -386,27 +358,6 @@ def _quieten() -> None:
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL)
-
-
-def _question(name: str) -> tuple[Callable[..., str], tuple[str, ...]]:
-    """Return the function, with its arguments, that knows a version."""
-    return (platform.python_version, ()) if name == "python" else (importlib.metadata.version, (name,))
-
-
-def _minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
-
-
-def _differences(there: Mapping[str, str | None], here: Mapping[str, str]) -> str:
-    """Say which versions differ, and how."""
-    found = {name: _minor(version) if name == "python" and version else version for name, version in there.items()}
-    differing = (name for name in here if found[name] != here[name])
-    return ", ".join(f"{name} {found[name] or 'is missing'} (here {here[name]})" for name in differing)
-
-
-def _other_versions(differences: Mapping[str, str]) -> UserError:
-    lines = [f"  {where}: {differs}" for where, differs in differences.items()]
-    return UserError("\n".join(["other versions on the Dask cluster than here; install the same on both:", *lines]))
 
 
 async def _why(future: Any) -> str:

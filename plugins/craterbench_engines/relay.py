@@ -1,8 +1,8 @@
 """What runs on a Dask worker: a task that holds a warm child and passes on what goes to it and comes from it.
 
-The task ``serve`` lives as long as its worker is hired. It ends, and its child with it, when the coordinator cancels it,
-when Dask does so because the coordinator is gone, and when the Dask worker closes. ``ask``, ``answer``, ``provide`` and
-``collect`` are called beside it by ``Client.run``; they return at once.
+The task ``serve`` lives as long as its worker is hired. It ends, and its child with it, when the coordinator cancels
+it, when Dask does so because the coordinator is gone, and when the Dask worker closes. ``ask``, ``answer``, ``provide``
+and ``collect`` are called beside it by ``Client.run``; they return at once.
 
 What the child tells goes to the coordinator as an event of the topic ``TOPIC``. The scheduler keeps the last thousand
 events of a topic, so what a task brings home, some megabytes, is not one: the event only says that it can be collected.
@@ -85,7 +85,10 @@ def answer(ticket: str, go_on: bool) -> None:
 
 
 def collect(ticket: str) -> bytes:
-    """Return what the task that has ended came to: kind and content as a child tells them, and the log, pickled."""
+    """Return, pickled, what the task that has ended came to: its kind and content as a child tells them, and the log.
+
+    Beside them stands whether the child has grown beyond the memory that its Dask worker may take.
+    """
     relay = _relays[ticket]
     outcome, relay.outcome = relay.outcome, b""
     return outcome
@@ -162,6 +165,10 @@ class _Relay:
 
     def _end(self, kind: str, content: Any) -> None:
         log = self._log.read_bytes() if self._log.exists() else b""
-        self.outcome = pickle.dumps((kind, content, log))
+        self.outcome = pickle.dumps((kind, content, log, self._has_grown()))
         self._busy = False
         self.tell(ENDED)
+
+    def _has_grown(self) -> bool:
+        held, limit = self._child.memory, self._worker.memory_manager.memory_limit
+        return held is not None and limit is not None and held > limit
