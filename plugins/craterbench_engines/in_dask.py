@@ -21,7 +21,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from distributed import Client
+from distributed import Client, Security
+from distributed.comm import connect
 from distributed.versions import VersionMismatchWarning
 
 from craterbench.host.child import ChildDied, ChildError
@@ -344,13 +345,21 @@ def _checked(address: str | None) -> str:
 def _connected(address: str) -> Any:
     """Return a client of the scheduler, which says nothing of versions: they are compared here."""
     try:
+        asyncio.run(_greet(address))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", VersionMismatchWarning)
             return Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, TypeError, ValueError, RuntimeError) as error:
         port = address.rpartition(":")[2]
         cure = f"start one there: dask scheduler --port {port}"
-        raise UserError(f"no Dask scheduler answers at {address} ({type(error).__name__}); {cure}") from error
+        raise UserError(f"no Dask scheduler answers at {address} ({error or 'time is up'}); {cure}") from error
+
+
+async def _greet(address: str) -> None:
+    """Raise an OSError unless Dask answers; a client waits for ever at a port where somebody else says nothing."""
+    secured = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=_PATIENCE, **secured), _PATIENCE)
+    comm.abort()
 
 
 def _quieten() -> None:
