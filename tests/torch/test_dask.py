@@ -383,9 +383,11 @@ def test_no_scheduler_no_worker_and_no_address_are_told_with_their_cure(tmp_path
         door = f"127.0.0.1:{mute.getsockname()[1]}"
         with pytest.raises(UserError, match=f"no Dask scheduler answers at {door}"):
             in_dask.open_engine(terms(door))
-    with scheduler(tmp_path) as (address, _):
-        with pytest.raises(UserError, match=f"at {address} has no workers; .*dask worker {address}"):
-            in_dask.open_engine(terms(address))
+    with (
+        scheduler(tmp_path) as (address, _),
+        pytest.raises(UserError, match=f"at {address} has no workers; .*dask worker {address}"),
+    ):
+        in_dask.open_engine(terms(address))
 
 
 def test_other_versions_on_a_dask_worker_are_refused_with_both(tmp_path):
