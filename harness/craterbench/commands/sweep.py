@@ -39,7 +39,7 @@ _OBJECTIVES = {
 @click.option("--framework", metavar="NAME", help="What trains the trials; by default the fastest installed.")
 @click.option("--dataset", metavar="NAME", help="Short for --fix dataset.name=NAME.")
 @click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
-@click.option("--epochs", type=click.IntRange(1), metavar="N", help="The most that a trial trains; 16 unless fixed.")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="The most that a trial trains; 10 unless fixed.")
 @click.option("--vary", multiple=True, metavar="KEY[=LOW..HIGH[:log]|=ONE|OTHER],...", help="Vary this, and no more.")
 @click.option("--fix", multiple=True, metavar="KEY=VALUE", help="Set a value for all trials.")
 @click.option("--space", type=click.Path(path_type=Path), metavar="FILE.toml", help="A file with [vary] and [fix].")

@@ -23,7 +23,7 @@ from craterbench.search.wishes import Wish, Wishes, read_wishes
 __all__ = ["EPOCHS", "Prepared", "Request", "begin", "reopen"]
 
 #: The most that a trial trains, unless something else is asked for.
-EPOCHS = 16
+EPOCHS = 10
 
 #: What a search sets to make its trials cheaper. It does not hold for what is trained anew.
 _CHEAPER = ("training.epochs", "training.precision")

@@ -28,7 +28,7 @@ from craterbench.search.journal import open_journal, repair
 __all__ = ["Plan", "Study", "StudyView", "differences", "studies"]
 
 #: Trials that come to their end before any is pruned, and epochs before which none is.
-_STARTUP_TRIALS, _WARM_UP_EPOCHS = 5, 3
+_STARTUP_TRIALS, _WARM_UP_EPOCHS = 5, 2
 
 _STATES = {
     TrialState.WAITING: "waiting",
