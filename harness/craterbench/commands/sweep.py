@@ -84,11 +84,18 @@ def _list(results: Path) -> None:
     from craterbench.search.readout import listed
     from craterbench.search.study import studies
 
-    rows = [listed(folder) for folder in studies(results)]
+    rows, unread = [], []
+    for folder in studies(results):
+        try:
+            rows.append(Listed(**listed(folder)))
+        except UserError as error:
+            unread.append(str(error))
     if rows:
-        list_studies([Listed(**row) for row in rows], Console())
-    else:
+        list_studies(rows, Console())
+    elif not unread:
         click.echo(f"there is no study in {results / 'studies'}; bench sweep starts one")
+    for line in unread:
+        click.echo(line, err=True)
 
 
 def _show(folder: Path) -> None:
@@ -139,6 +146,9 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
         except (KeyboardInterrupt, UserError):
             click.echo(f"go on with: bench sweep --resume {study.plan.name}", err=True)
             raise
+        except OSError as error:  # a full disk, say
+            cure = f"when that is mended, go on with: bench sweep --resume {study.plan.name}"
+            raise UserError(f"{study.folder} cannot be written ({error.strerror}); {cure}") from None
         found = findings_of(study)
     render_study(found, Console())
     _write_page(study.folder, found)
@@ -187,6 +197,10 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
 def _write_page(folder: Path, found: Findings) -> None:
     from craterbench.report.study_page import study_page
 
-    file = folder / "study.html"
-    file.write_text(study_page(found), encoding="utf-8")
+    file, part = folder / "study.html", folder / "study.html.part"
+    try:
+        part.write_text(study_page(found), encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written ({error.strerror})") from None
     click.echo(file)

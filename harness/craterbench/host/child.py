@@ -96,6 +96,11 @@ class Child:
         return self._pipe
 
     @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.is_alive()
+
+    @property
     def memory(self) -> int | None:
         """How much memory the child holds now, in bytes; ``None`` where the system does not tell."""
         try:

@@ -59,6 +59,8 @@ class LocalEngine:
         """Return a child with nothing to do, a warm one if there is any; ``None`` if all are at work."""
         if len(self._busy) >= self._workers:
             return None
+        while self._idle and not self._idle[-1].alive:
+            self._idle.pop().stop()
         child = self._idle.pop() if self._idle else Child(self._variables)
         self._busy.append(child)
         return child

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from craterbench.data.dataset import Development
-from craterbench.definition.benchmark import Benchmark
-from craterbench.definition.overrides import Override, Resolved, leaves, resolve
+from craterbench.definition.benchmark import SECTIONS, Benchmark
+from craterbench.definition.overrides import FOLDER_NAME, Override, Resolved, leaves, resolve
 from craterbench.host.child import Child, ChildError
 from craterbench.host.devices import computes_bfloat16, environment
 from craterbench.plugin import UserError
@@ -120,8 +120,11 @@ def begin(registry: Registry, request: Request) -> Prepared:
     Raises:
         UserError: something is wrong with what is asked for.
     """
-    if request.name in (".", "..") or "/" in request.name or "\\" in request.name or not request.name.strip():
-        raise UserError(f"--name {request.name!r} cannot name a folder")
+    if not FOLDER_NAME.fullmatch(request.name):
+        raise UserError(
+            f"--name {request.name!r}: is the name of a folder, and of the benchmark that is found: give letters, "
+            "digits, '-', '_' and '.', a letter or digit first"
+        )
     wishes = read_wishes(request.vary, request.fix, request.space_file)
     chosen = request.framework or _fastest(registry, request, wishes.fixed)
     spec: FrameworkSpec = registry.get("framework", chosen)
@@ -150,7 +153,7 @@ def begin(registry: Registry, request: Request) -> Prepared:
         pinned=[override.key for override in wishes.fixed],
         vary={name: asdict(wish) for name, wish in wishes.varied.items()},
         definition=base.as_dict(),
-        versions=base.versions(),
+        versions=_versions(registry, base, space),
         space=space.as_json(),
         data=development.digest,
         objectives=list(request.objectives),
@@ -183,7 +186,7 @@ def reopen(registry: Registry, folder: Path, *, trials: int | None) -> Prepared:
     development = _development(base)
     changed = [
         *differences(leaves(plan.definition), leaves(base.as_dict())),
-        *(f"version of {line}" for line in differences(plan.versions, base.versions())),
+        *(f"version of {line}" for line in differences(plan.versions, _versions(registry, base, space))),
         *(f"space: {line}" for line in differences(_by_name(plan.space), _by_name(space.as_json()))),
     ]
     if plan.data != development.digest:
@@ -212,6 +215,18 @@ def _data(plan: Plan) -> list[Override]:
 
 def _in(framework: str, overrides: Sequence[Override]) -> list[Override]:
     return [Override("framework", framework, "--framework"), *(each for each in overrides if each.key != "framework")]
+
+
+def _versions(registry: Registry, base: Benchmark, space: Space) -> dict[str, int]:
+    """Return the versions of all components that trials may have, by ``kind name``."""
+    versions = base.versions()
+    for parameter in space.parameters:
+        kind, _, rest = parameter.key.partition(".")
+        if kind in SECTIONS and rest == "name":
+            versions |= {f"{kind} {name}": registry.get(kind, name).version for name in parameter.choices}
+        elif kind == "augmentation" and rest in registry.names(kind):
+            versions[f"{kind} {rest}"] = registry.get(kind, rest).version
+    return versions
 
 
 def _by_name(space: dict[str, object]) -> dict[str, object]:
