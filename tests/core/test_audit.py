@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from craterbench.data.audit import leaks
-from craterbench.data.dataset import Dataset, Part
+from craterbench.data.dataset import Part
 from craterbench.definition.overrides import parse_override, resolve
 from craterbench.plugin.registry import Registry
 from craterbench.training.experiment import _test_leaks, perform
@@ -82,6 +82,6 @@ def test_the_reference_leaks_nothing_and_as_published_everything():
 
 def test_a_test_image_that_trains_is_found():
     development = part(noise(6))
-    assert _test_leaks(Dataset(development, development.take(np.array([1, 2])))) == [
+    assert _test_leaks(development.take(np.array([1, 2])), development) == [
         "leak: 2 of 2 test images are copies of training or validation images"
     ]

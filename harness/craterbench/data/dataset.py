@@ -43,6 +43,21 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Development:
+    """A data set without its test part: all that a trial of a search may see.
+
+    Attributes:
+        part: what is split into the training and the validation part.
+        notes: those of the data set.
+        digest: of the whole data set, with its test part, so that a trial is on the same data as any other run.
+    """
+
+    part: Part
+    notes: tuple[str, ...]
+    digest: str
+
+
+@dataclass(frozen=True)
 class Dataset:
     """What a data set plugin returns.
 
@@ -65,20 +80,9 @@ class Dataset:
                 content.update(np.ascontiguousarray(piece.groups).data)
         return content.hexdigest()
 
-
-@dataclass(frozen=True)
-class Development:
-    """A data set without its test part: all that a trial of a search may see.
-
-    Attributes:
-        part: what is split into the training and the validation part.
-        notes: those of the data set.
-        digest: of the whole data set, with its test part, so that a trial is on the same data as any other run.
-    """
-
-    part: Part
-    notes: tuple[str, ...]
-    digest: str
+    def without_test(self) -> Development:
+        """Return all of it but the test part."""
+        return Development(self.development, self.notes, self.digest())
 
 
 def part(

@@ -3,7 +3,8 @@
 The pipe carries ``(kind, arguments, log)`` to the child. Back come, for each such task, what a run tells while it is
 under way, ``("start", what is known before the first epoch)`` and after each epoch ``("epoch", row)`` and
 ``("checkpoint", what to go on from)``, and then one of ``("finished", what came of it)``, ``("refused", message)`` and
-``("failed", cause)``.
+``("failed", cause)``. A run that asks waits after each epoch for ``("answer", whether to go on)``, and makes no
+checkpoints. ``("keep", images)`` is no task: runs name the images by their digest from then on.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from craterbench.data.dataset import Development
     from craterbench.definition.benchmark import Benchmark
     from craterbench.training.parity import Measured, Measurement
 
@@ -38,12 +40,10 @@ __all__ = ["Child", "ChildDied", "ChildError", "log_tail"]
 _WORK = {
     "perform": "craterbench.training.experiment:perform",
     "data_digest": "craterbench.training.experiment:data_digest",
+    "development": "craterbench.training.experiment:development",
     "measure": "craterbench.training.parity:measure",
     "cross": "craterbench.training.parity:cross",
 }
-
-#: What a run tells while it is under way.
-_TOLD = ("start", "epoch", "checkpoint")
 
 _LOG_LINES = 20
 
@@ -77,6 +77,7 @@ class Child:
         with _variables(variables), _deaf_to_ctrl_c():
             self._process.start()
         theirs.close()  # or the end of the child would never be seen
+        self._provided: set[str] = set()
 
     def __enter__(self) -> Child:
         return self
@@ -94,6 +95,15 @@ class Child:
         """The pipe, to wait for what the child tells."""
         return self._pipe
 
+    @property
+    def memory(self) -> int | None:
+        """How much memory the child holds now, in bytes; ``None`` where the system does not tell."""
+        try:
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])
+        except (OSError, ValueError, IndexError):
+            return None
+        return pages * os.sysconf("SC_PAGE_SIZE")
+
     def data_digest(self, benchmark: Benchmark, *, log: Path) -> str:
         """Return the digest of a benchmark's data; the child imports no framework for it.
 
@@ -103,6 +113,16 @@ class Child:
         """
         digest: str = self._do("data_digest", {"benchmark": benchmark}, log)
         return digest
+
+    def development(self, benchmark: Benchmark, *, log: Path) -> Development:
+        """Return a benchmark's images without their test part; the child imports no framework for it.
+
+        Raises:
+            UserError: the data cannot be had as asked.
+            ChildError: reading them raised, or the child died.
+        """
+        development: Development = self._do("development", {"benchmark": benchmark}, log)
+        return development
 
     def measure(self, measurement: Measurement, *, log: Path) -> Measured:
         """Measure in the child what is to be compared with a twin.
@@ -125,10 +145,23 @@ class Child:
         probabilities: npt.NDArray[np.float32] = self._do("cross", asked, log)
         return probabilities
 
+    def provide(self, development: Development) -> None:
+        """Send images, once: a run names them by their digest."""
+        if development.digest not in self._provided:
+            self._send("keep", development)
+            self._provided.add(development.digest)
+
     def ask(self, kind: str, arguments: dict[str, Any], log: Path) -> None:
         """Send a task, whose outcome ``hear`` will tell; the child may have died, which ``hear`` tells too."""
+        self._send(kind, arguments, str(log.absolute()))
+
+    def answer(self, *, go_on: bool) -> None:
+        """Answer an epoch of a run that asks after each whether to go on."""
+        self._send("answer", go_on)
+
+    def _send(self, kind: str, content: Any, log: str = "") -> None:
         with contextlib.suppress(OSError):
-            self._pipe.send((kind, arguments, str(log.absolute())))
+            self._pipe.send((kind, content, log))
 
     def hear(self) -> tuple[str, Any]:
         """Wait for what the child tells next, and return its kind and content, at the end ``finished``.
@@ -209,26 +242,53 @@ def _serve(pipe: Connection) -> None:
     """Be the child: train what comes until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(pipe, tasks), daemon=True).start()
+    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(pipe, tasks, answers), daemon=True).start()
+    kept: dict[str, Development] = {}
     while True:
-        kind, arguments, log = tasks.get()
+        kind, content, log = tasks.get()
+        if kind == "keep":
+            kept[content.digest] = content
+            continue
         _print_to(log)
-        pipe.send(_done(pipe, kind, arguments))
+        if kind == "perform":
+            content |= _hearers(pipe, answers, kept, asks=content.pop("asks", False), given=content.pop("given", None))
+        pipe.send(_done(kind, content))
 
 
-def _receive(pipe: Connection, tasks: queue.SimpleQueue[Any]) -> None:
-    """Hand over tasks, and leave at once when the parent is gone, even in the middle of an epoch."""
+def _receive(pipe: Connection, tasks: queue.SimpleQueue[Any], answers: queue.SimpleQueue[bool]) -> None:
+    """Hand over what comes, and leave at once when the parent is gone, even in the middle of an epoch."""
     while True:
         try:
-            tasks.put(pipe.recv())
+            message = pipe.recv()
         except (EOFError, OSError):
             os._exit(1)
+        if message[0] == "answer":
+            answers.put(message[1])
+        else:
+            tasks.put(message)
 
 
-def _done(pipe: Connection, kind: str, arguments: dict[str, Any]) -> tuple[str, Any]:
+def _hearers(
+    pipe: Connection,
+    answers: queue.SimpleQueue[bool],
+    kept: Mapping[str, Development],
+    *,
+    asks: bool,
+    given: str | None,
+) -> dict[str, Any]:
+    """Return what a run needs to be heard, to get its answers, and to find the images it was given."""
+    told = ("start", "epoch") if asks else ("start", "epoch", "checkpoint")
+    hearers: dict[str, Any] = {f"on_{what}": functools.partial(_tell, pipe, what) for what in told}
+    if asks:
+        hearers["go_on"] = answers.get
+    if given is not None:
+        hearers["given"] = kept[given]
+    return hearers
+
+
+def _done(kind: str, arguments: dict[str, Any]) -> tuple[str, Any]:
     try:
-        if kind == "perform":
-            arguments |= {f"on_{what}": functools.partial(_tell, pipe, what) for what in _TOLD}
         return "finished", load(_WORK[kind])(**arguments)
     except UserError as refusal:
         return "refused", str(refusal)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
-__all__ = ["DEVICES", "available_cores", "environment"]
+__all__ = ["DEVICES", "available_cores", "available_memory", "environment"]
 
 DEVICES = ("auto", "cpu", "gpu")
 
@@ -18,6 +19,15 @@ def available_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def available_memory() -> int | None:
+    """Return how much memory can be had now without swapping, in bytes; ``None`` where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
+    except (OSError, StopIteration, ValueError):
+        return None
 
 
 def environment(*, threads: int, device: str, framework: Mapping[str, str]) -> dict[str, str]:

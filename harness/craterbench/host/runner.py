@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import craterbench
+from craterbench.data.dataset import Development
 from craterbench.definition.benchmark import Benchmark
 from craterbench.definition.identity import definition_digest
 from craterbench.host.asked import Asked
 from craterbench.host.child import Child, ChildDied, ChildError, log_tail
 from craterbench.host.devices import environment
+from craterbench.host.engine import Worker
 from craterbench.host.versions import packages_of
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.errors import UserError
@@ -27,7 +29,7 @@ from craterbench.scoring.counts import EVALUATOR_VERSION, REGIONS
 from craterbench.scoring.metrics import pooled
 from craterbench.training.experiment import Outcome, Start
 
-__all__ = ["Run", "Runner", "Screen"]
+__all__ = ["Place", "Run", "Runner", "Screen"]
 
 
 class Screen(Protocol):
@@ -47,8 +49,23 @@ class Screen(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a trial of a search runs, and what it is to go by.
+
+    Attributes:
+        worker: a warm worker, which outlives the trial.
+        development: the images, so that the test part is never read.
+        judge: is told each row of the history and says whether to go on.
+    """
+
+    worker: Worker
+    development: Development
+    judge: Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Runner:
-    """Starts runs, each in a child of its own.
+    """Starts runs, each in a child of its own unless it is given another place.
 
     Attributes:
         threads: how many threads each child may use.
@@ -63,14 +80,14 @@ class Runner:
     screen: Screen
     illustrate: Callable[[Path, Asked, Outcome], None]
 
-    def start(self, asked: Asked) -> Run:
+    def start(self, asked: Asked, place: Place | None = None) -> Run:
         """Start a run from its beginning.
 
         Raises:
             UserError: the results folder cannot be written.
         """
         record = self._new_record(asked)
-        return Run(self, asked, record, self.store.begin(record))
+        return Run(self, asked, record, self.store.begin(record), place=place)
 
     def resume(self, asked: Asked, interrupted: Record, checkpoint: Checkpoint) -> Run:
         """Go on with a run from a checkpoint.
@@ -122,25 +139,34 @@ class Runner:
 
 
 class Run:
-    """A run under way: a child, and what is kept of what it tells.
+    """A run under way: a worker, and what is kept of what it tells.
 
     Attributes:
         record: its record as far as it is known.
         ended: whether it is over. Of a run that could not be had as asked nothing is left then, or, if it was to go on,
-            what there was before.
+            what there was before; but a trial of a search has failed.
+        died: whether it ended because its worker did.
     """
 
     def __init__(
-        self, runner: Runner, asked: Asked, record: Record, folder: RunFolder, checkpoint: Checkpoint | None = None
+        self,
+        runner: Runner,
+        asked: Asked,
+        record: Record,
+        folder: RunFolder,
+        checkpoint: Checkpoint | None = None,
+        place: Place | None = None,
     ) -> None:
         self.record = replace(record, status="running", error=None, log_tail=[])
         self.ended = False
+        self.died = False
+        self._place = place
         self._runner = runner
         self._asked = asked
         self._folder = folder
         self._before = None if checkpoint is None else record
         self._history = [] if checkpoint is None else list(checkpoint.history)
-        self._child: Child | None = None
+        self._worker: Worker | None = None
         self._told = self.record.as_json()
         try:
             self._begin(checkpoint)
@@ -153,8 +179,8 @@ class Run:
     @property
     def connection(self) -> Connection:
         """The pipe to wait at: ``advance`` takes what comes."""
-        assert self._child is not None
-        return self._child.connection
+        assert self._worker is not None
+        return self._worker.connection
 
     def _begin(self, checkpoint: Checkpoint | None) -> None:
         runner, benchmark = self._runner, self._asked.benchmark
@@ -165,24 +191,29 @@ class Run:
         self._folder.write_history(self._history)
         runner.tell("bench_run_started", run=self._told)
         device = self.record.environment["device"]  # as asked for or, of a run that goes on, what it came to
-        variables = environment(threads=runner.threads, device=device, framework=framework.environment)
-        self._child = Child(variables)
+        if self._place is None:
+            self._worker = Child(environment(threads=runner.threads, device=device, framework=framework.environment))
+        else:
+            self._worker = self._place.worker
+            self._worker.provide(self._place.development)
         task = {
             "benchmark": benchmark,
             "seed": self._asked.seed,
             "fold": self._asked.fold,
             "device": device,
             "checkpoint": checkpoint,
+            "asks": self._place is not None,
+            "given": None if self._place is None else self._place.development.digest,
         }
-        self._child.ask("perform", task, self._log)
+        self._worker.ask("perform", task, self._log)
 
     def advance(self) -> None:
-        """Wait for what the child tells next and keep it.
+        """Wait for what the worker tells next and keep it.
 
         Raises:
             UserError: the run cannot be had as asked.
         """
-        assert self._child is not None
+        assert self._worker is not None
         take: dict[str, Callable[[Any], None]] = {
             "start": self._on_start,
             "epoch": self._on_epoch,
@@ -190,9 +221,12 @@ class Run:
             "finished": self._on_finished,
         }
         try:
-            kind, content = self._child.hear()
+            kind, content = self._worker.hear()
             take[kind](content)
-        except UserError:
+        except UserError as refusal:
+            if self._place is not None:
+                self.fail(str(refusal))
+                return
             self._leave()
             raise
         except Exception as error:  # a full disk, say: the run is lost, but not the word of it
@@ -204,6 +238,11 @@ class Run:
         """End the run, if it has not ended, as ``interrupted``."""
         if not self.ended:
             self._end(replace(self.record, status="interrupted"))
+
+    def fail(self, cause: str) -> None:
+        """End the run, if it has not ended, as failed for this cause."""
+        if not self.ended:
+            self._fail(ChildError(cause))
 
     def _on_start(self, start: Start) -> None:
         record = _started(self.record, self._asked, start, self._runner.store.root)
@@ -219,6 +258,8 @@ class Run:
         self._folder.write_history(self._history)
         self._runner.screen.epoch(self.record.id, row)
         self._runner.tell("bench_epoch_finished", run=self._told, epoch=row)
+        if self._place is not None:
+            self._place.worker.answer(go_on=self._place.judge(row))
 
     def _on_finished(self, outcome: Outcome) -> None:
         self._stop()
@@ -234,7 +275,8 @@ class Run:
             record = replace(self.record, error=str(error), log_tail=log_tail(self._log))
         else:
             record = replace(self.record, error=f"{type(error).__name__}: {error}")
-        if isinstance(error, ChildError) and not isinstance(error, ChildDied):
+        self.died = isinstance(error, ChildDied)
+        if isinstance(error, ChildError) and not self.died:
             self._folder.remove_checkpoint()
         self._end(replace(record, status="failed"))
 
@@ -275,8 +317,9 @@ class Run:
             self._folder.finish(self._before)
 
     def _stop(self) -> None:
-        if self._child is not None:
-            self._child.stop()
+        """End the child that the run has for itself."""
+        if self._place is None and self._worker is not None:
+            self._worker.stop()
 
     @property
     def _log(self) -> Path:
@@ -301,7 +344,7 @@ def _done(record: Record, outcome: Outcome) -> Record:
     weights = outcome.course.best_weights
     return replace(
         record,
-        status="done",
+        status="pruned" if outcome.course.pruned else "done",
         parts={
             name: {
                 "yardstick": scored.yardstick,

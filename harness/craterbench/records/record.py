@@ -19,7 +19,7 @@ SCHEMA = 2
 #: What can name a folder, and no other one than in its place.
 _PLAIN_NAME = re.compile(r"(?!\.\.?$)[^/\\\0]+")
 
-STATUSES = ("running", "done", "failed", "interrupted")
+STATUSES = ("running", "done", "pruned", "failed", "interrupted")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.data.audit import leaks
-from craterbench.data.dataset import Dataset, Part
+from craterbench.data.dataset import Dataset, Development, Part
 from craterbench.data.split import Fold
 from craterbench.definition.benchmark import Benchmark
 from craterbench.plugin.components import load
@@ -22,7 +22,7 @@ from craterbench.training.feed import prepare
 from craterbench.training.loop import Course, train
 from craterbench.training.session import Session, open_session
 
-__all__ = ["Outcome", "Samples", "Scored", "Start", "data_digest", "perform"]
+__all__ = ["Outcome", "Samples", "Scored", "Start", "data_digest", "development", "perform"]
 
 #: How many validation images, with what was predicted for them, a run shows in its sheet of samples.
 NUM_SAMPLES = 12
@@ -94,6 +94,8 @@ def perform(
     on_epoch: Callable[[dict[str, Any]], None] = _nobody,
     on_checkpoint: Callable[[Checkpoint], None] | None = None,
     checkpoint: Checkpoint | None = None,
+    given: Development | None = None,
+    go_on: Callable[[], bool] | None = None,
 ) -> Outcome:
     """Train a benchmark once in this process and score its parts with the best weights.
 
@@ -105,6 +107,8 @@ def perform(
         on_epoch: called with each row of the history as soon as it is known.
         on_checkpoint: called after each epoch with what the run can go on from.
         checkpoint: what to go on from: one of a run that was asked for alike.
+        given: the images, if they are here already and the test part is not to be seen; then nothing else is read.
+        go_on: asked after each epoch whether to go on; without it training goes on as long as the definition says.
 
     Raises:
         UserError: the data, the split or the model cannot be had as asked; nothing was trained.
@@ -112,10 +116,10 @@ def perform(
     clock = time.perf_counter()
     order, drawing = (np.random.default_rng([seed, stream]) for stream in range(2))
 
-    dataset = _dataset(benchmark)
-    feed = prepare(dataset.development, benchmark, drawing, fold)
-    session = open_session(benchmark, image_shape=dataset.development.images.shape[1:3], seed=seed, device=device)
-    start = Start(dataset.digest(), dataset.notes, session.device, (*feed.warnings, *_test_leaks(dataset)))
+    data, test = _data(benchmark) if given is None else (given, None)
+    feed = prepare(data.part, benchmark, drawing, fold)
+    session = open_session(benchmark, image_shape=data.part.images.shape[1:3], seed=seed, device=device)
+    start = Start(data.digest, data.notes, session.device, (*feed.warnings, *_test_leaks(test, data.part)))
     on_start(start)
     ready = time.perf_counter()
     course = train(
@@ -127,9 +131,10 @@ def perform(
         drawing=drawing,
         checkpoint=checkpoint,
         on_checkpoint=on_checkpoint,
+        go_on=go_on,
     )
     session.load_weights(course.best_weights)
-    parts = {"validation": feed.validation} | ({"test": dataset.test} if dataset.test is not None else {})
+    parts = {"validation": feed.validation} | ({"test": test} if test is not None else {})
     scored = {name: _score(session, part) for name, part in parts.items()}
 
     start_up = ready - clock
@@ -154,16 +159,30 @@ def data_digest(benchmark: Benchmark) -> str:
     return _dataset(benchmark).digest()
 
 
+def development(benchmark: Benchmark) -> Development:
+    """Return a benchmark's data without their test part; no framework is needed.
+
+    Raises:
+        UserError: the data cannot be had as asked.
+    """
+    return _dataset(benchmark).without_test()
+
+
+def _data(benchmark: Benchmark) -> tuple[Development, Part | None]:
+    dataset = _dataset(benchmark)
+    return dataset.without_test(), dataset.test
+
+
 def _dataset(benchmark: Benchmark) -> Dataset:
     dataset: Dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
     return dataset
 
 
-def _test_leaks(dataset: Dataset) -> list[str]:
-    if dataset.test is None:
+def _test_leaks(test: Part | None, others: Part) -> list[str]:
+    if test is None:
         return []
     names = ("test", "training or validation")
-    return leaks(dataset.test, dataset.development, names=names, share_groups=False)  # a part may count from 0
+    return leaks(test, others, names=names, share_groups=False)  # a part may count from 0
 
 
 def _score(session: Session, part: Part) -> Scored:

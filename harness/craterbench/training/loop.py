@@ -63,6 +63,7 @@ class Course:
         best_weights: those weights.
         training_seconds: spent in the framework, training; scoring and the harness are not in it.
         images_trained: how many images went through it in that time, each counted as often as it was shown.
+        pruned: whether it was told to stop before its end.
     """
 
     history: list[dict[str, Any]]
@@ -70,6 +71,7 @@ class Course:
     best_weights: Weights
     training_seconds: float
     images_trained: int
+    pruned: bool = False
 
 
 def train(
@@ -82,6 +84,7 @@ def train(
     drawing: np.random.Generator | None = None,
     checkpoint: Checkpoint | None = None,
     on_checkpoint: Callable[[Checkpoint], None] | None = None,
+    go_on: Callable[[], bool] | None = None,
 ) -> Course:
     """Train until the epochs or the patience run out, and return the history with the best weights.
 
@@ -94,6 +97,7 @@ def train(
         drawing: what the feed draws from, if it draws: its state is a part of a checkpoint.
         checkpoint: what to go on from; the feed is as it was before the first epoch.
         on_checkpoint: called after each epoch with what training can go on from.
+        go_on: asked after each epoch whether to go on.
     """
     asked = benchmark.training
     seen, unseen = (Evaluator(part.images, part.masks, part.groups) for part in (feed.sample, feed.validation))
@@ -103,6 +107,7 @@ def train(
     history: list[dict[str, Any]] = []
     best_weights: Weights = {}
     images_trained = 0
+    pruned = False
     if checkpoint is not None:
         session.load_state(checkpoint.session)
         for name, generator in generators.items():
@@ -142,10 +147,12 @@ def train(
         if on_checkpoint is not None:
             states = {name: generator.bit_generator.state for name, generator in generators.items()}
             on_checkpoint(Checkpoint(list(history), images_trained, best_weights, session.state(), states))
-        if watch.stop:
+        told_to_stop = go_on is not None and not go_on()
+        pruned = told_to_stop and not watch.stop and epoch < last
+        if watch.stop or told_to_stop:
             break
     training_seconds = sum(row["seconds"] for row in history)
-    return Course(history, history[-1]["best"], best_weights, training_seconds, images_trained)
+    return Course(history, history[-1]["best"], best_weights, training_seconds, images_trained, pruned)
 
 
 def batches_of(rows: npt.NDArray[np.intp], size: int) -> list[npt.NDArray[np.intp]]:
