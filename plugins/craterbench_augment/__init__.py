@@ -16,7 +16,7 @@ class RotateZoom:
     """
 
     rotation: Annotated[float, Range(0.0, 180.0)] = 20.0
-    zoom: Annotated[float, Range(0.0, 0.9)] = 0.3
+    zoom: Annotated[float, Range(0.0, 0.9, search=(0.0, 0.5))] = 0.3
 
 
 @hookimpl

@@ -16,7 +16,7 @@ class AdamW:
         weight_decay: share of every weight that a step takes off, times the learning rate.
     """
 
-    weight_decay: Annotated[float, Range(0.0, 1.0)] = 0.004
+    weight_decay: Annotated[float, Range(0.0, 1.0, search=(1e-5, 0.1), log=True)] = 0.004
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +27,7 @@ class Sgd:
         momentum: share of the last step that is made again.
     """
 
-    momentum: Annotated[float, Range(0.0, 0.999)] = 0.9
+    momentum: Annotated[float, Range(0.0, 0.999, search=(0.5, 0.99))] = 0.9
 
 
 #: What twins share: one definition trains in both, with the same updates.

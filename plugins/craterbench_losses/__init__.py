@@ -16,7 +16,7 @@ class Dice:
         per: over what the sums are taken: each ``image``, whose losses are then averaged, or the whole ``batch``.
     """
 
-    smooth: Annotated[float, Range(0, 100)] = 1.0
+    smooth: Annotated[float, Range(0, 100, search=(0.1, 10), log=True)] = 1.0
     per: Literal["image", "batch"] = "image"
 
 
@@ -31,7 +31,7 @@ class Focal:
     """
 
     gamma: Annotated[float, Range(0, 5)] = 2.0
-    alpha: Annotated[float, Range(0, 1)] = 0.75
+    alpha: Annotated[float, Range(0, 1, search=(0.25, 0.9))] = 0.75
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ class Cosine:
         final: share of the optimizer's learning rate to which it falls by the end of the last epoch that is asked for.
     """
 
-    final: Annotated[float, Range(0, 1)] = 0.0
+    final: Annotated[float, Range(0, 1, search=(0, 0.5))] = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Exponential:
         final: share of the optimizer's learning rate to which it falls by the end of the last epoch that is asked for.
     """
 
-    final: Annotated[float, Range(1e-6, 1)] = 0.01
+    final: Annotated[float, Range(1e-6, 1, search=(1e-3, 0.5), log=True)] = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +37,8 @@ class WarmUp:
         share: share of all steps over which it rises.
     """
 
-    start: Annotated[float, Range(0, 1)] = 0.1
-    share: Annotated[float, Range(0, 1)] = 0.05
+    start: Annotated[float, Range(0, 1, search=(0, 0.5))] = 0.1
+    share: Annotated[float, Range(0, 1, search=(0.01, 0.3))] = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +51,9 @@ class Plateau:
         lowest: share of the optimizer's learning rate below which it does not fall.
     """
 
-    factor: Annotated[float, Range(0.01, 0.99)] = 0.5
-    patience: Annotated[int, Range(1, 1000)] = 3
-    lowest: Annotated[float, Range(0, 1)] = 0.0
+    factor: Annotated[float, Range(0.01, 0.99, search=(0.1, 0.8))] = 0.5
+    patience: Annotated[int, Range(1, 1000, search=(1, 4))] = 3
+    lowest: Annotated[float, Range(0, 1, search=(0, 0.1))] = 0.0
 
 
 @hookimpl

@@ -16,8 +16,8 @@ class UNet:
         dropout: rate in the first two levels; twice that in deeper ones, three times that in the bottleneck.
     """
 
-    depth: Annotated[int, Range(1, 6)] = 3
-    filters: Annotated[int, Range(1, 256)] = 16
+    depth: Annotated[int, Range(1, 6, search=(2, 4))] = 3
+    filters: Annotated[int, Range(1, 256, search=(8, 32), log=True)] = 16
     dropout: Annotated[float, Range(0.0, 0.3)] = 0.1
 
 

@@ -72,7 +72,7 @@ class Augmentation:
         steps: the augmentations, in the order in which they are applied.
     """
 
-    copies: Annotated[int, Range(0, 20)] = 0
+    copies: Annotated[int, Range(0, 20, search=(0, 4))] = 0
     drawn: Literal["once", "every-epoch"] = "once"
     warp: Literal["both", "image"] = "both"
     steps: tuple[Chosen, ...] = ()
@@ -83,7 +83,7 @@ class Optimizer:
     """How the weights move: the optimizer's name, as the framework knows it, its base learning rate and parameters."""
 
     name: str
-    learning_rate: Annotated[float, Range(1e-8, 10.0)]
+    learning_rate: Annotated[float, Range(1e-8, 10.0, search=(1e-4, 1e-2), log=True)]
     parameters: Any = field(default_factory=NoParameters)
 
 
@@ -98,7 +98,7 @@ class Training:
     """
 
     epochs: Annotated[int, Range(1, 100_000)]
-    batch_size: Annotated[int, Range(1, 100_000)] = 32
+    batch_size: Annotated[int, Range(1, 100_000, search=(8, 64), log=True)] = 32
     monitor: Monitor = "val_loss"
     patience: Annotated[int, Range(1, 100_000)] = 5
     precision: Precision = "float32"

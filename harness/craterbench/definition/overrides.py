@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
@@ -27,15 +28,21 @@ from craterbench.plugin.components import Component
 from craterbench.plugin.errors import UserError, nearest
 from craterbench.plugin.registry import Registry
 
-__all__ = ["Override", "Resolved", "parse_override", "resolve"]
+__all__ = ["Override", "Resolved", "leaves", "parse_override", "parse_value", "resolve"]
 
 _PLAIN: Mapping[str, type] = types.MappingProxyType(
     {"split": Split, "augmentation": Augmentation, "training": Training}
 )
 _TOP = ("summary", "extends", "framework", *SECTIONS, "optimizer", *_PLAIN)
 
+#: What a file may say that its benchmark is called.
+_FOLDER = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+
 #: Fields of a definition's dataclasses that are not read from a table of their own name.
 _FILLED_IN = ("tuple[Chosen, ...]", "Any")
+
+#: The keys of ``[augmentation]`` that say how steps are applied; any other is a step.
+_ABOUT_STEPS = tuple(field.name for field in fields(Augmentation) if field.type not in _FILLED_IN)
 
 
 @dataclass(frozen=True)
@@ -47,7 +54,8 @@ class Override:
     source: str
 
     def __str__(self) -> str:
-        return f"{self.key}={self.value}"
+        value = str(self.value).lower() if isinstance(self.value, bool) else self.value  # as it is given
+        return f"{self.key}={value}"
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class Resolved:
     overrides: tuple[Override, ...]
 
 
-def parse_override(text: str) -> Override:
+def parse_override(text: str, option: str = "--set") -> Override:
     """Read ``key=value``; the value is TOML, or plain text where it is none.
 
     Raises:
@@ -67,24 +75,34 @@ def parse_override(text: str) -> Override:
     """
     key, equals, value = text.partition("=")
     if not equals or not all(key.split(".")):
-        raise UserError(f"--set {text}: write it as --set key=value, for example --set training.epochs=10")
+        raise UserError(f"{option} {text}: write it as {option} key=value, for example {option} training.epochs=10")
+    return Override(key, parse_value(value), option)
+
+
+def parse_value(text: str) -> Any:
+    """Read a value from the command line: TOML, or plain text where it is none."""
     try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        parsed = value
-    return Override(key, parsed, "--set")
+        return text
 
 
-def resolve(registry: Registry, name: str, overrides: Sequence[Override] = ()) -> Resolved:
+def resolve(registry: Registry, name: str, overrides: Sequence[Override] = (), label: str | None = None) -> Resolved:
     """Return the benchmark of a name, or of a path to a TOML file, with the overrides applied last.
+
+    Args:
+        label: what the benchmark is called; by default the name, and for a file what its own top-level ``name`` says
+            (another that extends it does not inherit that), or else the stem of its path.
 
     Raises:
         UserError: naming everything that is wrong, each with its dotted path.
     """
     merged: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for label, layer in _chain(registry, name):
-        _merge(merged, layer, sources, label)
+    chain = _chain(registry, name)
+    label = label or _called(name, *chain[-1])
+    for file, layer in chain:
+        _merge(merged, {key: value for key, value in layer.items() if key != "name"}, sources, file)
     for override in sorted(overrides, key=lambda override: not override.key.endswith(".name")):
         # a component's name first, for it takes the place of all that was said of another
         if override.key == "extends":
@@ -95,7 +113,6 @@ def resolve(registry: Registry, name: str, overrides: Sequence[Override] = ()) -
         for part in reversed(override.key.split(".")):
             layer = {part: layer}
         _merge(merged, layer, sources, override.source)
-    label = Path(name).stem if name.endswith(".toml") else name
     check = _Check(registry, sources)
     benchmark = check.benchmark(label, merged)
     if check.problems or benchmark is None:
@@ -130,20 +147,44 @@ def _chain(registry: Registry, name: str) -> list[tuple[str, dict[str, Any]]]:
     return chain[::-1]
 
 
+def _called(name: str, file: str, definition: Mapping[str, Any]) -> str:
+    """Return the name of a benchmark, which is that of its folder of runs, too."""
+    if not name.endswith(".toml"):
+        return name
+    if "name" not in definition:
+        return Path(name).stem
+    called = definition["name"]
+    if not isinstance(called, str) or not _FOLDER.fullmatch(called):
+        raise UserError(
+            f"{file}: name: its runs are kept in a folder of that name: give letters, digits, '-', '_' and '.', "
+            f"a letter or digit first, not {called!r}"
+        )
+    return called
+
+
 def _merge(base: dict[str, Any], layer: Mapping[str, Any], sources: dict[str, str], label: str, path: str = "") -> None:
     """Lay a definition over another. A component of another name starts from its own defaults."""
     renamed = path in (*SECTIONS, "optimizer") and layer.get("name", base.get("name")) != base.get("name")
     if renamed:
         base.clear()
-        for dotted in [key for key in sources if key.startswith(f"{path}.")]:
-            del sources[dotted]
+        _forget(sources, path)
     for key, value in layer.items():
         dotted = f"{path}.{key}" if path else key
+        if path == "augmentation" and key not in _ABOUT_STEPS:
+            value = {} if value is True else value  # with the values that it has, or its defaults
+            if isinstance(value, Mapping) and base.get(key) is False:
+                base[key] = {}
         if isinstance(value, Mapping) and isinstance(base.get(key, {}), dict):
             _merge(base.setdefault(key, {}), value, sources, label, dotted)
         else:
             base[key] = copy.deepcopy(value)
+            _forget(sources, dotted)
         sources[dotted] = label
+
+
+def _forget(sources: dict[str, str], path: str) -> None:
+    for dotted in [key for key in sources if key.startswith(f"{path}.")]:
+        del sources[dotted]
 
 
 class _Check:
@@ -242,15 +283,20 @@ class _Check:
         return None if parameters is None else replace(optimizer, parameters=parameters)
 
     def steps(self, table: dict[str, Any]) -> tuple[Chosen, ...]:
-        """Take the augmentations out of their table: every table in it is one, in the order of the file."""
+        """Take the augmentations out of their table: every table in it is one, in the order of the file.
+
+        One that is ``false`` is left out, and ``true`` has become an empty table.
+        """
         steps = []
-        for name in [key for key, value in table.items() if isinstance(value, dict)]:
+        for name in [key for key, value in table.items() if isinstance(value, dict) or _is_left_out(key, value)]:
             path = f"augmentation.{name}"
+            values = table.pop(name)
             spec = self.found("augmentation", path, name)
-            step = None if spec is None else self.component(spec, dict(table[name]), path, None)
+            if spec is None or values is False:
+                continue
+            step = self.component(spec, dict(values), path, None)
             if step is not None:
                 steps.append(replace(step, target=spec.target))
-            del table[name]
         return tuple(steps)
 
     def values(self, cls: type, table: Mapping[str, Any], path: str, owner: str = "") -> Any:
@@ -288,6 +334,10 @@ def leaves(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
         dotted = f"{path}.{key}" if path else key
         found |= leaves(value, dotted) if isinstance(value, Mapping) and value else {dotted: value}
     return found
+
+
+def _is_left_out(key: str, value: Any) -> bool:
+    return value is False and key not in _ABOUT_STEPS
 
 
 def _with_steps(augmentation: Augmentation | None, steps: tuple[Chosen, ...]) -> Augmentation | None:

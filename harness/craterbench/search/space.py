@@ -1,0 +1,350 @@
+"""The space of a search: the parameters that it varies, as the installed components declare them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from craterbench.definition.benchmark import Augmentation, Benchmark, Optimizer, Training
+from craterbench.definition.overrides import Override
+from craterbench.plugin import UserError
+from craterbench.plugin.errors import nearest
+from craterbench.plugin.registry import Registry
+from craterbench.search.domain import Domain, Kind, declared, narrowed, required
+from craterbench.search.wishes import Wish, Wishes
+
+if TYPE_CHECKING:
+    from optuna.trial import BaseTrial
+
+__all__ = ["Parameter", "Space", "build_space"]
+
+#: What a search leaves as the benchmark has it, and why.
+_NOT_SEARCHED = {
+    "framework": "twins are proven to be equal; choose one with --framework",
+    "dataset": "trials on other images cannot be compared; choose one with --fix dataset.name=NAME",
+    "split": "trials that are scored on other images cannot be compared; set it with --fix",
+    "augmentation.drawn": "it is part of the protocol; set it with --fix augmentation.drawn=every-epoch",
+    "augmentation.warp": "masks that are not warped with their images are a mistake, not a setting",
+    "training.epochs": "it is the budget of every trial; set it with --fix training.epochs=N",
+    "training.patience": "it is part of the budget of every trial; set it with --fix training.patience=N",
+    "training.monitor": "it follows what is searched for; set it with --fix training.monitor=NAME",
+    "training.precision": "it says how fast a trial is, not how good; set it with --fix training.precision=NAME",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parameter:
+    """One parameter that is varied.
+
+    Attributes:
+        name: how Optuna and people see it: ``loss.focal.gamma`` where the loss varies, too, and ``loss.gamma`` where
+            it does not.
+        key: the dotted key of the definition, ``loss.gamma``; for an augmentation, whether it is a step.
+        kind: ``int`` and ``float`` from ``low`` to ``high``, both included, or a ``choice`` among ``choices``.
+        when: the name of another parameter, and the values of it with which this one is in play; ``None`` is always.
+    """
+
+    name: str
+    key: str
+    kind: Kind
+    low: float = 0.0
+    high: float = 0.0
+    log: bool = False
+    choices: tuple[Any, ...] = ()
+    when: tuple[str, tuple[Any, ...]] | None = None
+
+    def in_play(self, values: Mapping[str, Any]) -> bool:
+        """Whether the parameter means anything beside the values of those before it that are in play."""
+        return self.when is None or (self.when[0] in values and values[self.when[0]] in self.when[1])
+
+    def suggest(self, trial: BaseTrial) -> Any:
+        """Ask Optuna for a value."""
+        if self.kind == "int":
+            return trial.suggest_int(self.name, int(self.low), int(self.high), log=self.log)
+        if self.kind == "float":
+            return trial.suggest_float(self.name, self.low, self.high, log=self.log)
+        return trial.suggest_categorical(self.name, self.choices)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return a plain description."""
+        said: dict[str, Any] = {"name": self.name, "key": self.key, "kind": self.kind}
+        if self.kind == "choice":
+            said["choices"] = list(self.choices)
+        else:
+            said |= {"low": self.low, "high": self.high, "log": self.log}
+        if self.when is not None:
+            said["when"] = {"parameter": self.when[0], "is": list(self.when[1])}
+        return said
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search varies.
+
+    Attributes:
+        parameters: each after the one that its being in play depends on.
+        kept: values of the benchmark that would be lost with the name of a component that is varied.
+    """
+
+    parameters: tuple[Parameter, ...]
+    kept: tuple[Override, ...] = ()
+
+    def suggest(self, trial: BaseTrial) -> dict[str, Any]:
+        """Ask Optuna for a value of each parameter that is in play, by name."""
+        values: dict[str, Any] = {}
+        for parameter in self.parameters:
+            if parameter.in_play(values):
+                values[parameter.name] = parameter.suggest(trial)
+        return values
+
+    def overrides(self, values: Mapping[str, Any]) -> list[Override]:
+        """Return what the values of ``suggest``, or a trial's stored ones, change in the definition.
+
+        Raises:
+            UserError: they are values of another space.
+        """
+        played: dict[str, Any] = {}
+        overrides = list(self.kept)
+        for parameter in self.parameters:
+            if not parameter.in_play(played):
+                continue
+            if parameter.name not in values:
+                raise UserError(f"{parameter.name} has no value here; this comes from a search of another space")
+            played[parameter.name] = values[parameter.name]
+            overrides.append(Override(parameter.key, values[parameter.name], "search"))
+        for name in values.keys() - played.keys():
+            raise UserError(f"{name} is not in play here; this comes from a search of another space")
+        return overrides
+
+    def as_json(self) -> dict[str, Any]:
+        """Return a plain description: equal for equal spaces, and a list of what differs for others."""
+        return {
+            "parameters": [parameter.as_json() for parameter in self.parameters],
+            "kept": {override.key: override.value for override in self.kept},
+        }
+
+
+def build_space(registry: Registry, base: Benchmark, wishes: Wishes) -> Space:
+    """Return what can be varied of a benchmark with the components that are installed and fit its framework.
+
+    Args:
+        base: with all that is fixed applied.
+
+    Raises:
+        UserError: a wish cannot be met, or nothing is left to vary.
+    """
+    return _Plan(registry, base, wishes).space()
+
+
+class _Plan:
+    """Goes through all that can be varied, takes what is wished, and keeps in mind why the rest is not taken."""
+
+    def __init__(self, registry: Registry, base: Benchmark, wishes: Wishes) -> None:
+        self.registry = registry
+        self.base = base
+        self.wishes = wishes
+        self.fixed = wishes.fixed_keys
+        self.parameters: list[Parameter] = []
+        self.met: set[str] = set()
+        self.known: set[str] = set()
+        self.not_taken: dict[str, str] = {}
+
+    def space(self) -> Space:
+        """Return the parameters in the order in which people think of them."""
+        optimizers = self.registry.get("framework", self.base.framework.name).optimizers
+        self.section("loss", self.fitting("loss"))
+        self.section("model", self.fitting("model"))
+        self.augmentation()
+        rate = self.add("optimizer.learning_rate", declared(Optimizer)["learning_rate"])
+        named = self.section("optimizer", dict(sorted(optimizers.items())))
+        self.section("schedule", self.fitting("schedule"))
+        self.add("training.batch_size", declared(Training)["batch_size"])
+        self.check()
+        kept = []
+        if named and rate is None and "optimizer.learning_rate" not in self.fixed:
+            kept.append(Override("optimizer.learning_rate", self.base.optimizer.learning_rate, "search"))
+        return Space(tuple(self.parameters), tuple(kept))
+
+    def fitting(self, kind: str) -> dict[str, type]:
+        """Return the classes of parameters of the components that fit the framework, by name."""
+        specs = [entry.spec for entry in self.registry.entries(kind)]
+        brought = Counter(spec.name for spec in specs)  # a name that two plugins bring cannot be used
+        framework = self.base.framework.name
+        return {
+            spec.name: spec.parameters
+            for spec in specs
+            if brought[spec.name] == 1 and (isinstance(spec.target, str) or framework in spec.target)
+        }
+
+    def wish(self, key: str, *aliases: str) -> Wish | None:
+        """Return how a parameter is to be varied, or None if it is not to be varied."""
+        section = key.partition(".")[0]
+        self.known |= {*aliases, key, section}
+        asked = [name for name in (*aliases, key, section) if name in self.wishes.varied]
+        self.met |= set(asked)
+        if key in self.fixed:
+            if asked and asked[0] != section:
+                raise UserError(f"{asked[0]} is both to be varied and fixed; leave out one of the two")
+            return None
+        if not self.wishes.varied:
+            return Wish()
+        said = [self.wishes.varied[name] for name in asked]
+        return next((wish for wish in said if wish.says_how), said[0] if said else None)
+
+    def add(
+        self,
+        key: str,
+        domain: Domain | None,
+        *aliases: str,
+        name: str | None = None,
+        when: tuple[str, tuple[Any, ...]] | None = None,
+    ) -> Parameter | None:
+        """Take a parameter if it is to be varied."""
+        if domain is None:
+            why = "its declaration does not say what to try: that is a Range with two ends, a Literal or a bool"
+            self.leave((*aliases, key), why)
+            return None
+        wish = self.wish(key, *aliases)
+        if wish is None:
+            return None
+        domain = narrowed(name or key, domain, wish)
+        parameter = Parameter(
+            name=name or key,
+            key=key,
+            kind=domain.kind,
+            low=domain.low,
+            high=domain.high,
+            log=domain.log,
+            choices=domain.choices,
+            when=when,
+        )
+        self.parameters.append(parameter)
+        return parameter
+
+    def leave(self, names: tuple[str, ...], why: str) -> None:
+        """Keep in mind why something is not in the space."""
+        for name in names:
+            self.not_taken.setdefault(name, why)
+
+    def section(self, section: str, components: Mapping[str, type]) -> bool:
+        """Take the name of a component, if several can be chosen, and the parameters of each; say whether it varies."""
+        key = f"{section}.name"
+        names = self.names(section, components)
+        varies = len(names) > 1
+        if varies:
+            self.check_common(section)
+            self.add(key, Domain(kind="choice", choices=tuple(names)))
+        for name, parameters in components.items():
+            for field, domain in declared(parameters).items():
+                aliases, own = (f"{section}.{name}.{field}",), f"{section}.{field}"
+                if name not in names:
+                    now = " or ".join(names)
+                    self.leave((*aliases, own), f"only {section} {name!r} has it, and {key} is {now}; vary that, too")
+                elif varies:
+                    self.add(own, domain, *aliases, name=aliases[0], when=(key, (name,)))
+                else:
+                    self.add(own, domain, *aliases)
+        return varies
+
+    def names(self, section: str, components: Mapping[str, type]) -> list[str]:
+        """Return the components of a section that are to be tried: the benchmark's own, if no more."""
+        key, own = f"{section}.name", getattr(self.base, section).name
+        wish = self.wish(key)
+        if wish is None:
+            return [own]
+        for choice in wish.choices:
+            if choice not in components:
+                raise UserError(f"--vary {key}: {self.why_not(section, choice, components)}")
+        complete = [name for name in components if name == own or not self.lacking(section, name, components[name])]
+        for choice in wish.choices:
+            if choice not in complete:
+                lacking = ", ".join(self.lacking(section, choice, components[choice]))
+                raise UserError(
+                    f"--vary {key}: {section} {choice!r} needs {lacking}, which the search does not give it"
+                )
+        if len(complete) == 1 and key in self.wishes.varied:
+            raise UserError(f"--vary {key}: there is nothing to choose: {own!r} alone fits {self.base.framework.name}")
+        return list(wish.choices) or complete
+
+    def why_not(self, section: str, choice: Any, components: Mapping[str, type]) -> str:
+        if section != "optimizer" and isinstance(choice, str):
+            try:
+                self.registry.get(section, choice).target_for(self.base.framework.name)
+            except UserError as error:
+                return str(error)
+        return f"there is no {section} {choice!r} in {self.base.framework.name}; {nearest(str(choice), components)}"
+
+    def lacking(self, section: str, name: str, parameters: type) -> list[str]:
+        """Return the parameters of a component that have no default and that the search gives no value."""
+        domains = declared(parameters)
+
+        def given(field: str) -> bool:
+            alone = f"{section}.{name}.{field}"
+            key = alone if section == "augmentation" else f"{section}.{field}"
+            return domains[field] is not None and self.wish(key, alone) is not None
+
+        return [field for field in domains if field in required(parameters) and not given(field)]
+
+    def check_common(self, section: str) -> None:
+        """Refuse a fixed parameter of one component where another may take its place."""
+        for key in self.fixed:
+            if key.startswith(f"{section}.") and key not in (f"{section}.name", "optimizer.learning_rate"):
+                raise UserError(
+                    f"{key} is fixed, but {section}.name varies, and not every {section} has it; fix that as well: "
+                    f"--fix {section}.name={getattr(self.base, section).name}"
+                )
+
+    def augmentation(self) -> None:
+        """Take the number of copies, and for where there are any whether each augmentation is a step, and how."""
+        copies = self.add("augmentation.copies", declared(Augmentation)["copies"])
+        when = None if copies is None else _positive(copies)
+        steps = {step.name for step in self.base.augmentation.steps}
+        for name, parameters in self.fitting("augmentation").items():
+            key = f"augmentation.{name}"
+            domains = {f"{key}.{field}": domain for field, domain in declared(parameters).items()}
+            if copies is None and self.base.augmentation.copies == 0:
+                cure = "vary augmentation.copies, too, or fix it to another number"
+                self.leave((key, *domains), f"nothing is augmented, since augmentation.copies is 0; {cure}")
+                continue
+            switch = None
+            if name in steps or not self.lacking("augmentation", name, parameters):
+                switch = self.add(key, Domain(kind="choice", choices=(False, True)), when=when)
+            else:
+                self.leave((key,), "it has parameters without a default that the search does not give it")
+            for field, domain in domains.items():
+                if switch is not None:
+                    self.add(field, domain, when=(key, (True,)))
+                elif name in steps:
+                    self.add(field, domain, when=when)
+                else:
+                    self.leave((field,), f"{key} is no step of the augmentation; vary that, too, or --fix {key}=true")
+
+    def check(self) -> None:
+        """Raise a UserError unless every wish is met and something varies."""
+        for key, wish in self.wishes.varied.items():
+            if key not in self.met:
+                raise UserError(f"--vary {key}: {self.why(key)}")
+            if wish.says_how and "." not in key:
+                raise UserError(f"--vary {key}: is a whole section; give values to one of its parameters")
+        if not self.parameters:
+            raise UserError("nothing is left to vary; fix less, or vary something else")
+
+    def why(self, key: str) -> str:
+        """Say why a wish is not met."""
+        if key in self.not_taken:
+            return f"cannot be varied: {self.not_taken[key]}"
+        for kept, reason in _NOT_SEARCHED.items():
+            if f"{key}.".startswith(f"{kept}."):
+                return f"is not searched: {reason}"
+        return f"no component has it; {nearest(key, self.known | self.not_taken.keys())}"
+
+
+def _positive(copies: Parameter) -> tuple[str, tuple[Any, ...]] | None:
+    """Return the condition that there is any augmented copy, or None where there always is."""
+    values = copies.choices
+    if copies.kind == "int":
+        values = tuple(range(int(copies.low), int(copies.high) + 1))
+    positive = tuple(value for value in values if value > 0)
+    return None if len(positive) == len(values) else (copies.name, positive)
