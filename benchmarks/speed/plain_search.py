@@ -1,11 +1,11 @@
 """A search as one would write it without the harness: ``python benchmarks/speed/plain_search.py [--trials N]``.
 
-One process, ``study.optimize``, TPE, MedianPruner and a bare PyTorch loop: float32, channels last, fused optimizers, all
-threads, data in memory, one scoring of the validation part an epoch. What is searched is the space of ``bench sweep``;
-images, split, augmentation, network, its initial weights and losses are the harness's own functions, so that the same
-setting learns the same. At the end the best setting is trained anew on seeds that the search has not used, one after
-the other. Printed is a line of JSON for every trial that ends and for the confirmation, with seconds since the start.
-``search.py`` sets it against ``bench sweep``.
+One process, ``study.optimize``, TPE, MedianPruner and a bare PyTorch loop: float32, channels last, fused optimizers,
+all threads, data in memory, one scoring of the validation part an epoch. What is searched is the space of ``bench
+sweep``; images, split, augmentation, network, its initial weights and losses are the harness's own functions, so that
+the same setting learns the same. At the end the best setting is trained anew on seeds that the search has not used, one
+after the other. Printed is a line of JSON for every trial that ends and for the confirmation, with seconds since the
+start. ``search.py`` sets it against ``bench sweep``.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from craterbench.definition.overrides import Override, resolve
 from craterbench.plugin.components import load
 from craterbench.plugin.registry import Registry
 from craterbench.search.space import build_space
+from craterbench.search.wishes import read_wishes
 from craterbench.training.feed import augmented
 from craterbench.training.loop import Watch
 
@@ -130,13 +131,17 @@ def main() -> None:
     parser.add_argument("--confirm-epochs", type=int, default=48, help="of a confirmation")
     parser.add_argument("--confirm-seeds", type=int, nargs="*", default=[1001, 1002, 1003])
     parser.add_argument("--seed", type=int, default=0, help="of the sampler")
+    parser.add_argument("--vary", action="append", default=[], help="as in bench sweep")
+    parser.add_argument("--fix", action="append", default=[], help="as in bench sweep")
     options = parser.parse_args()
     started = time.perf_counter()
 
     registry = Registry.installed()
-    fixed = [Override("framework", "torch", ""), Override("training.monitor", "balanced_accuracy", "")]
+    wishes = read_wishes(options.vary, options.fix, None)
+    searched = [Override("framework", "torch", ""), Override("training.monitor", "balanced_accuracy", "")]
+    fixed = [*searched, *wishes.fixed]
     reference = resolve(registry, "reference", fixed).benchmark
-    space = build_space(registry, reference)
+    space = build_space(registry, reference, wishes)
     training, held_out = parts_of(reference)
     validation = moved(held_out)
 
