@@ -7,7 +7,7 @@ import importlib.metadata
 import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 import pluggy
 
@@ -87,8 +87,10 @@ class Registry:
                 for spec in specs:
                     if getattr(spec, "kind", None) != kind or not isinstance(spec.name, str):
                         raise TypeError(f"{spec!r} is no spec of a {kind} with a name")
-                    if not dataclasses.is_dataclass(getattr(spec, "parameters", NoParameters)):
+                    parameters = getattr(spec, "parameters", NoParameters)
+                    if not dataclasses.is_dataclass(parameters):
                         raise TypeError(f"the parameters of {spec.name!r} are no dataclass")
+                    get_type_hints(parameters)  # raises where they name a type that their module has not imported
             except Exception as error:
                 self.problems.append(Problem(plugin, f"{KINDS[kind]} raised {type(error).__name__}: {error}"))
                 continue

@@ -51,20 +51,21 @@ def narrowed(name: str, domain: Domain, wish: Wish) -> Domain:
     Raises:
         UserError: it holds nothing of the kind.
     """
+    said = f"{wish.source} {name}"
     if wish.choices:
-        choices = tuple(_choice(name, domain, choice) for choice in wish.choices)
+        choices = tuple(_choice(said, domain, choice) for choice in wish.choices)
         return replace(domain, kind="choice", choices=choices, log=False)
     if wish.low is None or wish.high is None:
         return domain
     if domain.allowed is None:
-        raise UserError(f"--vary {name}: is no number; choose among {_listed(domain.choices)}, with | between them")
+        raise UserError(f"{said}: is no number; choose among {_listed(domain.choices)}, with | between them")
     log = domain.log if wish.log is None else wish.log
     if log and wish.low <= 0:
         raise UserError(
-            f"--vary {name}: is searched on a logarithmic scale, which has no {wish.low:g}; start above 0, "
-            f"or write {name}={wish.low:g}..{wish.high:g}:linear"
+            f"{said}: is searched on a logarithmic scale, which has no {wish.low:g}; start above 0, "
+            f"or say that it is linear: {name}={wish.low:g}..{wish.high:g}:linear, in a file log = false"
         )
-    low, high = (_number(name, domain.kind, domain.allowed, end) for end in (wish.low, wish.high))
+    low, high = (_number(said, domain.kind, domain.allowed, end) for end in (wish.low, wish.high))
     return replace(domain, low=low, high=high, log=log)
 
 
@@ -91,22 +92,22 @@ def _domain(annotation: Any) -> Domain | None:
     )
 
 
-def _choice(name: str, domain: Domain, choice: Any) -> Any:
+def _choice(said: str, domain: Domain, choice: Any) -> Any:
     if domain.allowed is not None:
-        return _number(name, domain.kind, domain.allowed, choice)
+        return _number(said, domain.kind, domain.allowed, choice)
     if not any(type(choice) is type(known) and choice == known for known in domain.choices):
         names = [str(known) for known in domain.choices if isinstance(known, str)]
         cure = nearest(str(choice), names) if names else f"known: {_listed(domain.choices)}"
-        raise UserError(f"--vary {name}: there is no choice {_written(choice)}; {cure}")
+        raise UserError(f"{said}: there is no choice {_written(choice)}; {cure}")
     return choice
 
 
-def _number(name: str, kind: Kind, allowed: Range, value: Any) -> int | float:
+def _number(said: str, kind: Kind, allowed: Range, value: Any) -> int | float:
     whole = kind == "int"
     if isinstance(value, bool) or not isinstance(value, int | float) or (whole and not float(value).is_integer()):
-        raise UserError(f"--vary {name}: {_written(value)} is no {'whole number' if whole else 'number'}")
+        raise UserError(f"{said}: {_written(value)} is no {'whole number' if whole else 'number'}")
     if not allowed.low <= value <= allowed.high:
-        raise UserError(f"--vary {name}: {value:g} is outside {allowed}, which is all that it may be")
+        raise UserError(f"{said}: {value:g} is outside {allowed}, which is all that it may be")
     return int(value) if whole else float(value)
 
 

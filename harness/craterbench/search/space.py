@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Parameter", "Space", "build_space"]
 
+#: The parts of a definition of which something is searched.
+_SECTIONS = ("loss", "model", "augmentation", "optimizer", "schedule", "training")
+
 #: What a search leaves as the benchmark has it, and why.
 _NOT_SEARCHED = {
     "framework": "twins are proven to be equal; choose one with --framework",
@@ -153,6 +156,9 @@ class _Plan:
 
     def space(self) -> Space:
         """Return the parameters in the order in which people think of them."""
+        for key, wish in self.wishes.varied.items():
+            if key in _SECTIONS and wish.says_how:
+                raise UserError(f"{wish.source} {key}: is a whole section; give values to one of its parameters")
         optimizers = self.registry.get("framework", self.base.framework.name).optimizers
         self.section("loss", self.fitting("loss"))
         self.section("model", self.fitting("model"))
@@ -240,8 +246,9 @@ class _Plan:
             for field, domain in declared(parameters).items():
                 aliases, own = (f"{section}.{name}.{field}",), f"{section}.{field}"
                 if name not in names:
+                    cure = f"add {name} to its choices" if varies else f"vary that, too, or --fix {key}={name}"
                     now = " or ".join(names)
-                    self.leave((*aliases, own), f"only {section} {name!r} has it, and {key} is {now}; vary that, too")
+                    self.leave((*aliases, own), f"it belongs to {section} {name!r}, and {key} is {now}; {cure}")
                 elif varies:
                     self.add(own, domain, *aliases, name=aliases[0], when=(key, (name,)))
                 else:
@@ -256,16 +263,16 @@ class _Plan:
             return [own]
         for choice in wish.choices:
             if choice not in components:
-                raise UserError(f"--vary {key}: {self.why_not(section, choice, components)}")
+                raise UserError(f"{wish.source} {key}: {self.why_not(section, choice, components)}")
         complete = [name for name in components if name == own or not self.lacking(section, name, components[name])]
         for choice in wish.choices:
             if choice not in complete:
                 lacking = ", ".join(self.lacking(section, choice, components[choice]))
-                raise UserError(
-                    f"--vary {key}: {section} {choice!r} needs {lacking}, which the search does not give it"
-                )
+                why = f"{section} {choice!r} needs {lacking}, which has no default and is not varied"
+                raise UserError(f"{wish.source} {key}: {why}")
         if len(complete) == 1 and key in self.wishes.varied:
-            raise UserError(f"--vary {key}: there is nothing to choose: {own!r} alone fits {self.base.framework.name}")
+            alone = f"{own!r} is the only {section} for {self.base.framework.name}"
+            raise UserError(f"{wish.source} {key}: there is nothing to choose, since {alone}")
         return list(wish.choices) or complete
 
     def why_not(self, section: str, choice: Any, components: Mapping[str, type]) -> str:
@@ -325,9 +332,7 @@ class _Plan:
         """Raise a UserError unless every wish is met and something varies."""
         for key, wish in self.wishes.varied.items():
             if key not in self.met:
-                raise UserError(f"--vary {key}: {self.why(key)}")
-            if wish.says_how and "." not in key:
-                raise UserError(f"--vary {key}: is a whole section; give values to one of its parameters")
+                raise UserError(f"{wish.source} {key}: {self.why(key)}")
         if not self.parameters:
             raise UserError("nothing is left to vary; fix less, or vary something else")
 
@@ -338,7 +343,10 @@ class _Plan:
         for kept, reason in _NOT_SEARCHED.items():
             if f"{key}.".startswith(f"{kept}."):
                 return f"is not searched: {reason}"
-        return f"no component has it; {nearest(key, self.known | self.not_taken.keys())}"
+        known = self.known | self.not_taken.keys()
+        same = [name for name in known if name.endswith(f".{key}")]  # "depth" for "model.depth"
+        inside = [name for name in known if name.startswith(f"{key.partition('.')[0]}.")]
+        return f"no component has it; {nearest(same[0] if same else key, same or inside or _SECTIONS)}"
 
 
 def _positive(copies: Parameter) -> tuple[str, tuple[Any, ...]] | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from craterbench.definition.benchmark import SECTIONS
 from craterbench.definition.overrides import Override, leaves, parse_override, parse_value
 from craterbench.plugin import UserError
 from craterbench.plugin.errors import nearest
@@ -27,12 +28,14 @@ class Wish:
         low: try a range, from here,
         high: to here,
         log: on a logarithmic scale or not; ``None`` is as the component declares it.
+        source: the option or the file that says so.
     """
 
     choices: tuple[Any, ...] = ()
     low: float | None = None
     high: float | None = None
     log: bool | None = None
+    source: str = "--vary"
 
     @property
     def says_how(self) -> bool:
@@ -74,7 +77,7 @@ def read_wishes(vary: Sequence[str], fix: Sequence[str], file: Path | None) -> W
     fixed: dict[str, Override] = {}
     if file is not None:
         tables = _tables(file)
-        varied |= dict(_in_table(tables["vary"], "", f"{file.name}: [vary]"))
+        varied |= dict(_in_table(tables["vary"], "", f"{file.name} [vary]"))
         fixed |= {key: Override(key, value, file.name) for key, value in leaves(tables["fix"]).items()}
     asked: dict[str, Wish] = {}
     for text in (part.strip() for option in vary for part in option.split(",")):
@@ -83,17 +86,26 @@ def read_wishes(vary: Sequence[str], fix: Sequence[str], file: Path | None) -> W
             raise UserError(f"--vary {text}: {key} is to be varied in two ways; leave one of them out")
         if wish.says_how or key not in asked:
             asked[key] = wish
-    for text in fix:
-        override = parse_override(text, "--fix")
+    for override in (parse_override(text, "--fix") for text in fix):
         fixed[override.key] = override
+    for override in fixed.values():
+        _check_key(override)
     return Wishes(varied=varied | asked, fixed=tuple(fixed.values()))
+
+
+def _check_key(override: Override) -> None:
+    """Refuse what is a name in the space and no key of a definition, which has one component of each kind."""
+    section, *rest = override.key.split(".")
+    if section in (*SECTIONS, "optimizer") and len(rest) > 1:
+        cure = f"fix {section}.name={rest[0]} and {section}.{'.'.join(rest[1:])}={override.value}"
+        raise UserError(f"{override.source} {override}: cannot be fixed for one {section} of several; {cure}")
 
 
 def _wish(text: str) -> tuple[str, Wish]:
     key, equals, values = text.partition("=")
     said = f"--vary {text}"
     if not all(key.split(".")) or (equals and not values):
-        raise UserError(f"{said}: {_HOW}")
+        raise UserError(f"--vary {text!r}: {_HOW}")
     if not equals:
         return key, Wish()
     if ".." in values and "|" not in values:
@@ -154,16 +166,16 @@ def _in_table(table: Mapping[str, Any], path: str, where: str) -> Iterator[tuple
         key = f"{path}.{part}" if path else part
         said = f"{where} {key}"
         if value is True:
-            yield key, Wish()
+            yield key, Wish(source=where)
         elif isinstance(value, list) and value:
-            yield key, _choices(said, key, value)
+            yield key, replace(_choices(said, key, value), source=where)
         elif isinstance(value, dict) and any(_is_number(value.get(end)) for end in ("low", "high")):
             for unknown in value.keys() - {"low", "high", "log"}:
                 raise UserError(f"{said}: unknown key {unknown!r}; {nearest(unknown, ('low', 'high', 'log'))}")
             log = value.get("log")
             if not (_is_number(value.get("low")) and _is_number(value.get("high")) and log in (None, True, False)):
                 raise UserError(f"{said}: a range is {{low = number, high = number, log = true or false}}")
-            yield key, _range(said, float(value["low"]), float(value["high"]), log)
+            yield key, replace(_range(said, float(value["low"]), float(value["high"]), log), source=where)
         elif isinstance(value, dict) and value:
             yield from _in_table(value, key, where)
         else:

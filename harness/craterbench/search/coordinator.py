@@ -1,0 +1,303 @@
+"""The search itself: one process asks for trials, hands them to workers, and keeps what they tell."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from multiprocessing.connection import wait
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from craterbench.data.dataset import Development
+from craterbench.definition.overrides import Override, Resolved
+from craterbench.host.asked import Asked
+from craterbench.host.engine import Engine, Worker
+from craterbench.host.runner import Place, Run, Runner
+from craterbench.plugin import UserError
+from craterbench.records.record import Record
+from craterbench.search.findings import HIGHER, Screen, Trial
+from craterbench.search.space import Space
+from craterbench.search.study import Study
+
+if TYPE_CHECKING:
+    import optuna
+
+__all__ = ["Coordinator", "Lines", "trial_seed"]
+
+#: So many failures in a row, with no trial between them that came to its end, and the search gives up.
+_MOST_FAILURES = 10
+
+#: How long the search waits for a worker when it has none at all, in seconds.
+_PATIENCE = 60.0
+
+#: The score of a part that each objective is.
+_SCORES = {"balanced_accuracy": "balanced_accuracy", "val_loss": "loss"}
+
+
+def trial_seed(study_seed: int, number: int) -> int:
+    """Return the seed that a trial trains with: it follows from the trial's number, in whatever order trials end."""
+    return int(np.random.SeedSequence([study_seed, number]).generate_state(1)[0])
+
+
+class Lines:
+    """Passes on what runs have to say, and not how they go, which the search shows in its own way."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]]) -> None:
+        """Show nothing."""
+
+    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
+        """Show nothing."""
+
+    def end(self, run: str, status: str) -> None:
+        """Show nothing."""
+
+    def say(self, line: str) -> None:
+        """Show a line."""
+        self._screen.say(line)
+
+
+@dataclass(eq=False)
+class _Active:
+    """A trial under way.
+
+    Attributes:
+        curve: the best of the first objective so far, after each epoch.
+    """
+
+    trial: optuna.Trial
+    worker: Worker
+    parameters: Mapping[str, Any]
+    started: float
+    higher: bool
+    run: Run | None = None
+    curve: list[float] = field(default_factory=list)
+
+    def reached(self, value: float) -> float:
+        best = (max if self.higher else min)(value, *self.curve[-1:])
+        self.curve.append(best)
+        return best
+
+    def shown(self, state: str, **more: Any) -> Trial:
+        return Trial(
+            number=self.trial.number,
+            state=state,
+            parameters=self.parameters,
+            curve=list(self.curve),
+            epochs=len(self.curve),
+            seconds=time.monotonic() - self.started,
+            **{"values": self.curve[-1:], **more},
+        )
+
+
+class Coordinator:
+    """Brings a study to the number of trials that are wanted.
+
+    It alone writes to the study. A worker that dies takes its trial with it, which is tried once more; a trial that
+    raises, is refused, predicts NaN or takes too long has failed.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        space: Space,
+        resolve: Callable[[int, Sequence[Override]], Resolved],
+        *,
+        runner: Runner,
+        engine: Engine,
+        development: Development,
+        screen: Screen,
+        trial_timeout: float | None = None,
+    ) -> None:
+        """Take what the search needs.
+
+        Args:
+            resolve: returns the definition of a trial from its number and what it changes.
+            runner: keeps the records of the trials.
+            trial_timeout: seconds after which a trial has failed.
+        """
+        self._study = study
+        self._space = space
+        self._resolve = resolve
+        self._runner = runner
+        self._engine = engine
+        self._development = development
+        self._screen = screen
+        self._trial_timeout = trial_timeout
+        self._active: list[_Active] = []
+        self._failures = 0
+        self._best: Trial | None = None
+        self._seconds: list[float] = []  # that trials took, of those that ended here
+
+    @property
+    def gave_up(self) -> bool:
+        """Whether so many trials failed in a row that the search ended early."""
+        return self._failures >= min(_MOST_FAILURES, self._study.plan.trials)
+
+    def search(self, *, timeout: float | None = None) -> None:
+        """Search until as many trials as are wanted are complete or pruned.
+
+        Whatever stops it, such as Ctrl-C, leaves the study whole: trials under way have failed and are tried once more
+        when it goes on.
+
+        Args:
+            timeout: seconds after which no trial is started.
+
+        Raises:
+            UserError: there has been no worker for a while, or the results folder cannot be written.
+        """
+        last = None if timeout is None else time.monotonic() + timeout
+        self._remember_best()
+        try:
+            while True:
+                if not self.gave_up and (last is None or time.monotonic() < last):
+                    self._start_trials()
+                if not self._active:
+                    return
+                self._show_progress()
+                self._hear()
+        finally:
+            for active in list(self._active):
+                self._leave(active)
+
+    def _remember_best(self) -> None:
+        best = self._study.best()
+        if best:
+            self._best = self._study.trials()[best[0]]
+
+    def _start_trials(self) -> None:
+        """Give every worker that is free a trial, as long as trials are wanted."""
+        waited = 0.0
+        while self._study.counted + len(self._active) < self._study.plan.trials and not self.gave_up:
+            worker = self._engine.hire()
+            if worker is not None:
+                self._start(worker)
+            elif self._active:
+                return
+            elif waited >= _PATIENCE:
+                raise UserError(f"there has been no worker for {_PATIENCE:.0f} s; start one, and go on with --resume")
+            else:
+                time.sleep(1.0)
+                waited += 1.0
+
+    def _start(self, worker: Worker) -> None:
+        trial = self._study.ask()
+        higher = HIGHER[self._study.plan.objectives[0]]
+        active = _Active(trial, worker, self._space.suggest(trial), time.monotonic(), higher)
+        self._active.append(active)
+        number = trial.number
+        try:
+            asked = Asked(
+                self._resolve(number, self._space.overrides(active.parameters)),
+                trial_seed(self._study.plan.seed, number),
+            )
+        except UserError as refusal:
+            self._end(active, str(refusal))
+            return
+        self._screen.trial(active.shown("running"), most=self._study.plan.epochs)
+        place = Place(worker=worker, development=self._development, judge=lambda row: self._judge(active, row))
+        active.run = self._runner.start(asked, place)
+        if active.run.ended:
+            self._end(active, active.run.record.error)
+
+    def _judge(self, active: _Active, row: Mapping[str, Any]) -> bool:
+        """Take a row of a trial's history and say whether it goes on."""
+        value = active.reached(float(row[self._study.plan.objectives[0]]))
+        self._screen.trial(active.shown("running"), most=self._study.plan.epochs)
+        return not self._study.report(active.trial, value, int(row["epoch"]))
+
+    def _hear(self) -> None:
+        """Wait for what a worker tells, or until a trial has taken too long."""
+        connections = {active.run.connection: active for active in self._active if active.run is not None}
+        for ready in wait(list(connections), timeout=self._until_too_long()):
+            active = connections[ready]  # type: ignore[index]
+            assert active.run is not None
+            active.run.advance()
+            if active.run.ended:
+                self._end(active, active.run.record.error)
+        for active in [active for active in self._active if self._too_long(active) <= 0]:
+            assert active.run is not None
+            cause = f"it took longer than {self._trial_timeout:g} s, the --trial-timeout"
+            active.run.fail(cause)
+            self._end(active, cause, usable=False)
+
+    def _too_long(self, active: _Active) -> float:
+        """Return in how many seconds a trial will have taken too long."""
+        if self._trial_timeout is None:
+            return float("inf")
+        return active.started + self._trial_timeout - time.monotonic()
+
+    def _until_too_long(self) -> float | None:
+        if self._trial_timeout is None:
+            return None
+        return max(0.0, min(self._too_long(active) for active in self._active))
+
+    def _end(self, active: _Active, cause: str | None, *, usable: bool = True) -> None:
+        """Keep what came of a trial, and give its worker back."""
+        self._active.remove(active)
+        run, study = active.run, self._study
+        died = run is not None and run.died
+        self._engine.dismiss(active.worker, usable=usable and not died)
+        record = None if run is None else run.record
+        kept = {} if record is None else {"record": record.id, "epochs": record.epochs}
+        values = [] if record is None else _values(record, study.plan.objectives)
+        if record is not None and record.status == "pruned":
+            study.prune(active.trial, **kept)
+            shown = active.shown("pruned", record=record.id)
+        elif record is not None and record.status == "done" and values:
+            study.complete(active.trial, values, **kept)
+            shown = active.shown("complete", record=record.id, values=values)
+        else:
+            cause = cause or "it has no score"
+            again = died and study.retry_of(active.trial) is None
+            study.fail(active.trial, cause, again=again, **kept)
+            shown = active.shown("failed", reason=cause)
+            self._failures += not again
+        if shown.state != "failed":
+            self._failures = 0
+            self._seconds.append(shown.seconds or 0.0)
+        if shown.state == "complete" and self._better(shown):
+            self._best = shown
+        self._screen.trial(shown, most=study.plan.epochs)
+
+    def _better(self, trial: Trial) -> bool:
+        if self._best is None:
+            return True
+        mine, best = trial.values[0], self._best.values[0]
+        return mine > best if HIGHER[self._study.plan.objectives[0]] else mine < best
+
+    def _leave(self, active: _Active) -> None:
+        """Break a trial off; it is tried once more when the search goes on."""
+        self._active.remove(active)
+        if active.run is not None:
+            active.run.interrupt()
+        self._engine.dismiss(active.worker, usable=False)
+        self._study.fail(active.trial, "the search was interrupted", again=True)
+
+    def _show_progress(self) -> None:
+        left = None
+        wanted, done = self._study.plan.trials, self._study.counted
+        if self._seconds:
+            at_once = max(1, min(self._engine.workers, wanted - done))
+            under_way = sum(time.monotonic() - active.started for active in self._active)
+            mean = sum(self._seconds) / len(self._seconds)
+            left = max(0.0, (mean * (wanted - done) - under_way) / at_once)
+        self._screen.progress(done=done, wanted=wanted, best=self._best, workers=self._engine.workers, left=left)
+
+
+def _values(record: Record, objectives: Sequence[str]) -> list[float]:
+    """Return the objectives of the best epoch, or nothing where one of them has no value."""
+    if "validation" not in record.parts:
+        return []
+    scores = record.parts["validation"]["scores"]["all"]
+    values = [scores[_SCORES[objective]] for objective in objectives]
+    return [] if None in values else values
+
+
+def nothing_to_add(folder: Path, asked: Asked, outcome: Any) -> None:
+    """Add no pictures to a trial: they take as long as some trials."""

@@ -1,0 +1,306 @@
+"""A study: what was asked for, what has been tried, and who is at it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import filelock
+import optuna
+from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.trial import FrozenTrial, TrialState
+
+from craterbench.plugin import UserError
+from craterbench.search.findings import HIGHER, Trial
+from craterbench.search.journal import open_journal, repair
+
+__all__ = ["PRUNERS", "SAMPLERS", "Plan", "Study", "differences", "studies"]
+
+SAMPLERS = ("tpe", "random")
+PRUNERS = ("hyperband", "median", "none")
+
+#: Trials that come to their end before any is pruned, and epochs before which none is.
+_STARTUP_TRIALS, _WARM_UP_EPOCHS = 5, 3
+
+_STATES = {
+    TrialState.WAITING: "waiting",
+    TrialState.RUNNING: "running",
+    TrialState.COMPLETE: "complete",
+    TrialState.PRUNED: "pruned",
+    TrialState.FAIL: "failed",
+}
+
+_PLAN, _JOURNAL, _OWNER = "study.json", "journal.log", "owner.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a study was asked for. It goes on only with what it began with; the number of trials alone may change.
+
+    Attributes:
+        benchmark: name or path of the definition that it starts from.
+        fixed: what was changed in it for all trials: key, value, and the option that said so.
+        search_only: those keys of ``fixed`` that make trials cheaper, and do not hold for what is trained anew.
+        vary, space_file: what narrows the space, as it was asked for.
+        definition: the benchmark of the trials before anything is tried, as ``Benchmark.as_dict`` gives it.
+        versions: of its components.
+        space: what is tried (see ``craterbench.search.space.Space.as_json``).
+        data: digest of the data.
+        epochs: the most that a trial trains.
+    """
+
+    name: str
+    created: str
+    benchmark: str
+    fixed: list[list[Any]]
+    search_only: list[str]
+    vary: list[str]
+    space_file: str | None
+    definition: dict[str, Any]
+    versions: dict[str, int]
+    space: Any
+    data: str
+    objectives: list[str]
+    sampler: str
+    pruner: str
+    seed: int
+    epochs: int
+    trials: int
+    schema: int = field(default=1)
+
+    def write(self, folder: Path) -> None:
+        """Write it into the study's folder, whole or not at all."""
+        part = folder / f"{_PLAN}.part"
+        part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        part.replace(folder / _PLAN)
+
+    @classmethod
+    def read(cls, folder: Path) -> Plan:
+        """Return the plan of the study in a folder.
+
+        Raises:
+            UserError: there is no study, or its plan cannot be read.
+        """
+        file = folder / _PLAN
+        try:
+            content = json.loads(file.read_text(encoding="utf-8"))
+            if content.keys() != {field.name for field in fields(cls)} or content["schema"] != 1:
+                raise ValueError
+            return cls(**content)
+        except FileNotFoundError:
+            known = sorted(path.parent.name for path in folder.parent.glob(f"*/{_PLAN}"))
+            there = f"there are {', '.join(known)}" if known else "there is none yet"
+            raise UserError(f"there is no study {folder.name!r} in {folder.parent}; {there}") from None
+        except (OSError, ValueError, TypeError, AttributeError):
+            raise UserError(f"{file} cannot be read; was it written by another version of craterbench?") from None
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return a line for each key under which two mappings differ."""
+    return [
+        f"{key}: {_shown(before, key)} when it began, {_shown(now, key)} now"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key, ...) != now.get(key, ...)
+    ]
+
+
+def _shown(values: Mapping[str, Any], key: str) -> str:
+    return json.dumps(values[key]) if key in values else "not there"
+
+
+class Study:
+    """A study that this process owns. Use it as a context manager, which gives it back.
+
+    Attributes:
+        notes: what was mended when it was opened.
+    """
+
+    def __init__(self, folder: Path, plan: Plan) -> None:
+        """Take a study in hand, and make it if there is none yet.
+
+        Trials that a dead process left running have failed, and are tried once more.
+
+        Raises:
+            UserError: another process owns it.
+        """
+        self.folder = folder
+        self.plan = plan
+        self.notes: list[str] = []
+        self._lock = filelock.FileLock(folder / ".lock")
+        self._take()
+        try:
+            if (mended := repair(folder / _JOURNAL)) is not None:
+                self.notes.append(mended)
+            storage = open_journal(folder / _JOURNAL)
+            directions = ["maximize" if HIGHER[objective] else "minimize" for objective in plan.objectives]
+            self._storage = storage
+            self._optuna = optuna.create_study(
+                storage=storage, study_name=plan.name, directions=directions, load_if_exists=True
+            )
+            known = self._optuna.get_trials(deepcopy=False)
+            self._optuna.sampler = _sampler(plan, len(known))
+            self._optuna.pruner = _pruner(plan)
+            self._retried = {number for trial in known if (number := trial.user_attrs.get("retry_of")) is not None}
+            self._counted = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in known)
+            for trial in known:
+                if trial.state == TrialState.RUNNING:
+                    self.fail(trial.number, "the search stopped in the middle of it", again=True)
+        except BaseException:
+            self._release()
+            raise
+
+    def __enter__(self) -> Study:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._release()
+
+    def _take(self) -> None:
+        owner = self.folder / _OWNER
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            who = ""
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                told = json.loads(owner.read_text(encoding="utf-8"))
+                who = f": process {told['process']} on {told['host']}, since {told['since']}"
+            raise UserError(f"study {self.plan.name!r} is being searched by another command{who}") from None
+        since = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
+        told = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
+        owner.write_text(json.dumps(told) + "\n", encoding="utf-8")
+
+    def _release(self) -> None:
+        (self.folder / _OWNER).unlink(missing_ok=True)
+        self._lock.release()
+
+    @property
+    def counted(self) -> int:
+        """How many trials are complete or pruned."""
+        return self._counted
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one objective, so that trials can be pruned."""
+        return len(self.plan.objectives) == 1
+
+    def ask(self) -> optuna.Trial:
+        """Return a trial to run: one that is to be tried once more, or a new one."""
+        return self._optuna.ask()
+
+    def retry_of(self, trial: optuna.Trial) -> int | None:
+        """Return the number of the trial that this one repeats, if it does."""
+        number: int | None = trial.user_attrs.get("retry_of")
+        return number
+
+    def report(self, trial: optuna.Trial, value: float, epoch: int) -> bool:
+        """Keep what a trial has reached after an epoch, and say whether it should be pruned."""
+        if not self.single or not math.isfinite(value):
+            return False
+        trial.report(value, epoch)
+        return trial.should_prune()
+
+    def complete(self, trial: optuna.Trial, values: Sequence[float], **attributes: Any) -> None:
+        """Keep the values of a trial that came to its end."""
+        self._keep(trial, attributes)
+        self._optuna.tell(trial, list(values))
+        self._counted += 1
+
+    def prune(self, trial: optuna.Trial, **attributes: Any) -> None:
+        """Keep that a trial was pruned; its value is the last that it reported."""
+        self._keep(trial, attributes)
+        self._optuna.tell(trial, state=TrialState.PRUNED)
+        self._counted += 1
+
+    def fail(self, trial: optuna.Trial | int, reason: str, *, again: bool, **attributes: Any) -> None:
+        """Keep that a trial failed, and why.
+
+        Args:
+            again: whether to try its parameters once more, in a trial of its own. What is asked for twice, by a process
+                that died in between, is tried but once.
+        """
+        number = trial if isinstance(trial, int) else trial.number
+        frozen = self._optuna.get_trials(deepcopy=False)[number]
+        parameters = frozen.system_attrs.get("fixed_params", {}) | frozen.params
+        if again and parameters and number not in self._retried:
+            self._optuna.enqueue_trial(parameters, user_attrs={"retry_of": number})
+            self._retried.add(number)
+        study = self._storage.get_study_id_from_name(self.plan.name)
+        trial_id = self._storage.get_trial_id_from_study_id_trial_number(study, number)
+        for key, value in {"reason": reason, **attributes}.items():
+            self._storage.set_trial_user_attr(trial_id, key, value)
+        self._optuna.tell(number, state=TrialState.FAIL)
+
+    def _keep(self, trial: optuna.Trial, attributes: Mapping[str, Any]) -> None:
+        for key, value in attributes.items():
+            trial.set_user_attr(key, value)
+
+    def trials(self) -> list[Trial]:
+        """Return all trials, by their number."""
+        return [_trial(trial) for trial in self._optuna.get_trials(deepcopy=False)]
+
+    def best(self) -> list[int]:
+        """Return the numbers of the trials that are best: one, or with two objectives the Pareto front."""
+        if not any(trial.state == TrialState.COMPLETE for trial in self._optuna.get_trials(deepcopy=False)):
+            return []
+        if self.single:
+            return [self._optuna.best_trial.number]
+        return sorted(trial.number for trial in self._optuna.best_trials)
+
+    def importances(self) -> dict[str, float]:
+        """Return how much each parameter matters to the first objective; nothing where that cannot be told.
+
+        PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv:2304.10255), over the trials that are complete.
+        """
+        target = None if self.single else (lambda trial: trial.values[0])
+        try:
+            return dict(optuna.importance.get_param_importances(self._optuna, target=target))
+        except (ValueError, RuntimeError):
+            return {}
+
+
+def studies(root: Path) -> Iterator[Path]:
+    """Yield the folders of the studies below a folder of results, by name."""
+    yield from sorted(file.parent for file in (root / "studies").glob(f"*/{_PLAN}"))
+
+
+def _trial(trial: FrozenTrial) -> Trial:
+    attributes = trial.user_attrs
+    curve = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
+    values = list(trial.values or [])
+    if trial.state == TrialState.PRUNED and not values:
+        values = curve[-1:]
+    return Trial(
+        number=trial.number,
+        state=_STATES[trial.state],
+        parameters=trial.params or trial.system_attrs.get("fixed_params", {}),
+        values=values,
+        curve=curve,
+        epochs=attributes.get("epochs", len(curve)),
+        seconds=trial.duration.total_seconds() if trial.duration is not None else None,
+        record=attributes.get("record"),
+        reason=attributes.get("reason"),
+        retry_of=attributes.get("retry_of"),
+    )
+
+
+def _sampler(plan: Plan, begun: int) -> BaseSampler:
+    """Return a sampler that a study which goes on does not draw from its beginning again."""
+    seed = (plan.seed + begun) % 2**32
+    return TPESampler(seed=seed) if plan.sampler == "tpe" else RandomSampler(seed=seed)
+
+
+def _pruner(plan: Plan) -> BasePruner:
+    if len(plan.objectives) > 1 or plan.pruner == "none":
+        return NopPruner()
+    if plan.pruner == "median":
+        return MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=_WARM_UP_EPOCHS)
+    return HyperbandPruner(min_resource=_WARM_UP_EPOCHS, max_resource=plan.epochs)
