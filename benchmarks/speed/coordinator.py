@@ -4,7 +4,7 @@ The engine here is a fake, and so are its outcomes: its workers train nothing an
 made histories and scores, so that all the time that passes is the coordinator's own: asking Optuna, resolving the
 definition, judging each epoch, keeping the study's journal and the record of each trial, with weights and counts of the
 reference's size. Nothing is sent between processes, and the screen shows nothing. All else is what ``bench sweep``
-runs: the default space, TPE, Hyperband, ``EPOCHS`` epochs a trial (as many as a pruner leaves of them).
+runs: the default space, TPE, the median pruner, at most ``EPOCHS`` epochs a trial.
 
 Printed are milliseconds a trial, all together and what each part takes of them, for all trials and for the last
 hundred: of the sampler the cost grows with the trials, and it is Optuna's own. Then the time to go on with the study.
@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
@@ -30,7 +31,7 @@ import optuna
 from optuna.storages.journal import JournalFileBackend
 
 from craterbench.data.dataset import Development
-from craterbench.definition.overrides import Override, Resolved, resolve
+from craterbench.definition.overrides import Resolved
 from craterbench.host.engine import Worker
 from craterbench.host.runner import Runner
 from craterbench.plugin.components import load
@@ -39,9 +40,8 @@ from craterbench.records.store import RunFolder, Store
 from craterbench.scoring.counts import Evaluator
 from craterbench.search.coordinator import Coordinator, Lines
 from craterbench.search.findings import Trial
-from craterbench.search.space import Space, build_space
-from craterbench.search.study import Plan, Study
-from craterbench.search.wishes import Wishes
+from craterbench.search.preparation import EPOCHS, Prepared, Request, begin, reopen
+from craterbench.search.study import Study
 from craterbench.training.experiment import Outcome, Samples, Scored, Start
 from craterbench.training.loop import Course
 
@@ -53,7 +53,7 @@ TIMED: Mapping[str, tuple[type, Sequence[str]]] = {
         optuna.samplers.TPESampler,
         ("infer_relative_search_space", "sample_relative", "sample_independent", "before_trial", "after_trial"),
     ),
-    "pruner": (optuna.pruners.HyperbandPruner, ("prune",)),
+    "pruner": (optuna.pruners.PercentilePruner, ("prune",)),
     "journal, written": (JournalFileBackend, ("append_logs",)),
     "records, written": (
         RunFolder,
@@ -199,24 +199,26 @@ def made_outcome(resolved: Resolved, development: Development) -> Outcome:
     )
 
 
-def search(registry: Registry, study: Study, space: Space, development: Development, clock: Clock) -> None:
+def search(study: Study, prepared: Prepared, clock: Clock) -> None:
     """Bring a study to its trials."""
-    fixed = [Override(*override) for override in study.plan.fixed]
-
-    def asked(number: int, overrides: Sequence[Override]) -> Resolved:
-        return resolve(registry, study.plan.benchmark, [*fixed, *overrides], label=f"trial-{number}")
-
     runner = Runner(
-        registry=registry,
+        registry=prepared.registry,
         store=Store(study.folder),
         device="cpu",
         threads=InstantEngine.threads,
         screen=Lines(clock),
         illustrate=lambda folder, asked, outcome: None,
     )
-    made = made_outcome(asked(0, []), development)
-    with InstantEngine(made) as engine:
-        Coordinator(study, space, asked, runner=runner, engine=engine, development=development, screen=clock).search()
+    with InstantEngine(made_outcome(prepared.trial(0, []), prepared.development)) as engine:
+        Coordinator(
+            study,
+            prepared.space,
+            prepared.trial,
+            runner=runner,
+            engine=engine,
+            development=prepared.development,
+            screen=clock,
+        ).search()
 
 
 def told(what: str, ends: Sequence[tuple[float, Mapping[str, float]]]) -> str:
@@ -237,53 +239,52 @@ def told(what: str, ends: Sequence[tuple[float, Mapping[str, float]]]) -> str:
 def main() -> None:
     """Search with the fake engine, go on, and print."""
     trials = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    epochs = int(sys.argv[2]) if len(sys.argv) > 2 else 10
+    epochs = int(sys.argv[2]) if len(sys.argv) > 2 else EPOCHS
     registry = Registry.installed()
-    fixed = [["framework", "torch", ""], ["training.monitor", "balanced_accuracy", ""], ["training.epochs", epochs, ""]]
-    base = resolve(registry, "reference", [Override(*override) for override in fixed])
-    dataset = base.benchmark.dataset
-    development: Development = load(dataset.target)(dataset.parameters).without_test()
-    space = build_space(registry, base.benchmark, Wishes())
-    plan = Plan(
-        name="instant",
-        created="",
-        benchmark="reference",
-        fixed=fixed,
-        search_only=[],
-        vary=[],
-        space_file=None,
-        definition=base.benchmark.as_dict(),
-        versions=base.benchmark.versions(),
-        space=space.as_json(),
-        data=development.digest,
-        objectives=["balanced_accuracy"],
-        sampler="tpe",
-        pruner="hyperband",
-        seed=0,
-        epochs=epochs,
-        trials=trials,
-    )
     clock, again = Clock(), Clock()
     for part, (owner, names) in TIMED.items():
         for name in names:
             clock.time(part, owner, name)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        with Study(folder, plan) as study:
-            search(registry, study, space, development, clock)
-        print(f"{trials} trials of at most {epochs} epochs, {clock.pruned} pruned")
+        folder = Path(name) / "studies" / "instant"
+        prepared = begin(registry, request(trials, epochs))
+        with closing(Study.make(folder, prepared.plan)) as study:
+            search(study, prepared, clock)
+        print(f"{trials} trials of at most {prepared.plan.epochs} epochs, {clock.pruned} pruned")
         print(told("all trials", clock.ends))
         print(told(f"last {LAST}", clock.ends[-LAST - 1 :]))
         started = time.perf_counter()
-        with Study(folder, replace(plan, trials=trials + 1)) as study:
+        prepared = reopen(registry, folder, trials=trials + 1)
+        checked = time.perf_counter() - started
+        with closing(Study(folder, prepared.plan)) as study:
             opened = time.perf_counter() - started
-            search(registry, study, space, development, again)
+            search(study, prepared, again)
         assert again.first is not None
         size = (folder / "journal.log").stat().st_size / 2**20
         print(
-            f"going on with {trials} trials (a journal of {size:.1f} MiB): read again after {opened:.2f} s, "
-            f"next trial asked for after {again.first - started:.2f} s"
+            f"to go on with {trials} trials, a journal of {size:.1f} MiB: {again.first - started:.2f} s until the next "
+            f"trial starts ({checked:.2f} for definition and data, {opened - checked:.2f} for the journal)"
         )
+
+
+def request(trials: int, epochs: int) -> Request:
+    """Return what ``bench sweep`` asks for by default, with so many trials and epochs."""
+    return Request(
+        name="instant",
+        benchmark="reference",
+        framework="torch",
+        settings=(),
+        epochs=epochs,
+        vary=(),
+        fix=(),
+        space_file=None,
+        objectives=("balanced_accuracy",),
+        sampler="tpe",
+        pruner="median",
+        seed=0,
+        trials=trials,
+        device="cpu",
+    )
 
 
 if __name__ == "__main__":
