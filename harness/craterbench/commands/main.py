@@ -12,6 +12,7 @@ from craterbench.commands.list import list_command
 from craterbench.commands.parity import parity_command
 from craterbench.commands.run import run_command
 from craterbench.commands.show import show_command
+from craterbench.commands.sweep import sweep_command
 from craterbench.commands.table import table_command
 from craterbench.plugin import UserError
 
@@ -38,5 +39,5 @@ def main() -> None:
     """Train networks that find craters, score them all with one evaluator, and compare what may be compared."""
 
 
-for command in (run_command, table_command, parity_command, list_command, show_command):
+for command in (run_command, sweep_command, table_command, parity_command, list_command, show_command):
     main.add_command(command)

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from craterbench.host.asked import Asked
     from craterbench.records.record import Record
     from craterbench.records.store import Store
-    from craterbench.training.experiment import Outcome
 
 __all__ = ["run_command"]
 
@@ -77,6 +76,7 @@ def run_command(
     from craterbench.host.runner import Runner
     from craterbench.records.store import Store
     from craterbench.report.live import live
+    from craterbench.report.pictures import illustrate
     from craterbench.training.feed import check_folds
 
     registry = Registry.installed()
@@ -99,7 +99,7 @@ def run_command(
                 screen.say(line)
             threads = max(1, available_cores() // workers)
             runner = Runner(
-                registry=registry, store=store, device=device, threads=threads, screen=screen, illustrate=_illustrate
+                registry=registry, store=store, device=device, threads=threads, screen=screen, illustrate=illustrate
             )
             asked = _asked(benchmarks, range(seed, seed + seeds), folds)
             records, starts = sort_out(runner, asked, again=again, resume=resume)
@@ -153,14 +153,6 @@ def _asked(benchmarks: Sequence[Resolved], seeds: Iterable[int], folds: int | No
 
     validating = [None] if folds is None else [Fold(number, folds) for number in range(1, folds + 1)]
     return [Asked(*each) for each in itertools.product(benchmarks, seeds, validating)]
-
-
-def _illustrate(folder: Path, asked: Asked, outcome: Outcome) -> None:
-    from craterbench.report.pictures import draw_curves, draw_samples
-
-    title = " ".join([asked.title, *asked.overrides])
-    draw_curves(folder / "curves.png", outcome.course.history, title)
-    draw_samples(folder / "samples.png", outcome.samples, f"{title}: validation images")
 
 
 def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["DEVICES", "available_cores", "available_memory", "environment"]
+__all__ = ["DEVICES", "available_cores", "available_memory", "computes_bfloat16", "environment"]
 
 DEVICES = ("auto", "cpu", "gpu")
 
@@ -28,6 +28,20 @@ def available_memory() -> int | None:
         return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
     except (OSError, StopIteration, ValueError):
         return None
+
+
+def computes_bfloat16(device: str) -> bool:
+    """Return whether a device computes in bfloat16, and does not only emulate it, which is slow.
+
+    Of a processor Linux tells; where nothing is told the answer is no. GPUs for which PyTorch is built do.
+    """
+    if device == "gpu":
+        return True
+    try:
+        flags = set(Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split())
+    except OSError:
+        return False
+    return not flags.isdisjoint({"avx512_bf16", "amx_bf16"})
 
 
 def environment(*, threads: int, device: str, framework: Mapping[str, str]) -> dict[str, str]:

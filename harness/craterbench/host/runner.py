@@ -70,7 +70,7 @@ class Runner:
     Attributes:
         threads: how many threads each child may use.
         illustrate: called with the folder, what was asked for and the outcome of a run that is done, to add its
-            pictures.
+            pictures; ``None`` adds none.
     """
 
     registry: Registry
@@ -78,7 +78,7 @@ class Runner:
     device: str
     threads: int
     screen: Screen
-    illustrate: Callable[[Path, Asked, Outcome], None]
+    illustrate: Callable[[Path, Asked, Outcome], None] | None
 
     def start(self, asked: Asked, place: Place | None = None) -> Run:
         """Start a run from its beginning.
@@ -301,6 +301,8 @@ class Run:
 
     def _illustrate(self, outcome: Outcome) -> None:
         """Add its pictures; without them it is as done as with them."""
+        if self._runner.illustrate is None:
+            return
         try:
             self._runner.illustrate(self._folder.path, self._asked, outcome)
         except Exception as error:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
+
+from craterbench.report.svg import same_look, svg
 
 __all__ = ["CURVES", "draw_row"]
 
@@ -26,13 +25,7 @@ def draw_row(
         histories: of each run a row for each epoch, with ``epoch``, ``best`` and the columns of ``CURVES``.
         limits: the ends of a curve's axis, so that rows can be looked at side by side.
     """
-    same: dict[Any, Any] = {
-        "svg.hashsalt": "craterbench",
-        "svg.fonttype": "none",
-        "font.family": "sans-serif",
-        "font.size": 9,
-    }
-    with mpl.rc_context(same):
+    with same_look():
         figure = Figure(figsize=(7.5, 2.5), layout="constrained")
         for axes, (key, label) in zip(figure.subplots(1, 2), CURVES.items(), strict=True):
             for history in histories:
@@ -45,6 +38,4 @@ def draw_row(
             axes.set(xlabel="epoch", ylabel=label, xlim=(0.5, last + 0.5), ylim=(limits or {}).get(key))
             axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
             axes.grid(alpha=0.3)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()
+        return svg(figure)

@@ -11,6 +11,7 @@ from craterbench.records.store import Store
 from craterbench.report.rows import Row, Scored
 from craterbench.scoring.compare import Estimate, concatenate, difference, estimate, smallest_difference
 from craterbench.scoring.counts import Counts
+from craterbench.scoring.metrics import counts_behind
 
 __all__ = ["REFERENCE", "Comparison", "Evidence"]
 
@@ -126,10 +127,8 @@ class Evidence:
         if (record.id, part) not in self._read:
             counts = None
             try:
-                counts = Counts(**self._store.counts(record, part))
-                _check(counts, record, part)
+                counts = counts_behind(record.parts[part]["scores"]["all"], self._store.counts(record, part))
             except ValueError as error:
-                counts = None
                 self._lack(f"{self._store.folder(record) / 'counts.npz'}: no interval for its row: {error}")
             self._read[record.id, part] = counts
         return self._read[record.id, part]
@@ -143,14 +142,3 @@ def _keys(scored: Scored) -> set[tuple[int, str | None]]:
     if scored.pooled_over_folds:
         return {(seed, None) for seed in scored.by_seed}
     return {(record.seed, record.fold) for record in scored.runs}
-
-
-def _check(counts: Counts, record: Record, part: str) -> None:
-    """Raise ValueError unless counts are those behind the record's scores."""
-    scores = record.parts[part]["scores"]["all"]
-    true_positive, _, false_negative, _ = cells = counts.confusion.sum(axis=(0, 1)).tolist()
-    pixels, crater = sum(cells), true_positive + false_negative
-    loss = float(counts.cross_entropy.sum()) / max(pixels, 1)
-    recorded = scores["num_pixels"], scores["num_crater_pixels"]
-    if (pixels, crater) != recorded or abs(loss - scores["loss"]) > 1e-9 * max(loss, 1.0):
-        raise ValueError("it does not belong to the record beside it")

@@ -11,14 +11,22 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from craterbench.host.asked import Asked
 from craterbench.scoring.counts import THRESHOLD
-from craterbench.training.experiment import Samples
+from craterbench.training.experiment import Outcome, Samples
 
-__all__ = ["draw_curves", "draw_samples"]
+__all__ = ["draw_curves", "draw_samples", "illustrate"]
 
 # Two colours that people with any colour vision tell apart (Okabe and Ito 2008).
 _MISSED = (0.34, 0.71, 0.91)  # sky blue: crater, called background
 _INVENTED = (0.90, 0.62, 0.00)  # orange: background, called crater
+
+
+def illustrate(folder: Path, asked: Asked, outcome: Outcome) -> None:
+    """Add the pictures of a run to its folder."""
+    title = " ".join([asked.title, *asked.overrides])
+    draw_curves(folder / "curves.png", outcome.course.history, title)
+    draw_samples(folder / "samples.png", outcome.samples, f"{title}: validation images")
 
 
 def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str) -> None:

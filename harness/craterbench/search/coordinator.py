@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -297,7 +296,3 @@ def _values(record: Record, objectives: Sequence[str]) -> list[float]:
     scores = record.parts["validation"]["scores"]["all"]
     values = [scores[_SCORES[objective]] for objective in objectives]
     return [] if None in values else values
-
-
-def nothing_to_add(folder: Path, asked: Asked, outcome: Any) -> None:
-    """Add no pictures to a trial: they take as long as some trials."""

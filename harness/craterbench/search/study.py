@@ -17,16 +17,14 @@ import filelock
 import optuna
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from craterbench.plugin import UserError
 from craterbench.search.findings import HIGHER, Trial
 from craterbench.search.journal import open_journal, repair
 
-__all__ = ["PRUNERS", "SAMPLERS", "Plan", "Study", "differences", "studies"]
-
-SAMPLERS = ("tpe", "random")
-PRUNERS = ("hyperband", "median", "none")
+__all__ = ["Plan", "Study", "StudyView", "differences", "studies"]
 
 #: Trials that come to their end before any is pruned, and epochs before which none is.
 _STARTUP_TRIALS, _WARM_UP_EPOCHS = 5, 3
@@ -39,7 +37,7 @@ _STATES = {
     TrialState.FAIL: "failed",
 }
 
-_PLAN, _JOURNAL, _OWNER = "study.json", "journal.log", "owner.json"
+_PLAN, _JOURNAL, _LOCK, _OWNER = "study.json", "journal.log", ".lock", "owner.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +48,8 @@ class Plan:
         benchmark: name or path of the definition that it starts from.
         fixed: what was changed in it for all trials: key, value, and the option that said so.
         search_only: those keys of ``fixed`` that make trials cheaper, and do not hold for what is trained anew.
-        vary, space_file: what narrows the space, as it was asked for.
+        pinned: those keys of ``fixed`` that the user fixed, and so took out of the space.
+        vary: what narrows the space: fields of a ``Wish`` by what they are about.
         definition: the benchmark of the trials before anything is tried, as ``Benchmark.as_dict`` gives it.
         versions: of its components.
         space: what is tried (see ``craterbench.search.space.Space.as_json``).
@@ -63,8 +62,8 @@ class Plan:
     benchmark: str
     fixed: list[list[Any]]
     search_only: list[str]
-    vary: list[str]
-    space_file: str | None
+    pinned: list[str]
+    vary: dict[str, dict[str, Any]]
     definition: dict[str, Any]
     versions: dict[str, int]
     space: Any
@@ -117,7 +116,62 @@ def _shown(values: Mapping[str, Any], key: str) -> str:
     return json.dumps(values[key]) if key in values else "not there"
 
 
-class Study:
+class StudyView:
+    """What is known of a study, for anybody to read, also while another process searches."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read a study.
+
+        Raises:
+            UserError: there is none, or it cannot be read.
+        """
+        self.folder = folder
+        self.plan = Plan.read(folder)
+        try:
+            self._optuna = optuna.load_study(study_name=self.plan.name, storage=open_journal(folder / _JOURNAL))
+        except (KeyError, ValueError):
+            cure = f"bench sweep --resume {self.plan.name} mends it"
+            raise UserError(f"{folder / _JOURNAL} is damaged or empty; {cure}") from None
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one objective, so that trials can be pruned."""
+        return len(self.plan.objectives) == 1
+
+    @property
+    def owned(self) -> bool:
+        """Whether a command is searching now."""
+        try:
+            with filelock.FileLock(self.folder / _LOCK, timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+
+    def trials(self) -> list[Trial]:
+        """Return all trials, by their number."""
+        return [_trial(trial) for trial in self._optuna.get_trials(deepcopy=False)]
+
+    def best(self) -> list[int]:
+        """Return the numbers of the trials that are best: one, or with two objectives the Pareto front."""
+        if not any(trial.state == TrialState.COMPLETE for trial in self._optuna.get_trials(deepcopy=False)):
+            return []
+        if self.single:
+            return [self._optuna.best_trial.number]
+        return sorted(trial.number for trial in self._optuna.best_trials)
+
+    def importances(self) -> dict[str, float]:
+        """Return how much each parameter matters to the first objective; nothing where that cannot be told.
+
+        PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv:2304.10255), over the trials that are complete.
+        """
+        target = None if self.single else (lambda trial: float(trial.values[0]))
+        try:
+            return dict(optuna.importance.get_param_importances(self._optuna, target=target))
+        except (ValueError, RuntimeError):
+            return {}
+
+
+class Study(StudyView):
     """A study that this process owns. Use it as a context manager, which gives it back.
 
     Attributes:
@@ -130,21 +184,27 @@ class Study:
         Trials that a dead process left running have failed, and are tried once more.
 
         Raises:
-            UserError: another process owns it.
+            UserError: another process owns it, or its folder cannot be written.
         """
         self.folder = folder
         self.plan = plan
         self.notes: list[str] = []
-        self._lock = filelock.FileLock(folder / ".lock")
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{folder} cannot be made ({error.strerror}); give another --results DIR") from None
+        self._lock = filelock.FileLock(folder / _LOCK)
         self._take()
         try:
+            plan.write(folder)
             if (mended := repair(folder / _JOURNAL)) is not None:
                 self.notes.append(mended)
-            storage = open_journal(folder / _JOURNAL)
-            directions = ["maximize" if HIGHER[objective] else "minimize" for objective in plan.objectives]
-            self._storage = storage
+            self._storage = open_journal(folder / _JOURNAL)
             self._optuna = optuna.create_study(
-                storage=storage, study_name=plan.name, directions=directions, load_if_exists=True
+                storage=self._storage,
+                study_name=plan.name,
+                directions=[_direction(objective) for objective in plan.objectives],
+                load_if_exists=True,
             )
             known = self._optuna.get_trials(deepcopy=False)
             self._optuna.sampler = _sampler(plan, len(known))
@@ -186,11 +246,6 @@ class Study:
     def counted(self) -> int:
         """How many trials are complete or pruned."""
         return self._counted
-
-    @property
-    def single(self) -> bool:
-        """Whether there is one objective, so that trials can be pruned."""
-        return len(self.plan.objectives) == 1
 
     def ask(self) -> optuna.Trial:
         """Return a trial to run: one that is to be tried once more, or a new one."""
@@ -243,29 +298,6 @@ class Study:
         for key, value in attributes.items():
             trial.set_user_attr(key, value)
 
-    def trials(self) -> list[Trial]:
-        """Return all trials, by their number."""
-        return [_trial(trial) for trial in self._optuna.get_trials(deepcopy=False)]
-
-    def best(self) -> list[int]:
-        """Return the numbers of the trials that are best: one, or with two objectives the Pareto front."""
-        if not any(trial.state == TrialState.COMPLETE for trial in self._optuna.get_trials(deepcopy=False)):
-            return []
-        if self.single:
-            return [self._optuna.best_trial.number]
-        return sorted(trial.number for trial in self._optuna.best_trials)
-
-    def importances(self) -> dict[str, float]:
-        """Return how much each parameter matters to the first objective; nothing where that cannot be told.
-
-        PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv:2304.10255), over the trials that are complete.
-        """
-        target = None if self.single else (lambda trial: trial.values[0])
-        try:
-            return dict(optuna.importance.get_param_importances(self._optuna, target=target))
-        except (ValueError, RuntimeError):
-            return {}
-
 
 def studies(root: Path) -> Iterator[Path]:
     """Yield the folders of the studies below a folder of results, by name."""
@@ -290,6 +322,10 @@ def _trial(trial: FrozenTrial) -> Trial:
         reason=attributes.get("reason"),
         retry_of=attributes.get("retry_of"),
     )
+
+
+def _direction(objective: str) -> StudyDirection:
+    return StudyDirection.MAXIMIZE if HIGHER[objective] else StudyDirection.MINIMIZE
 
 
 def _sampler(plan: Plan, begun: int) -> BaseSampler:

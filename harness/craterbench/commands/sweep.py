@@ -1,0 +1,188 @@
+"""``bench sweep``: search, and train anew what was found."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from craterbench.host.devices import DEVICES
+from craterbench.plugin import UserError
+from craterbench.plugin.registry import Registry
+
+if TYPE_CHECKING:
+    from craterbench.search.findings import Findings
+    from craterbench.search.preparation import Prepared
+
+__all__ = ["sweep_command"]
+
+#: Options that say what a study is. One that goes on keeps what it began with.
+_OF_THE_STUDY = (
+    "benchmark", "framework", "dataset", "data", "epochs", "vary", "fix", "space", "objective", "sampler", "pruner",
+    "seed", "name",
+)  # fmt: skip
+
+_OBJECTIVES = {
+    "balanced_accuracy": ("balanced_accuracy",),
+    "val_loss": ("val_loss",),
+    "both": ("balanced_accuracy", "val_loss"),
+}
+
+
+@click.command("sweep")
+@click.option("--trials", type=click.IntRange(1), default=50, show_default=True, help="Complete or pruned, in all.")
+@click.option("--benchmark", metavar="NAME", default="reference", show_default=True, help="Where the search starts.")
+@click.option("--framework", metavar="NAME", help="What trains the trials; by default the fastest installed.")
+@click.option("--dataset", metavar="NAME", help="Short for --fix dataset.name=NAME.")
+@click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="The most that a trial trains; 16 unless fixed.")
+@click.option("--vary", multiple=True, metavar="KEY[=LOW..HIGH[:log]|=ONE|OTHER],...", help="Vary this, and no more.")
+@click.option("--fix", multiple=True, metavar="KEY=VALUE", help="Set a value for all trials.")
+@click.option("--space", type=click.Path(path_type=Path), metavar="FILE.toml", help="A file with [vary] and [fix].")
+@click.option("--objective", type=click.Choice(list(_OBJECTIVES)), default="balanced_accuracy", show_default=True)
+@click.option("--sampler", type=click.Choice(("tpe", "random")), default="tpe", show_default=True)
+@click.option("--pruner", type=click.Choice(("hyperband", "median", "none")), default="median", show_default=True)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the search.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Start no trial after S seconds.")
+@click.option("--trial-timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="A longer trial has failed.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Trials at once; by default what fits.")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="What to train on.")
+@click.option("--engine", metavar="NAME", default="local", show_default=True, help="Where trials run.")
+@click.option("--scheduler", metavar="HOST:PORT", help="Address of an engine on other machines.")
+@click.option("--confirm", type=click.IntRange(0), default=1, show_default=True, help="How many to train anew.")
+@click.option("--confirm-with", metavar="FRAMEWORK", help="Train them anew in this framework.")
+@click.option("--name", metavar="NAME", help="Name of the study; by default sweep-1, sweep-2 and so on.")
+@click.option("--resume", metavar="NAME", help="Go on with a study.")
+@click.option("--list", "list_all", is_flag=True, help="List the studies.")
+@click.option("--show", metavar="NAME", help="Show what a study has found.")
+@click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs.")
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.pass_context
+def sweep_command(context: click.Context, **options: Any) -> None:
+    """Search for a better setting, train the best anew on fresh seeds, and say whether it beats the reference."""
+    results: Path = options["results"]
+    if options["list_all"]:
+        _list(results)
+    elif options["show"] is not None:
+        _show(results / "studies" / options["show"])
+    else:
+        sys.exit(_sweep(context, options))
+
+
+def _list(results: Path) -> None:
+    from rich.console import Console
+
+    from craterbench.report.study import Listed, list_studies
+    from craterbench.search.readout import listed
+    from craterbench.search.study import studies
+
+    rows = [listed(folder) for folder in studies(results)]
+    if rows:
+        list_studies([Listed(**row) for row in rows], Console())
+    else:
+        click.echo(f"there is no study in {results / 'studies'}; bench sweep starts one")
+
+
+def _show(folder: Path) -> None:
+    from rich.console import Console
+
+    from craterbench.report.study import render_study
+    from craterbench.search.readout import findings_of
+    from craterbench.search.study import StudyView
+
+    found = findings_of(StudyView(folder))
+    render_study(found, Console())
+    _write_page(folder, found)
+
+
+def _sweep(context: click.Context, options: dict[str, Any]) -> int:
+    """Search, certify, show, and return the exit status."""
+    from rich.console import Console
+
+    from craterbench.report.live import live
+    from craterbench.report.pictures import illustrate
+    from craterbench.report.study import render_study
+    from craterbench.report.study_live import study_live
+    from craterbench.search.conduct import Setting, certify, search
+    from craterbench.search.readout import findings_of
+    from craterbench.search.study import Study
+
+    registry = Registry.installed()
+    engine = registry.get("engine", options["engine"])
+    engine.check_installed()
+    prepared = _prepared(registry, context, options)
+    setting = Setting(
+        engine=engine,
+        address=options["scheduler"],
+        confirm_with=options["confirm_with"] or prepared.base.framework.name,
+        **{key: options[key] for key in ("results", "workers", "device", "timeout", "trial_timeout", "confirm")},
+    )
+    registry.get("framework", setting.confirm_with).check_installed()
+    prepared.reference(setting.confirm_with)  # what does not fit that framework is told before the search, not after
+    with Study(options["results"] / "studies" / prepared.plan.name, prepared.plan) as study:
+        try:
+            with study_live(quiet=options["quiet"]) as screen:
+                for problem in registry.problems:
+                    screen.say(f"plugin {problem.plugin}: {problem.message}")
+                gave_up = search(study, prepared, setting, screen)
+            if study.best() and setting.confirm:
+                with live(quiet=options["quiet"]) as runs:
+                    certify(study, prepared, setting, runs, illustrate)
+        except (KeyboardInterrupt, UserError):
+            click.echo(f"go on with: bench sweep --resume {study.plan.name}", err=True)
+            raise
+        found = findings_of(study)
+    render_study(found, Console())
+    _write_page(study.folder, found)
+    return 1 if gave_up or not found.front else 0
+
+
+def _prepared(registry: Registry, context: click.Context, options: dict[str, Any]) -> Prepared:
+    from craterbench.definition.overrides import Override
+    from craterbench.search.preparation import Request, begin, reopen
+
+    def given(option: str) -> bool:
+        return context.get_parameter_source(option) is not ParameterSource.DEFAULT
+
+    studies: Path = options["results"] / "studies"
+    if options["resume"] is not None:
+        changed = [f"--{option}" for option in _OF_THE_STUDY if given(option)]
+        if changed:
+            raise UserError(f"a study goes on with what it began with; leave out {', '.join(changed)}")
+        return reopen(registry, studies / options["resume"], trials=options["trials"] if given("trials") else None)
+    name = options["name"] or next(f"sweep-{n}" for n in itertools.count(1) if not (studies / f"sweep-{n}").exists())
+    if (studies / name / "study.json").exists():
+        raise UserError(f"there is a study {name!r} already; --resume {name} goes on with it, or give another --name")
+    settings = []
+    if options["dataset"] is not None:
+        settings.append(Override("dataset.name", options["dataset"], "--dataset"))
+    if options["data"] is not None:
+        settings.append(Override("dataset.path", str(options["data"].absolute()), "--data"))
+    return begin(
+        registry,
+        Request(
+            name=name,
+            settings=settings,
+            space_file=options["space"],
+            objectives=_OBJECTIVES[options["objective"]],
+            **{
+                key: options[key]
+                for key in (
+                    *("benchmark", "framework", "epochs", "vary", "fix"),
+                    *("sampler", "pruner", "seed", "trials", "device"),
+                )
+            },
+        ),
+    )
+
+
+def _write_page(folder: Path, found: Findings) -> None:
+    from craterbench.report.study_page import study_page
+
+    file = folder / "study.html"
+    file.write_text(study_page(found), encoding="utf-8")
+    click.echo(file)

@@ -1,0 +1,233 @@
+"""A study as one page for a browser: no network, no scripts, and the same bytes from the same findings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from html import escape
+
+from craterbench.report.axis import Axis
+from craterbench.report.columns import Spread
+from craterbench.report.sheet import picture, section, sheet
+from craterbench.report.study import IMPORTANCES
+from craterbench.report.study_figures import draw_curves, draw_front, draw_history, draw_importances
+from craterbench.report.study_space import LINES, PARALLEL, draw_parallel, draw_slices
+from craterbench.report.trials import (
+    OBJECTIVES,
+    counted,
+    front,
+    luck_text,
+    nothing_complete,
+    parameters_text,
+    ranked,
+    reasons,
+    score_text,
+    short_names,
+    spread_text,
+    unvaried,
+    value_text,
+    varied,
+    worth,
+)
+from craterbench.search.findings import Certified, Findings, Score, Trial
+
+__all__ = ["study_page"]
+
+
+def study_page(findings: Findings) -> str:
+    """Return a study as HTML."""
+    sections = [
+        f"<h1>craterbench: study {escape(findings.name)}</h1>",
+        *_said(findings),
+        _confirmed(findings),
+        section("Trials that failed", reasons(findings)),
+        f'<div class="figures">{"".join(_figures(findings))}</div>',
+        "".join(_wide(findings)),
+        _trials(findings),
+        _settings(findings),
+        section("Notes", findings.notes),
+    ]
+    return sheet(f"craterbench: study {findings.name}", sections)
+
+
+def _said(findings: Findings) -> Iterable[str]:
+    """Return what came of the study in sentences, the one that matters most first and large."""
+    done = sum(trial.state in ("complete", "pruned") for trial in findings.trials)
+    lines = list(findings.confirmation.lines) if findings.confirmation else []
+    if not lines:
+        lines = [_best(findings)] if ranked(findings) else [nothing_complete(findings)]
+    for position, line in enumerate(lines):
+        yield f'<p class="verdict">{escape(line)}</p>' if position == 0 else f"<p>{escape(line)}</p>"
+    yield f'<p class="dim">Done {done} of {findings.wanted} trials: {counted(findings) or "none was started"}.</p>'
+
+
+def _best(findings: Findings) -> str:
+    best = ranked(findings)[0]
+    score = f"{OBJECTIVES[findings.objectives[0]]} of {score_text(worth(best))}"
+    return (
+        f"The best trial so far is {best.number}, with a {score}. It has not been trained anew, and the best of many "
+        "is always in part the luckiest."
+    )
+
+
+def _confirmed(findings: Findings) -> str:
+    confirmation = findings.confirmation
+    if confirmation is None:
+        return ""
+    rows = confirmation.rows
+    heads = [_head("found in the search", OBJECTIVES[findings.objectives[0]]), _head("of that, luck", "to be expected")]
+    columns = [
+        [_plain(score_text(row.found)) for row in rows],
+        [_plain(luck_text(confirmation, row)) for row in rows],
+    ]
+    every: dict[tuple[str, str], list[Score | None]] = {
+        ("validation", "balanced accuracy"): [row.validation for row in rows],
+        ("validation", "loss"): [row.val_loss for row in rows],
+        ("test", "balanced accuracy"): [row.test for row in rows],
+        ("difference to reference", "balanced accuracy"): [row.difference for row in rows],
+    }
+    for (heading, what), scores in every.items():
+        if any(scores):
+            axis = Axis.over(map(_spread, scores))
+            heads.append(_head(heading, what, axis.drawn() if axis else ""))
+            columns.append([_score(score, axis, signed=heading.startswith("difference")) for score in scores])
+    names = [f'<th scope="row">{escape(row.name)}{_problem(row)}</th>' for row in rows]
+    body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(names, *columns, strict=True))
+    seeds = ", ".join(map(str, dict.fromkeys(seed for row in rows for seed in row.seeds)))
+    return (
+        f'<h2>Trained anew</h2><p class="dim">On seeds that the search had not used: {seeds}. Mean over seeds ± their '
+        "standard deviation, with the 95 % interval of the mean. The search never saw the test part.</p>"
+        f'<div class="scroll"><table><thead><tr><th></th>{"".join(heads)}</tr></thead>'
+        f"<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _head(heading: str, what: str, drawn: str = "") -> str:
+    return f'<th class="number">{escape(heading)}<span class="interval">{escape(what)}</span>{drawn}</th>'
+
+
+def _plain(text: str) -> str:
+    return f'<td class="number">{text}</td>'
+
+
+def _problem(row: Certified) -> str:
+    return f'<span class="warning">: {escape(row.problem)}</span>' if row.problem else ""
+
+
+def _spread(score: Score | None) -> Spread | None:
+    if score is None or not all(map(math.isfinite, (score.mean, score.low, score.high))):
+        return None
+    return Spread(score.mean, score.sd, score.low, score.high)
+
+
+def _score(score: Score | None, axis: Axis | None, *, signed: bool) -> str:
+    mean, _, interval = spread_text(score, between="\n", signed=signed).partition("\n")
+    spread = _spread(score)
+    drawn = axis.interval(spread) if axis and spread else ""
+    return f'<td class="number">{escape(mean)}<span class="interval">{escape(interval)}</span>{drawn}</td>'
+
+
+def _figures(findings: Findings) -> Iterable[str]:
+    """Return the drawings that stand side by side, each if there is something to be drawn."""
+    name = OBJECTIVES[findings.objectives[0]]
+    complete = ranked(findings)
+    edge = "Trials far worse than the others are drawn at the edge."
+    if any(worth(trial) is not None for trial in findings.trials):
+        best = f"; the best is {score_text(worth(complete[0]))}, of trial {complete[0].number}" if complete else ""
+        yield _figure(
+            "History", f"{name} of each trial, and the best so far. {edge}", draw_history(findings),
+            f"{name} of {len(findings.trials)} trials in their order{best}",
+        )  # fmt: skip
+    if len(findings.objectives) > 1 and complete:
+        yield _figure(
+            "Pareto front", f"The trials of which none is better in both, with their numbers. {edge}",
+            draw_front(findings),
+            f"two objectives of {len(complete)} complete trials; the front has {len(front(findings))} of them",
+        )  # fmt: skip
+    if any(map(math.isfinite, (value for trial in findings.trials for value in trial.curve))):
+        yield _figure(
+            "Learning curves", f"{name} that each trial had reached after each epoch.", draw_curves(findings),
+            f"{name} over the epochs, a line for each trial",
+        )  # fmt: skip
+    if findings.importances:
+        most = max(findings.importances, key=lambda name: findings.importances[name])
+        yield _figure(
+            "Importances", f"{IMPORTANCES}.", draw_importances(findings),
+            f"importances of parameters, {most} the greatest with {findings.importances[most]:.2f}",
+        )  # fmt: skip
+
+
+def _wide(findings: Findings) -> Iterable[str]:
+    """Return the drawings that are as wide as the page."""
+    complete, names = ranked(findings), varied(findings)
+    if not complete or not names:
+        return
+    name = OBJECTIVES[findings.objectives[0]]
+    best = "the best is a diamond" if len(findings.objectives) == 1 else "the Pareto front are diamonds"
+    yield _figure(
+        "Slices",
+        f"{name} over each parameter, the most important first. A dot is a complete trial, a triangle a pruned one, "
+        f"{best}.",
+        draw_slices(findings),
+        f"{name} over each of {len(names)} parameters",
+    )
+    few = f"The {LINES} best trials, and the" if len(complete) > LINES else "The complete trials, and the"
+    few += f" {PARALLEL} most important parameters" if len(names) > PARALLEL else " parameters"
+    yield _figure(
+        "Parallel coordinates",
+        f"{few}: a line for each trial, dark where its {name} is good, below the axis of a parameter that it does not "
+        "have.",
+        draw_parallel(findings),
+        f"the parameters of {min(LINES, len(complete))} complete trials and their {name}",
+    )
+
+
+def _figure(heading: str, caption: str, drawing: str, alt: str) -> str:
+    shown = picture(drawing.encode(), "image/svg+xml", alt)
+    return f'<figure><h2>{escape(heading)}</h2><p class="dim">{escape(_sentence(caption))}</p>{shown}</figure>\n'
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _trials(findings: Findings) -> str:
+    if not findings.trials:
+        return ""
+    short = short_names(name for trial in findings.trials for name in trial.parameters)
+    names = varied(findings)
+    again = {trial.retry_of: trial.number for trial in findings.trials if trial.retry_of is not None}
+    heads = "".join(f'<th class="number">{escape(OBJECTIVES[objective])}</th>' for objective in findings.objectives)
+    parameters = "".join(f'<th title="{escape(name)}">{escape(short[name])}</th>' for name in names)
+    rows = "\n".join(_row(trial, names, len(findings.objectives), again.get(trial.number)) for trial in findings.trials)
+    return (
+        '<h2>All trials</h2><div class="scroll"><table class="trials"><thead><tr><th>trial</th><th>state</th>'
+        f'{heads}<th class="number">epochs</th><th class="number">seconds</th>{parameters}<th>remarks</th></tr></thead>'
+        f"<tbody>\n{rows}\n</tbody></table></div>"
+    )
+
+
+def _row(trial: Trial, names: Iterable[str], objectives: int, again: int | None) -> str:
+    values = [*trial.values, *[math.nan] * objectives][:objectives]
+    numbers = [*map(score_text, values), str(trial.epochs), "–" if trial.seconds is None else f"{trial.seconds:.1f}"]
+    told = [
+        trial.reason,
+        f"tried once more as trial {again}" if again is not None else None,
+        f"trial {trial.retry_of} once more" if trial.retry_of is not None else None,
+    ]
+    chosen = [value_text(trial.parameters[name]) if name in trial.parameters else "" for name in names]
+    return (
+        f'<tr><th scope="row">{trial.number}</th><td>{escape(trial.state)}</td>'
+        + "".join(f'<td class="number">{number}</td>' for number in numbers)
+        + "".join(f"<td>{escape(text)}</td>" for text in chosen)
+        + f'<td class="long">{escape("; ".join(text for text in told if text))}</td></tr>'
+    )
+
+
+def _settings(findings: Findings) -> str:
+    same = unvaried(findings) if findings.trials else {}
+    settings = dict(findings.settings)
+    if same:
+        settings["the same in all trials"] = parameters_text(same, {name: name for name in same}, between=", ")
+    rows = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>\n' for k, v in settings.items())
+    return f"<h2>Settings</h2><table><tbody>\n{rows}</tbody></table>" if rows else ""

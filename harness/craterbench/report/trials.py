@@ -1,0 +1,165 @@
+"""Trials of a study in words and in order: what all that shows a study has in common."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from craterbench.search.findings import HIGHER, Certified, Confirmation, Findings, Score, Trial
+
+__all__ = [
+    "OBJECTIVES",
+    "counted",
+    "front",
+    "luck_text",
+    "marked",
+    "nothing_complete",
+    "parameters_text",
+    "ranked",
+    "reasons",
+    "score_text",
+    "short_names",
+    "spread_text",
+    "unvaried",
+    "value_text",
+    "varied",
+    "worth",
+]
+
+#: What a person calls the objectives.
+OBJECTIVES = {"balanced_accuracy": "balanced accuracy", "val_loss": "validation loss"}
+
+#: How many trials with one reason are named, of more their number is.
+_NAMED = 5
+
+
+def value_text(value: Any) -> str:
+    """Return the value of a parameter, in a few characters; a number with three digits."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        if 0 < abs(value) < 1e-2:
+            digits, _, exponent = f"{value:.2e}".partition("e")
+        else:
+            digits, _, exponent = f"{value:.3g}".partition("e")
+        return f"{float(digits):g}e{int(exponent)}" if exponent else digits
+    return str(value)
+
+
+def score_text(value: float | None, *, signed: bool = False) -> str:
+    """Return a score with four decimals, or a dash where there is none."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:{'+' * signed}.4f}"
+
+
+def spread_text(score: Score | None, *, between: str = " ", signed: bool = False) -> str:
+    """Return ``mean ± sd [low, high]``, or a dash where there is none."""
+    if score is None or not math.isfinite(score.mean):
+        return "–"
+    text = score_text(score.mean, signed=signed)
+    # of a difference the interval says more than a deviation would
+    text += "" if score.sd is None or signed else f" ± {score.sd:.4f}"
+    if not (math.isfinite(score.low) and math.isfinite(score.high)):
+        return text
+    return f"{text}{between}[{score_text(score.low, signed=signed)}, {score_text(score.high, signed=signed)}]"
+
+
+def luck_text(confirmation: Confirmation, row: Certified) -> str:
+    """Return how much of what a winner had reached in the search may be luck; the reference was not picked."""
+    return score_text(confirmation.luck if row.trial is not None else None)
+
+
+def short_names(names: Iterable[str]) -> Mapping[str, str]:
+    """Return for each dotted name its end, as long as it must be to mean no other; ``loss.name`` is ``loss``."""
+    plain = {name: name.removesuffix(".name") for name in names}
+
+    def short(name: str) -> str:
+        pieces = plain[name].split(".")
+        ends = [".".join(pieces[position:]) for position in reversed(range(len(pieces)))]
+        others = [f".{other}" for each, other in plain.items() if each != name]
+        return next((end for end in ends if not any(other.endswith(f".{end}") for other in others)), name)
+
+    return {name: short(name) for name in plain}
+
+
+def parameters_text(parameters: Mapping[str, Any], names: Mapping[str, str], *, between: str = " ") -> str:
+    """Return ``name=value`` of those parameters that have a name, in the order of the names."""
+    return between.join(
+        f"{name}={value_text(parameters[key])}" for key, name in names.items() if parameters.get(key) is not None
+    )
+
+
+def varied(findings: Findings) -> list[str]:
+    """Return the parameters that differ between trials, the most important first, else in the order they came."""
+    every = _names(findings.trials)
+    names = [name for name in every if len({_value(trial, name) for trial in findings.trials}) > 1]
+    if len(findings.trials) == 1:
+        names = every
+    return sorted(names, key=lambda name: -findings.importances.get(name, 0.0))
+
+
+def unvaried(findings: Findings) -> Mapping[str, Any]:
+    """Return the parameters that have the same value in all trials."""
+    chosen = set(varied(findings))
+    return {name: findings.trials[0].parameters[name] for name in _names(findings.trials) if name not in chosen}
+
+
+def _names(trials: Sequence[Trial]) -> list[str]:
+    return list(dict.fromkeys(name for trial in trials for name in trial.parameters))
+
+
+def _value(trial: Trial, name: str) -> str:
+    return repr(trial.parameters.get(name))  # which tells True from 1
+
+
+def worth(trial: Trial) -> float | None:
+    """Return the first objective of a trial, or ``None`` where it is not known."""
+    return trial.values[0] if trial.values and math.isfinite(trial.values[0]) else None
+
+
+def ranked(findings: Findings) -> list[Trial]:
+    """Return the complete trials, best first by the first objective."""
+    sign = -1 if HIGHER[findings.objectives[0]] else 1
+    having = [(value, trial) for trial in findings.trials if (value := worth(trial)) is not None]
+    found = [(sign * value, trial.number, trial) for value, trial in having if trial.state == "complete"]
+    return [trial for _, _, trial in sorted(found, key=lambda each: each[:2])]
+
+
+def front(findings: Findings) -> list[Trial]:
+    """Return the complete trials of which none is better in every objective, best first by the first."""
+    return [trial for trial in ranked(findings) if trial.number in set(findings.front)]
+
+
+def marked(findings: Findings) -> list[Trial]:
+    """Return the trials that a drawing marks: the front, or else the best."""
+    return front(findings) or ranked(findings)[:1]
+
+
+def counted(findings: Findings) -> str:
+    """Return how many trials are in which state: ``38 complete, 12 pruned, 2 failed``."""
+    states = [trial.state for trial in findings.trials]
+    told = [f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed", "running", "waiting")]
+    return ", ".join(text for text in told if not text.startswith("0 "))
+
+
+def reasons(findings: Findings) -> list[str]:
+    """Return why trials failed, each reason once, the most frequent first, with the trials it is of."""
+    found: dict[str, list[int]] = {}
+    for trial in findings.trials:
+        if trial.state == "failed":
+            found.setdefault(trial.reason or "no reason is known", []).append(trial.number)
+    return [
+        f"{_numbered(numbers)} failed: {reason}" for reason, numbers in sorted(found.items(), key=lambda e: -len(e[1]))
+    ]
+
+
+def _numbered(numbers: Sequence[int]) -> str:
+    named = ", ".join(map(str, numbers[:_NAMED]))
+    if len(numbers) > _NAMED:
+        return f"{len(numbers)} trials ({named}, …)"
+    return f"{'trial' if len(numbers) == 1 else 'trials'} {named}"
+
+
+def nothing_complete(findings: Findings) -> str:
+    """Return in words that no trial is complete."""
+    return f"No trial is complete: {counted(findings) or 'none was started'}."

@@ -1,0 +1,168 @@
+"""What comes of a confirmation: the scores of the settings that were trained anew, from the counts of their runs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from craterbench.records.record import Record
+from craterbench.records.store import Store
+from craterbench.scoring.compare import Estimate, difference, estimate, smallest_difference
+from craterbench.scoring.counts import Counts
+from craterbench.scoring.luck import expected_best, pooled_sd
+from craterbench.scoring.metrics import counts_behind, pooled
+from craterbench.search.findings import Certified, Confirmation, Score
+from craterbench.search.sentences import Compared, Luck, sentences
+
+__all__ = ["Trained", "conclude"]
+
+#: What the evaluator calls the scores that a search can aim at.
+_SCORES = {"balanced_accuracy": "balanced_accuracy", "val_loss": "loss"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """A setting that was trained anew: a winner of the search, or the reference.
+
+    Attributes:
+        name: its row in the table.
+        records: one a seed, however the run ended.
+        trial: the trial that found it; ``None`` for the reference.
+        found: the first objective that the trial had reached, on the validation part.
+    """
+
+    name: str
+    records: Sequence[Record]
+    trial: int | None = None
+    found: float | None = None
+
+
+def conclude(
+    store: Store, winners: Sequence[Trained], reference: Trained, *, objective: str, tried: int
+) -> Confirmation:
+    """Return the scores of the winners and of the reference, and what may be said of them.
+
+    A setting of which a run failed has no scores: those of its other seeds would leave out where it goes wrong.
+
+    Args:
+        store: where the counts behind the records lie.
+        winners: what the search found, best first, at least one.
+        objective: the first that the search aimed at, a key of ``findings.HIGHER``.
+        tried: how many settings the search had to choose from.
+    """
+    rows, against = [_Row.read(store, winner) for winner in winners], _Row.read(store, reference)
+    distinct = {row.runs: row for row in (*rows, against)}  # a winner may be the reference's own setting
+    scored = [row for row in distinct.values() if row.problem is None]
+    part = "test" if all("test" in row.counts for row in scored) else "validation"
+    certified_reference = against.certified()
+    compared = []
+    for row in rows:
+        problem = row.problem or against.problem or _apart(row, against, part)
+        mine, others = row.counts.get(part, {}), against.counts.get(part, {})
+        compared.append(
+            Compared(
+                winner=row.certified(None if problem else _difference(mine, others)),
+                reference=certified_reference,
+                part=part,
+                smallest=math.nan if problem else smallest_difference(mine, others),
+                same=row.runs == against.runs,
+                problem=problem,
+            )
+        )
+    luck = _luck([row.values("validation", _SCORES[objective]) for row in scored], tried)
+    return Confirmation(
+        rows=[*(each.winner for each in compared), certified_reference],
+        luck=None if luck is None else luck.best,
+        lines=sentences(compared, objective=objective, tried=tried, luck=luck),
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A setting and the counts of its runs, by part and seed; none where there is a problem."""
+
+    trained: Trained
+    counts: Mapping[str, Mapping[int, Counts]]
+    problem: str | None = None
+
+    @classmethod
+    def read(cls, store: Store, trained: Trained) -> _Row:
+        """Read the counts behind a setting's scores."""
+        records = trained.records
+        lacking = [f"seed {record.seed} {_end(record)}" for record in records if record.status != "done"]
+        if lacking:
+            told = f"{len(lacking)} of {len(records)} {'run' if len(records) == 1 else 'runs'} without scores"
+            return cls(trained, {}, f"{trained.name} has {told}: {'; '.join(lacking)}")
+        counts: dict[str, dict[int, Counts]] = {}
+        for part in set[str].intersection(*(set(record.parts) for record in records)):
+            if len({record.parts[part]["yardstick"] for record in records}) > 1:
+                return cls(trained, {}, f"the runs of {trained.name} were not scored on the same {part} images")
+            for record in records:
+                try:
+                    of_run = counts_behind(record.parts[part]["scores"]["all"], store.counts(record, part))
+                except ValueError as error:
+                    return cls(trained, {}, f"{store.folder(record) / 'counts.npz'}: {error}")
+                counts.setdefault(part, {})[record.seed] = of_run
+        return cls(trained, counts)
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The ids of its runs."""
+        return tuple(record.id for record in self.trained.records)
+
+    def values(self, part: str, score: str) -> list[float]:
+        """Return a score of each seed."""
+        return [float(pooled(counts)[score]) for counts in self.counts[part].values()]
+
+    def certified(self, difference: Score | None = None) -> Certified:
+        """Return its scores, with the difference to the reference."""
+        trained = self.trained
+        return Certified(
+            name=trained.name,
+            trial=trained.trial,
+            seeds=[record.seed for record in trained.records],
+            found=trained.found,
+            validation=self._score("validation", "balanced_accuracy"),
+            val_loss=self._score("validation", "loss"),
+            test=self._score("test", "balanced_accuracy"),
+            difference=difference,
+            problem=self.problem,
+        )
+
+    def _score(self, part: str, score: str) -> Score | None:
+        if part not in self.counts:
+            return None
+        return _over_seeds(estimate(list(self.counts[part].values()), score), self.values(part, score))
+
+
+def _end(record: Record) -> str:
+    """Say how a run without scores ended, in one line."""
+    return record.status if record.error is None else f"{record.status}: {' '.join(record.error.split())}"
+
+
+def _apart(row: _Row, reference: _Row, part: str) -> str | None:
+    """Say why a setting has no difference to the reference on a part, if it has none."""
+    yardsticks = {record.parts[part]["yardstick"] for each in (row, reference) for record in each.trained.records}
+    return f"they were not scored on the same {part} images" if len(yardsticks) > 1 else None
+
+
+def _difference(runs: Mapping[int, Counts], others: Mapping[int, Counts]) -> Score:
+    found = difference(runs, others)
+    assert found is not None  # both were trained on the same seeds
+    score = "balanced_accuracy"
+    return _over_seeds(found, [float(pooled(runs[seed])[score]) - float(pooled(others[seed])[score]) for seed in runs])
+
+
+def _over_seeds(found: Estimate, values: Sequence[float]) -> Score:
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return Score(mean=found.mean, sd=sd, low=found.low, high=found.high)
+
+
+def _luck(settings: Sequence[Sequence[float]], tried: int) -> Luck | None:
+    """Return what luck gives the best of so many, by the spread over seeds of the settings that were trained anew."""
+    sd = pooled_sd(settings)
+    if sd is None:
+        return None
+    return Luck(best=expected_best(tried, sd), sd=sd, runs=sum(len(values) for values in settings))

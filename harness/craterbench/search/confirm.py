@@ -1,0 +1,114 @@
+"""The confirmation: what a search found is trained anew, on seeds and images that had no part in the choice.
+
+The best of many trials is in part the luckiest, and the search chose it by the validation part. So it is trained again
+as ordinary runs beside the reference, and what counts is the difference on the test part, which no trial loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from craterbench.definition.overrides import Resolved
+from craterbench.host.asked import Asked
+from craterbench.host.earlier import sort_out
+from craterbench.host.pool import run_all
+from craterbench.host.runner import Runner
+from craterbench.search.conclusion import Trained, conclude
+from craterbench.search.findings import Confirmation
+
+__all__ = ["Winner", "confirm", "write_best"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Winner:
+    """A setting of the search as it will be trained anew.
+
+    Attributes:
+        trial: the number of the trial that found it.
+        found: the first objective that this had reached, on the validation part.
+    """
+
+    trial: int
+    found: float
+    resolved: Resolved
+
+
+def write_best(file: Path, resolved: Resolved, *, name: str, summary: str) -> None:
+    """Write a whole definition as a TOML file that ``bench run`` takes, whole or not at all.
+
+    Args:
+        name: what the benchmark is called, in the table and in the folder of results.
+        summary: one line that says where it comes from, such as the study and the trial.
+    """
+    import tomli_w
+
+    definition = {"name": name, **resolved.benchmark.as_dict(), "summary": summary}
+    about = f"# What bench sweep found, as a whole definition: bench run {file.name} trains it.\n\n"
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(about + tomli_w.dumps(definition), encoding="utf-8")
+    part.replace(file)
+
+
+def confirm(
+    runner: Runner,
+    winners: Sequence[Winner],
+    reference: Resolved,
+    *,
+    seeds: Sequence[int],
+    workers: int,
+    objective: str,
+    tried: int,
+    again: bool = False,
+) -> Confirmation:
+    """Train the winners and the reference on these seeds, and say whether the winners beat it.
+
+    The runs lie in the runner's store as those of ``bench run`` do. What is done already is not repeated, and what was
+    interrupted is gone on with. A winner that is the reference's own setting is not trained twice.
+
+    Args:
+        winners: what the search found, best first, at least one.
+        seeds: seeds that the search has not used.
+        workers: how many runs at once.
+        objective: the first that the search aimed at, a key of ``findings.HIGHER``.
+        tried: how many settings the search had to choose from.
+        again: whether to repeat what is done already.
+
+    Raises:
+        UserError: a run cannot be had as asked.
+    """
+    resolved = [*(winner.resolved for winner in winners), reference]
+    settings = {_setting(each): each for each in resolved}  # of two that are alike the last, so of any the reference
+    asked = [Asked(each, seed) for seed in seeds for each in settings.values()]
+    records, starts = sort_out(runner, asked, again=again, resume=True)
+    with closing(run_all(starts, workers=workers)) as ends:
+        for position, record in ends:
+            records[position] = record
+            if record.status == "failed":
+                log = runner.store.folder(record) / "log.txt"
+                runner.screen.say(f"{asked[position].title} failed: {record.error}; see {log}")
+
+    def trained(of: Resolved, trial: int | None = None, found: float | None = None) -> Trained:
+        alike = settings[_setting(of)]
+        runs = [records[position] for position, each in enumerate(asked) if each.resolved is alike]
+        return Trained(name=_row(alike), records=runs, trial=trial, found=found)
+
+    return conclude(
+        runner.store,
+        [trained(winner.resolved, winner.trial, winner.found) for winner in winners],
+        trained(reference),
+        objective=objective,
+        tried=tried,
+    )
+
+
+def _setting(resolved: Resolved) -> str:
+    """Return what is equal for two that train alike, whatever they are called."""
+    return repr(replace(resolved.benchmark, name="", summary=""))
+
+
+def _row(resolved: Resolved) -> str:
+    """Return the name of its row in the table."""
+    return " ".join([resolved.benchmark.name, *map(str, resolved.overrides)])

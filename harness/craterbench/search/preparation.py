@@ -1,0 +1,258 @@
+"""What must be settled before a search can start: its definition, its space, its data, and a plan that holds them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from craterbench.data.dataset import Development
+from craterbench.definition.benchmark import Benchmark
+from craterbench.definition.overrides import Override, Resolved, leaves, resolve
+from craterbench.host.child import Child, ChildError
+from craterbench.host.devices import computes_bfloat16, environment
+from craterbench.plugin import UserError
+from craterbench.plugin.components import FrameworkSpec
+from craterbench.plugin.registry import Registry
+from craterbench.search.space import Space, build_space
+from craterbench.search.study import Plan, differences
+from craterbench.search.wishes import Wish, Wishes, read_wishes
+
+__all__ = ["EPOCHS", "Prepared", "Request", "begin", "reopen"]
+
+#: The most that a trial trains, unless something else is asked for.
+EPOCHS = 16
+
+#: What a search sets to make its trials cheaper. It does not hold for what is trained anew.
+_CHEAPER = ("training.epochs", "training.precision")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What the command line asks a new search for.
+
+    Attributes:
+        framework: ``None`` is the fastest that is installed.
+        settings: what else holds for every trial, such as the data.
+        epochs: of a trial; ``None`` is what a search finds right.
+    """
+
+    name: str
+    benchmark: str
+    framework: str | None
+    settings: Sequence[Override]
+    epochs: int | None
+    vary: Sequence[str]
+    fix: Sequence[str]
+    space_file: Path | None
+    objectives: Sequence[str]
+    sampler: str
+    pruner: str
+    seed: int
+    trials: int
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A search that can start, or go on.
+
+    Attributes:
+        base: the benchmark of its trials, before anything is tried.
+        development: the images, without the test part.
+    """
+
+    registry: Registry
+    plan: Plan
+    base: Benchmark
+    space: Space
+    development: Development = field(repr=False)
+
+    @property
+    def framework(self) -> FrameworkSpec:
+        """What the trials train in."""
+        spec: FrameworkSpec = self.registry.get("framework", self.base.framework.name)
+        return spec
+
+    def trial(self, number: int, tried: Sequence[Override]) -> Resolved:
+        """Return the benchmark of a trial.
+
+        Raises:
+            UserError: what is tried fits no benchmark.
+        """
+        overrides = [*_fixed(self.plan), *tried]
+        return resolve(self.registry, self.plan.benchmark, overrides, label=f"trial-{number}")
+
+    def anew(self, tried: Sequence[Override], framework: str) -> Resolved:
+        """Return the benchmark that trains what was tried as the definition says, with nothing made cheaper.
+
+        Raises:
+            UserError: it does not fit the framework.
+        """
+        kept = [override for override in _fixed(self.plan) if override.key not in self.plan.search_only]
+        return resolve(self.registry, self.plan.benchmark, [*_in(framework, kept), *tried])
+
+    def file(self, path: Path) -> Resolved:
+        """Return the benchmark of a definition that was written to a file.
+
+        Raises:
+            UserError: it cannot be run.
+        """
+        return resolve(self.registry, str(path))
+
+    def reference(self, framework: str) -> Resolved:
+        """Return the benchmark that the search started from, on the same data; it changes nothing else.
+
+        Raises:
+            UserError: it does not fit the framework.
+        """
+        plain = resolve(self.registry, self.plan.benchmark, _data(self.plan))
+        if plain.benchmark.framework.name == framework:
+            return plain
+        return resolve(self.registry, self.plan.benchmark, _in(framework, _data(self.plan)))
+
+
+def begin(registry: Registry, request: Request) -> Prepared:
+    """Settle what a new search needs.
+
+    Raises:
+        UserError: something is wrong with what is asked for.
+    """
+    if request.name in (".", "..") or "/" in request.name or "\\" in request.name or not request.name.strip():
+        raise UserError(f"--name {request.name!r} cannot name a folder")
+    wishes = read_wishes(request.vary, request.fix, request.space_file)
+    chosen = request.framework or _fastest(registry, request, wishes.fixed)
+    spec: FrameworkSpec = registry.get("framework", chosen)
+    spec.check_installed()
+    fixed = _in(chosen, [*request.settings, *wishes.fixed])
+    taken = {override.key for override in fixed}
+    cheaper = [] if "training.epochs" in taken else [Override("training.epochs", request.epochs or EPOCHS, "search")]
+    if request.epochs is not None and not cheaper:
+        raise UserError("--epochs and --fix training.epochs=… both say how long a trial trains; leave out one of them")
+    if "training.precision" not in taken and "bfloat16" in spec.precisions and computes_bfloat16(request.device):
+        cheaper.append(Override("training.precision", "bfloat16", "search"))
+    if "training.monitor" not in taken:
+        fixed.append(Override("training.monitor", request.objectives[0], "search"))
+    benchmark = request.benchmark
+    if benchmark.endswith(".toml"):
+        benchmark = str(Path(benchmark).absolute())  # a search may go on elsewhere
+    base = resolve(registry, benchmark, [*fixed, *cheaper]).benchmark
+    space = build_space(registry, base, wishes)
+    development = _development(base)
+    plan = Plan(
+        name=request.name,
+        created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        benchmark=benchmark,
+        fixed=[[override.key, override.value, override.source] for override in [*fixed, *cheaper]],
+        search_only=[override.key for override in cheaper],
+        pinned=[override.key for override in wishes.fixed],
+        vary={name: asdict(wish) for name, wish in wishes.varied.items()},
+        definition=base.as_dict(),
+        versions=base.versions(),
+        space=space.as_json(),
+        data=development.digest,
+        objectives=list(request.objectives),
+        sampler=request.sampler,
+        pruner=request.pruner,
+        seed=request.seed,
+        epochs=base.training.epochs,
+        trials=request.trials,
+    )
+    return Prepared(registry=registry, plan=plan, base=base, space=space, development=development)
+
+
+def reopen(registry: Registry, folder: Path, *, trials: int | None) -> Prepared:
+    """Settle what a search needs that goes on.
+
+    Args:
+        trials: how many there are to be now, if not as many as before.
+
+    Raises:
+        UserError: there is none, or its definition, its space or its data have changed since it began.
+    """
+    plan = Plan.read(folder)
+    if trials is not None:
+        plan = replace(plan, trials=trials)
+    base = resolve(registry, plan.benchmark, _fixed(plan)).benchmark
+    registry.get("framework", base.framework.name).check_installed()
+    varied = {name: Wish(**wish | {"choices": tuple(wish["choices"])}) for name, wish in plan.vary.items()}
+    pinned = [override for override in _fixed(plan) if override.key in plan.pinned]
+    space = build_space(registry, base, Wishes(varied=varied, fixed=pinned))
+    development = _development(base)
+    changed = [
+        *differences(leaves(plan.definition), leaves(base.as_dict())),
+        *(f"version of {line}" for line in differences(plan.versions, base.versions())),
+        *(f"space: {line}" for line in differences(_by_name(plan.space), _by_name(space.as_json()))),
+    ]
+    if plan.data != development.digest:
+        changed.append(f"data: {plan.data[:16]} when it began, {development.digest[:16]} now")
+    if changed:
+        raise UserError(
+            "\n".join(
+                [
+                    f"study {plan.name!r} cannot go on, for it would not be the same search:",
+                    *(f"  {line}" for line in changed),
+                    "bring back what it began with, or start another study",
+                ]
+            )
+        )
+    return Prepared(registry=registry, plan=plan, base=base, space=space, development=development)
+
+
+def _fixed(plan: Plan) -> list[Override]:
+    return [Override(*each) for each in plan.fixed]
+
+
+def _data(plan: Plan) -> list[Override]:
+    """Return what the plan says of the data."""
+    return [override for override in _fixed(plan) if override.key.partition(".")[0] in ("dataset", "split")]
+
+
+def _in(framework: str, overrides: Sequence[Override]) -> list[Override]:
+    return [Override("framework", framework, "--framework"), *(each for each in overrides if each.key != "framework")]
+
+
+def _by_name(space: dict[str, object]) -> dict[str, object]:
+    """Return a plain description of a space by the names of its parameters, to compare it with another."""
+    parameters = space["parameters"]
+    assert isinstance(parameters, list)
+    return {parameter["name"]: parameter for parameter in parameters} | {"kept": space["kept"]}
+
+
+def _fastest(registry: Registry, request: Request, fixed: Sequence[Override]) -> str:
+    """Return the framework of the benchmark, or one that has bfloat16 where this machine computes in it.
+
+    That takes half the time of single precision or less; between frameworks in single precision there is less to gain.
+    """
+    named = [override.value for override in fixed if override.key == "framework"]
+    if named:
+        return str(named[-1])
+    own = resolve(registry, request.benchmark, [*request.settings]).benchmark.framework.name
+    names = [own, *(name for name in registry.names("framework") if name != own)]
+    fitting = [name for name in names if _fits(registry, request, name)]
+    if not fitting:
+        return own  # whose absence is told with its cure
+    if computes_bfloat16(request.device):
+        fitting.sort(key=lambda name: "bfloat16" not in registry.get("framework", name).precisions)
+    return fitting[0]
+
+
+def _fits(registry: Registry, request: Request, framework: str) -> bool:
+    """Whether a framework is installed, and the benchmark can be had in it."""
+    try:
+        registry.get("framework", framework).check_installed()
+        resolve(registry, request.benchmark, _in(framework, request.settings))
+    except UserError:
+        return False
+    return True
+
+
+def _development(base: Benchmark) -> Development:
+    """Read the data in a process of its own, so that the test part is never in this one."""
+    with Child(environment(threads=1, device="cpu", framework={})) as child:
+        try:
+            return child.development(base, log=Path(os.devnull))
+        except ChildError as error:
+            raise UserError(f"the data {base.dataset.name!r} cannot be read: {error}") from None

@@ -1,0 +1,150 @@
+"""What may be said of a confirmation, in plain sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from craterbench.search.findings import HIGHER, Certified, Score
+
+__all__ = ["Compared", "Luck", "sentences"]
+
+_NAMES = {"balanced_accuracy": "balanced accuracy", "val_loss": "validation loss"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared:
+    """A winner and the reference.
+
+    Attributes:
+        part: the part on which they are compared, ``test`` or, where there is none, ``validation``.
+        smallest: the smallest true difference that the comparison would mostly find.
+        same: whether the winner is the reference's own setting.
+        problem: why they cannot be compared, if they cannot: there is no difference then.
+    """
+
+    winner: Certified
+    reference: Certified
+    part: str
+    smallest: float = math.nan
+    same: bool = False
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Luck:
+    """How far the best of equal settings lies above their mean by luck alone, in units of the first objective.
+
+    Attributes:
+        sd: the standard deviation over seeds, pooled over settings, from which it follows.
+        runs: how many runs this was taken from.
+    """
+
+    best: float
+    sd: float
+    runs: int
+
+
+def sentences(compared: Sequence[Compared], *, objective: str, tried: int, luck: Luck | None) -> list[str]:
+    """Return what may be said, first whether the winner beats the reference.
+
+    Args:
+        compared: what the search found, best first.
+        objective: the first that the search aimed at, a key of ``findings.HIGHER``.
+        tried: how many settings the search had to choose from.
+    """
+    first, *others = compared
+    said = [
+        _verdict(first, f"the winner, trial {first.winner.trial},"),
+        " ".join([_found(first.winner, objective), *_luck(objective, tried, luck), *_anew(first.winner, objective)]),
+    ]
+    for other in others:
+        of_it = [_found(other.winner, objective), *_anew(other.winner, objective)]
+        said.append(" ".join([_verdict(other, f"trial {other.winner.trial}"), *of_it]))
+    if others:
+        said.append(
+            f"The search named its winner before any of these {len(compared)} was trained anew. Whichever of them comes"
+            " out best now is chosen once more, in part for its luck, and its scores here flatter it again."
+        )
+    return said
+
+
+def _verdict(compared: Compared, who: str) -> str:
+    """Say whether a winner beats the reference."""
+    mine, other, difference = compared.winner, compared.reference, compared.winner.difference
+    if compared.same:
+        return f"{_capital(who)} is the reference's own setting: there is nothing that it could beat."
+    if compared.problem is not None or difference is None:
+        return f"It cannot be said whether {who} beats the reference: {compared.problem}."
+    on_test = compared.part == "test"
+    scores = (mine.test, other.test) if on_test else (mine.validation, other.validation)
+    number = len(mine.seeds)
+    numbers = (
+        f"balanced accuracy {' against '.join(_mean(score) for score in scores)} over {number} "
+        f"{'seed' if number == 1 else 'seeds'}, a paired difference of {_with_interval(difference)}"
+    )
+    where = (
+        "On the test part, which the search never saw,"
+        if on_test
+        else "The data have no test part. On the validation part, which chose the epochs and by which the search chose,"
+    )
+    unsure = f"{where} it cannot be told whether {who} beats the reference: {numbers}"
+    if number == 1:
+        return f"{unsure}. An interval over one seed leaves out what another seed would change."
+    if math.isnan(difference.low):
+        return f"{unsure}. There are too few groups of images for an interval."
+    if difference.high < 0:
+        return f"{where} {who} is worse than the reference: {numbers}."
+    if difference.low > 0:
+        if on_test:
+            return f"{where} {who} beats the reference: {numbers}."
+        return f"{where} {who} is ahead of the reference: {numbers}. Other images would probably show less of it."
+    if compared.smallest > 0:
+        unseen = f"a true difference below about {compared.smallest:.2g} would mostly go unseen"
+        return f"{unsure}, and the interval holds 0. With these images and seeds {unseen}."
+    return f"{unsure}: they score alike."
+
+
+def _found(winner: Certified, objective: str) -> str:
+    """Say what the search thought of a winner."""
+    assert winner.found is not None
+    return f"In the search trial {winner.trial} had a {_NAMES[objective]} of {winner.found:.4f} on the validation part."
+
+
+def _luck(objective: str, tried: int, luck: Luck | None) -> list[str]:
+    """Say how much of that a choice would give if all settings were equal."""
+    if tried < 2:
+        return []  # nothing was chosen from
+    if luck is None:
+        return [f"How far luck alone carries the best of {tried} cannot be told: no setting has scores of two seeds."]
+    return [
+        f"Of {tried} equal settings the luckiest would come out {luck.best:.4f} {_better(objective)} their mean by "
+        f"luck alone; this goes by a standard deviation over seeds of {luck.sd:.4f}, which {luck.runs} runs tell only "
+        "roughly."
+    ]
+
+
+def _anew(winner: Certified, objective: str) -> list[str]:
+    """Say what became of it when it was trained anew."""
+    score = winner.validation if objective == "balanced_accuracy" else winner.val_loss
+    return [] if score is None else [f"Trained anew it has {_mean(score)} on that part."]
+
+
+def _better(objective: str) -> str:
+    return "above" if HIGHER[objective] else "below"
+
+
+def _mean(score: Score | None) -> str:
+    assert score is not None
+    return f"{score.mean:.4f}" if score.sd is None else f"{score.mean:.4f} ± {score.sd:.4f}"
+
+
+def _with_interval(score: Score) -> str:
+    if math.isnan(score.low):
+        return f"{score.mean:+.4f}"
+    return f"{score.mean:+.4f} [{score.low:+.4f}, {score.high:+.4f}]"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -1,0 +1,207 @@
+"""Winners of a search are trained anew beside the reference, in real children."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import signal
+import tomllib
+from pathlib import Path
+
+import pytest
+from processes import children
+from tables import rows
+
+from craterbench.definition.identity import definition_digest
+from craterbench.definition.overrides import resolve
+from craterbench.host.runner import Runner
+from craterbench.plugin import hookimpl
+from craterbench.plugin.registry import Registry
+from craterbench.report.live import Quiet
+from craterbench.search.confirm import Winner, confirm, write_best
+
+SETTINGS = """
+[dataset]
+name = "synthetic"
+images = 30
+test_images = 12
+size = 16
+
+[augmentation]
+copies = 0
+
+[optimizer]
+learning_rate = 2.0
+
+[training]
+monitor = "balanced_accuracy"
+epochs = {epochs}
+patience = {epochs}
+"""
+
+
+class Lines(Quiet):
+    """A screen that keeps what is said on it."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line):
+        self.lines.append(line)
+
+
+class Saboteur:
+    """A plugin that does something once, after the third epoch of the second seed of what is called quick."""
+
+    def __init__(self, what) -> None:
+        self.what = what
+        self.done = False
+
+    @hookimpl
+    def bench_epoch_finished(self, run, epoch):
+        if (run["benchmark"], run["seed"], epoch["epoch"], self.done) == ("quick", 2, 3, False):
+            self.done = True
+            self.what()
+
+
+def kill_the_child():
+    (child,) = children(os.getpid())
+    os.kill(child, signal.SIGKILL)
+
+
+def runner(store, *plugins) -> Runner:
+    points = importlib.metadata.entry_points(group="craterbench")
+    others = [(f"plugin {number}", lambda plugin=plugin: plugin) for number, plugin in enumerate(plugins)]
+    registry = Registry([*((point.name, point.load) for point in points), *others])
+    return Runner(registry=registry, store=store, device="cpu", threads=1, screen=Lines(), illustrate=lambda *of: None)
+
+
+def resolved(folder: Path, name: str, extends: str = "logistic", epochs: int = 20):
+    file = folder / f"{name}.toml"
+    file.write_text(f'summary = ""\nextends = "{extends}"\n{SETTINGS.format(epochs=epochs)}')
+    return resolve(Registry.installed(), str(file))
+
+
+def confirmed(runner, winners, reference, *, seeds=(1, 2), again=False):
+    winners = [Winner(trial=number, found=0.9, resolved=winner) for number, winner in enumerate(winners, start=17)]
+    return confirm(
+        runner,
+        winners,
+        reference,
+        seeds=seeds,
+        workers=1,
+        objective="balanced_accuracy",
+        tried=50,
+        again=again,
+    )
+
+
+def ends(store):
+    found, damaged = store.records()
+    assert damaged == []
+    return {(record.benchmark, record.seed): (record.id, record.status) for record in found}
+
+
+def test_a_confirmation_is_ordinary_runs_and_says_what_their_table_says(store, tmp_path):
+    winner, reference = resolved(tmp_path, "quick"), resolved(tmp_path, "reference", "constant")
+    confirmation = confirmed(runner(store), [winner], reference)
+    assert {key: status for key, (_, status) in ends(store).items()} == {
+        (name, seed): "done" for name in ("quick", "reference") for seed in (1, 2)
+    }
+    table = {row["benchmark"]: row for row in rows(store, test=True)}
+    certified, its_own = confirmation.rows
+    assert (certified.name, certified.trial, certified.found) == ("quick", 17, 0.9)
+    assert (its_own.name, its_own.trial, its_own.difference) == ("reference", None, None)
+    for row in confirmation.rows:
+        cells = {key: float(cell) for key, cell in table[row.name].items() if key.startswith(("validation", "test"))}
+        for score, column in ((row.validation, "validation_balanced_accuracy"), (row.val_loss, "validation_loss"),
+                              (row.test, "test_balanced_accuracy"), (row.difference, "test_difference")):  # fmt: skip
+            if score is not None:
+                found = [score.mean, score.low, score.high]
+                assert found == pytest.approx([cells[column + end] for end in ("", "_low", "_high")], abs=1e-12)
+    assert certified.difference.sd > 0  # else nothing was shown
+    assert certified.difference.mean == pytest.approx(certified.test.mean - 0.5)  # what sees nothing has a half
+    assert "the winner, trial 17," in confirmation.lines[0]
+
+
+def test_what_is_done_is_not_repeated_unless_asked_for(store, tmp_path):
+    winner, reference = resolved(tmp_path, "quick"), resolved(tmp_path, "reference", "constant")
+    first, before = confirmed(runner(store), [winner], reference, seeds=[1]), ends(store)
+    assert confirmed(runner(store), [winner], reference, seeds=[1]) == first
+    assert ends(store) == before
+    more = confirmed(runner(store), [winner], reference)
+    assert {key: end for key, end in ends(store).items() if key[1] == 1} == before
+    assert [row.seeds for row in more.rows] == [[1, 2], [1, 2]]
+    assert len(store.records()[0]) == 4
+    confirmed(runner(store), [winner], reference, seeds=[1], again=True)
+    assert len(store.records()[0]) == 6
+
+
+def test_a_winner_that_is_the_reference_is_not_trained_twice(store, tmp_path):
+    winner, reference = resolved(tmp_path, "quick", "constant"), resolved(tmp_path, "reference", "constant")
+    confirmation = confirmed(runner(store), [winner], reference)
+    assert ends(store).keys() == {("reference", 1), ("reference", 2)}
+    assert "is the reference's own setting" in confirmation.lines[0]
+
+
+def test_a_child_that_is_killed_costs_its_setting_the_scores_until_it_is_tried_again(store, tmp_path):
+    winner, reference = resolved(tmp_path, "quick", epochs=40), resolved(tmp_path, "reference", "constant")
+    at_work = runner(store, Saboteur(kill_the_child))
+    broken = confirmed(at_work, [winner], reference)
+    before = ends(store)
+    assert [key for key, (_, status) in before.items() if status != "done"] == [("quick", 2)]
+    certified, its_own = broken.rows
+    assert certified.validation is certified.test is certified.difference is None
+    assert certified.problem.startswith("quick has 1 of 2 runs without scores: seed 2 failed: ")
+    assert "killed by SIGKILL" in certified.problem
+    assert its_own.test is not None
+    assert (
+        broken.lines[0] == f"It cannot be said whether the winner, trial 17, beats the reference: {certified.problem}."
+    )
+    assert any(line.startswith("quick seed 2 failed: ") for line in at_work.screen.lines)
+    mended = confirmed(at_work, [winner], reference)
+    assert {key: run for key, (run, _) in ends(store).items()} == {key: run for key, (run, _) in before.items()}
+    assert mended.rows[0].problem is None
+    assert mended.rows[0].difference is not None
+
+
+def test_ctrl_c_passes_through_and_what_it_broke_off_is_gone_on_with(store, tmp_path):
+    winner, reference = resolved(tmp_path, "quick", epochs=40), resolved(tmp_path, "reference", "constant")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+    at_work = runner(store, Saboteur(lambda: signal.raise_signal(signal.SIGINT)))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            confirmed(at_work, [winner], reference)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    run, status = ends(store)["quick", 2]
+    assert status == "interrupted"
+    assert not children(os.getpid())
+    mended = confirmed(at_work, [winner], reference)
+    assert ends(store)["quick", 2] == (run, "done")
+    assert mended.rows[0].problem is None
+
+
+def test_every_definition_can_be_written_and_is_the_same_when_it_is_read(tmp_path):
+    registry, file = Registry.installed(), tmp_path / "best.toml"
+    for name in registry.names("benchmark"):
+        of = resolve(registry, name)
+        write_best(file, of, name="study-1", summary='trial 17 of "study-1"')
+        read = resolve(registry, str(file))
+        assert definition_digest(read.benchmark) == definition_digest(of.benchmark)
+        assert read.benchmark.dataset == of.benchmark.dataset
+        assert (read.benchmark.name, read.benchmark.summary) == ("study-1", 'trial 17 of "study-1"')
+    assert file.read_text().startswith("# What bench sweep found")
+    assert "extends" not in tomllib.loads(file.read_text())
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_what_was_confirmed_is_done_for_bench_run_too(bench, store, tmp_path):
+    file = tmp_path / "best.toml"
+    write_best(file, resolved(tmp_path, "quick"), name="study-1", summary="trial 17")
+    best = resolve(Registry.installed(), str(file))
+    confirmed(runner(store), [best], resolved(tmp_path, "reference", "constant"), seeds=[1])
+    result = bench("run", str(file), "--seed", "1", "--workers", "1000")  # one thread each, as the runner has
+    assert result.exit_code == 0, result.output
+    assert "study-1 seed 1: done already" in result.output
+    assert len(store.records()[0]) == 2
