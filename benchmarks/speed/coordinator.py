@@ -20,7 +20,6 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from dataclasses import replace
 from multiprocessing import Pipe
 from pathlib import Path
@@ -157,6 +156,8 @@ class Clock:
         """Take the time."""
         if self.first is None:
             self.first = time.perf_counter()
+        if trial.state == "failed":
+            raise SystemExit(f"trial {trial.number} failed, so that nothing was measured: {trial.reason}")
         if trial.state != "running":
             self.ends.append((time.perf_counter(), dict(self.parts)))
             self.pruned += trial.state == "pruned"
@@ -207,7 +208,7 @@ def search(study: Study, prepared: Prepared, clock: Clock) -> None:
         device="cpu",
         threads=InstantEngine.threads,
         screen=Lines(clock),
-        illustrate=lambda folder, asked, outcome: None,
+        illustrate=None,
     )
     with InstantEngine(made_outcome(prepared.trial(0, []), prepared.development)) as engine:
         Coordinator(
@@ -248,7 +249,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "studies" / "instant"
         prepared = begin(registry, request(trials, epochs))
-        with closing(Study.make(folder, prepared.plan)) as study:
+        with Study(folder, prepared.plan) as study:
             search(study, prepared, clock)
         print(f"{trials} trials of at most {prepared.plan.epochs} epochs, {clock.pruned} pruned")
         print(told("all trials", clock.ends))
@@ -256,7 +257,7 @@ def main() -> None:
         started = time.perf_counter()
         prepared = reopen(registry, folder, trials=trials + 1)
         checked = time.perf_counter() - started
-        with closing(Study(folder, prepared.plan)) as study:
+        with Study(folder, prepared.plan) as study:
             opened = time.perf_counter() - started
             search(study, prepared, again)
         assert again.first is not None

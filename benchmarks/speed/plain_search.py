@@ -27,6 +27,8 @@ from craterbench.definition.benchmark import Benchmark, Optimizer
 from craterbench.definition.overrides import Override, resolve
 from craterbench.plugin.components import load
 from craterbench.plugin.registry import Registry
+from craterbench.search.coordinator import trial_seed
+from craterbench.search.preparation import EPOCHS
 from craterbench.search.space import build_space
 from craterbench.search.wishes import read_wishes
 from craterbench.training.feed import augmented
@@ -34,6 +36,9 @@ from craterbench.training.loop import Watch
 
 OPTIMIZERS: Mapping[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 EPSILON = {"adam": {"eps": 1e-7}, "adamw": {"eps": 1e-7}, "sgd": {}}
+
+#: The seeds on which ``bench sweep`` trains anew; no trial has one of them.
+CONFIRMED_ON = (42, 43, 44)
 
 Images = tuple[torch.Tensor, torch.Tensor]
 
@@ -127,9 +132,7 @@ def main() -> None:
     """Search, confirm and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=50)
-    parser.add_argument("--epochs", type=int, default=20, help="of a trial")
-    parser.add_argument("--confirm-epochs", type=int, default=48, help="of a confirmation")
-    parser.add_argument("--confirm-seeds", type=int, nargs="*", default=[1001, 1002, 1003])
+    parser.add_argument("--epochs", type=int, default=EPOCHS, help="of a trial, unless --fix training.epochs=N")
     parser.add_argument("--seed", type=int, default=0, help="of the sampler")
     parser.add_argument("--vary", action="append", default=[], help="as in bench sweep")
     parser.add_argument("--fix", action="append", default=[], help="as in bench sweep")
@@ -145,14 +148,13 @@ def main() -> None:
     training, held_out = parts_of(reference)
     validation = moved(held_out)
 
-    def asked(values: Mapping[str, Any], epochs: int) -> Benchmark:
-        overrides = [*fixed, Override("training.epochs", epochs, ""), *space.overrides(values)]
-        return resolve(registry, "reference", overrides).benchmark
+    def asked(values: Mapping[str, Any], *shorter: Override) -> Benchmark:
+        return resolve(registry, "reference", [*shorter, *fixed, *space.overrides(values)]).benchmark
 
     def objective(trial: optuna.Trial) -> float:
-        space.suggest(trial)
+        benchmark = asked(space.suggest(trial), Override("training.epochs", options.epochs, ""))
         best = 0.0
-        for epoch, score in enumerate(train(asked(trial.params, options.epochs), training, validation, trial.number)):
+        for epoch, score in enumerate(train(benchmark, training, validation, trial_seed(options.seed, trial.number))):
             best = max(best, score)
             trial.report(score, epoch)
             if trial.should_prune():
@@ -173,8 +175,8 @@ def main() -> None:
         pruner=optuna.pruners.MedianPruner(),
     )
     study.optimize(objective, n_trials=options.trials, callbacks=[ended], catch=(FloatingPointError,))
-    winner = asked(study.best_params, options.confirm_epochs)
-    scores = [max(train(winner, training, validation, seed)) for seed in options.confirm_seeds]
+    winner = asked(study.best_params)
+    scores = [max(train(winner, training, validation, seed)) for seed in CONFIRMED_ON]
     tell(
         event="confirmed",
         trial=study.best_trial.number,
