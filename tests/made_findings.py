@@ -139,7 +139,13 @@ def _trial(number: int, rng: np.random.Generator, objectives: tuple[str, ...]) -
 def _died(trial: Trial, trials: list[Trial]) -> Trial:
     """Return the trial, or, of two in a row, one whose worker died and one that tries its parameters once more."""
     if trial.number == 5:
-        lost = {"state": "failed", "values": (), "reason": "its worker died (signal 9); tried again"}
+        lost = {
+            "state": "failed",
+            "values": (),
+            "curve": trial.curve[:2],
+            "epochs": 2,
+            "reason": "its worker died (signal 9); tried again",
+        }
         return Trial(**vars(trial) | lost)
     if trial.number == 6:
         return Trial(**vars(trial) | {"parameters": trials[5].parameters, "retry_of": 5})

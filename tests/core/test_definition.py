@@ -145,7 +145,7 @@ def test_a_file_extends_another_beside_it(registry, tmp_path):
     assert resolve(registry, path).benchmark.model.parameters.depth == 2
 
 
-def write(folder: Path, name: str, **definition: object) -> str:
+def write(folder: Path, name: str, /, **definition: object) -> str:
     path = folder / f"{name}.toml"
     path.write_text(tomli_w.dumps(definition))
     return str(path)
@@ -189,6 +189,74 @@ def test_a_file_that_is_not_there(registry, tmp_path):
 def test_a_setting_that_is_none(text):
     with pytest.raises(UserError, match="--set key=value"):
         parse_override(text)
+
+
+def steps(benchmark) -> dict[str, object]:
+    return {step.name: step.parameters for step in benchmark.augmentation.steps}
+
+
+def test_a_step_is_taken_in_and_left_out_by_a_boolean(registry):
+    flips = resolve(registry, "reference", sets("augmentation.flips=true"))
+    assert flips.benchmark.as_dict()["augmentation"] == resolve(registry, "flips").benchmark.as_dict()["augmentation"]
+    assert definition_digest(flips.benchmark) == definition_digest(resolve(registry, "flips").benchmark)
+    assert flips.sources["augmentation.flips"] == "--set"
+    none = resolve(registry, "reference", sets("augmentation.rotate-zoom=false")).benchmark
+    assert none.as_dict()["augmentation"] == {"copies": 2, "drawn": "once", "warp": "both"}
+
+
+def test_a_step_that_is_there_keeps_its_values_and_one_that_was_left_out_has_its_defaults(registry):
+    kept = resolve(registry, "reference", sets("augmentation.rotate-zoom.zoom=0.1", "augmentation.rotate-zoom=true"))
+    assert kept.benchmark.augmentation.steps[0].parameters.zoom == 0.1
+    assert kept.sources["augmentation.rotate-zoom.rotation"] == "reference.toml"
+    back = resolve(
+        registry,
+        "reference",
+        sets("augmentation.rotate-zoom.zoom=0.1", "augmentation.rotate-zoom=false", "augmentation.rotate-zoom=true"),
+    )
+    assert back.benchmark.augmentation.steps[0].parameters.zoom == 0.3
+    assert back.sources["augmentation.rotate-zoom.zoom"] == "default"
+    changed = sets("augmentation.rotate-zoom=true", "augmentation.rotate-zoom.rotation=33")
+    assert resolve(registry, "no-augmentation", changed).benchmark.augmentation.steps[0].parameters.rotation == 33
+
+
+def test_steps_are_booleans_in_files_and_through_what_they_extend(registry, tmp_path):
+    write(tmp_path, "one", extends="reference", augmentation={"rotate-zoom": False, "flips": True})
+    two = write(tmp_path, "two", extends="one.toml", augmentation={"rotate-zoom": {"zoom": 0.2}})
+    assert list(steps(resolve(registry, str(tmp_path / "one.toml")).benchmark)) == ["flips"]
+    again = resolve(registry, two)
+    assert set(steps(again.benchmark)) == {"flips", "rotate-zoom"}
+    assert steps(again.benchmark)["rotate-zoom"].zoom == 0.2
+    assert again.sources["augmentation.rotate-zoom.zoom"] == "two.toml"
+
+
+def test_a_step_that_nobody_has_cannot_be_left_out_and_a_number_is_no_boolean(registry):
+    for value in ("true", "false"):
+        with pytest.raises(UserError, match=r"augmentation\.flps: unknown augmentation 'flps'; did you mean 'flips'"):
+            resolve(registry, "reference", sets(f"augmentation.flps={value}"))
+    with pytest.raises(UserError, match=r"augmentation\.copies: input should be a valid integer, not True"):
+        resolve(registry, "reference", sets("augmentation.copies=true"))
+    with pytest.raises(UserError, match=r"augmentation\.flips: unknown key"):
+        resolve(registry, "reference", sets("augmentation.flips=1"))
+
+
+def test_a_boolean_is_shown_as_it_is_given():
+    assert str(parse_override("augmentation.flips=true")) == "augmentation.flips=true"
+
+
+def test_a_file_may_say_what_its_benchmark_is_called(registry, tmp_path):
+    path = write(tmp_path, "best", name="sweep-1.best", extends="reference", model={"depth": 2})
+    assert resolve(registry, path).benchmark.name == "sweep-1.best"
+    assert resolve(registry, path, label="trial").benchmark.name == "trial"
+    assert resolve(registry, "reference", label="trial").benchmark.name == "trial"
+    heir = resolve(registry, write(tmp_path, "heir", extends="best.toml")).benchmark
+    assert (heir.name, heir.model.parameters.depth) == ("heir", 2)
+
+
+@pytest.mark.parametrize("name", ["", "..", ".hidden", "a/b", "a\\b", "a b", "é", "a\n", 3, True])
+def test_a_name_that_is_none_of_a_folder(registry, tmp_path, name):
+    path = write(tmp_path, "best", name=name, extends="reference")
+    with pytest.raises(UserError, match=r"best\.toml: name: .* give letters, digits"):
+        resolve(registry, path)
 
 
 def test_settings_are_toml_or_plain_text():

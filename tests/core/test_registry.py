@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import types
 
+import installed
 import pytest
 
 from craterbench.plugin import LossSpec, ModelSpec, UserError, hookimpl
@@ -53,6 +54,25 @@ def test_a_spec_of_another_kind_is_reported():
     registry = Registry([("confused", plugin(bench_losses=lambda: [model]))])
     assert registry.names("loss") == []
     assert "unet" in registry.problems[0].message
+
+
+def test_parameters_that_name_an_unknown_type_are_reported(tmp_path, monkeypatch):
+    code = (
+        "from __future__ import annotations\n"
+        "from dataclasses import dataclass\n"
+        "from craterbench.plugin import LossSpec, hookimpl\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Parameters:\n"
+        "    gamma: Unimported\n"
+        "@hookimpl\n"
+        "def bench_losses():\n"
+        "    return [LossSpec(name='untyped', summary='', target='a:b', parameters=Parameters)]\n"
+    )
+    installed.install(tmp_path, "plugin_with_untyped_parameters", code)
+    monkeypatch.syspath_prepend(tmp_path)
+    registry = Registry.installed()
+    assert "untyped" not in registry.names("loss")
+    assert ["Unimported" in problem.message for problem in registry.problems] == [True]
 
 
 def test_a_name_that_two_plugins_take_is_an_error_only_for_who_asks_for_it():

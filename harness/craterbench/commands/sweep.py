@@ -48,7 +48,9 @@ _OBJECTIVES = {
 @click.option("--pruner", type=click.Choice(("hyperband", "median", "none")), default="median", show_default=True)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the search.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Start no trial after S seconds.")
-@click.option("--trial-timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="A longer trial has failed.")
+@click.option(
+    "--trial-timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="A longer trial has failed."
+)
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Trials at once; by default what fits.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="What to train on.")
 @click.option("--engine", metavar="NAME", default="local", show_default=True, help="Where trials run.")
@@ -59,10 +61,12 @@ _OBJECTIVES = {
 @click.option("--resume", metavar="NAME", help="Go on with a study.")
 @click.option("--list", "list_all", is_flag=True, help="List the studies.")
 @click.option("--show", metavar="NAME", help="Show what a study has found.")
-@click.option("--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
+)
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.pass_context
-def sweep_command(context: click.Context, **options: Any) -> None:
+def sweep_command(context: click.Context, /, **options: Any) -> None:
     """Search for a better setting, train the best anew on fresh seeds, and say whether it beats the reference."""
     results: Path = options["results"]
     if options["list_all"]:

@@ -146,6 +146,7 @@ class Run:
         ended: whether it is over. Of a run that could not be had as asked nothing is left then, or, if it was to go on,
             what there was before; but a trial of a search has failed.
         died: whether it ended because its worker did.
+        worker_free: whether its worker has ended the task, and could do another.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class Run:
         self.record = replace(record, status="running", error=None, log_tail=[])
         self.ended = False
         self.died = False
+        self.worker_free = False
         self._place = place
         self._runner = runner
         self._asked = asked
@@ -221,7 +223,7 @@ class Run:
             "finished": self._on_finished,
         }
         try:
-            kind, content = self._worker.hear()
+            kind, content = self._hear()
             take[kind](content)
         except UserError as refusal:
             if self._place is not None:
@@ -233,6 +235,19 @@ class Run:
             if self.ended:  # its record cannot be written
                 raise
             self._fail(error)
+
+    def _hear(self) -> tuple[str, Any]:
+        assert self._worker is not None
+        try:
+            kind, content = self._worker.hear()
+        except ChildDied:
+            self.died = True
+            raise
+        except (UserError, ChildError):
+            self.worker_free = True
+            raise
+        self.worker_free = kind == "finished"
+        return kind, content
 
     def interrupt(self) -> None:
         """End the run, if it has not ended, as ``interrupted``."""
@@ -275,7 +290,6 @@ class Run:
             record = replace(self.record, error=str(error), log_tail=log_tail(self._log))
         else:
             record = replace(self.record, error=f"{type(error).__name__}: {error}")
-        self.died = isinstance(error, ChildDied)
         if isinstance(error, ChildError) and not self.died:
             self._folder.remove_checkpoint()
         self._end(replace(record, status="failed"))

@@ -28,7 +28,8 @@ th:first-child { position: sticky; left: 0; background: #fff; min-width: 7rem; m
   overflow-wrap: anywhere; z-index: 1; }
 .number { text-align: right; } td.number { white-space: nowrap; }
 .interval { display: block; color: var(--dim); font-size: .92em; }
-.trials td { white-space: nowrap; } .trials td.long { white-space: normal; min-width: 18rem; }
+.trials th:first-child { min-width: 3rem; } .trials td { white-space: nowrap; }
+.trials td.long { white-space: normal; min-width: 18rem; }
 .ledger td { min-width: 6rem; } .ledger td.long { min-width: 18rem; }
 svg { display: block; margin-left: auto; } svg text { font-size: 9px; fill: var(--dim); }
 img { max-width: 100%; height: auto; display: block; }
@@ -36,7 +37,7 @@ figure { margin: .3rem 0; } h3 .dim { font-weight: normal; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 540px), 1fr)); gap: 0 2rem; }
 @media print { body { margin: 0; font-size: 9pt; max-width: none; } .scroll { overflow: visible; }
   table { font-size: 6.5pt; } th, td { padding: 2px 4px; } th:first-child { position: static; }
-  .ledger td.long, .trials td.long { min-width: 0; } .trials td { white-space: normal; }
+  .ledger td.long { min-width: 0; } .trials td.long { min-width: 7rem; } .trials td { white-space: normal; }
   tr, figure, h2, h3 { break-inside: avoid; } h2, h3 { break-after: avoid; }
   .figures { grid-template-columns: 1fr 1fr; } @page { size: landscape; margin: 12mm; } }
 """

@@ -30,7 +30,7 @@ from craterbench.report.trials import (
     value_text,
     varied,
 )
-from craterbench.search.findings import Certified, Findings, Score, Trial
+from craterbench.search.findings import Certified, Confirmation, Findings, Score, Trial
 
 __all__ = ["IMPORTANCES", "Listed", "list_studies", "render_study"]
 
@@ -125,7 +125,7 @@ def _print_trials(findings: Findings, complete: Sequence[Trial], console: Consol
     shown = front(findings) if len(names) > 1 else complete[:_TOP]
     console.print()
     if len(names) > 1:
-        _print(console, f"The Pareto front: no other trial has both a better {names[0]} and a better {names[1]}")
+        _print(console, f"The Pareto front, trials that no other beats in both {names[0]} and {names[1]}")
     else:
         several = f"The best {len(shown)} of {len(complete)} complete trials"
         _print(console, f"{several if len(complete) > 1 else 'The one complete trial'}, by {names[0]}")
@@ -183,6 +183,13 @@ def _print_confirmation(findings: Findings, console: Console) -> None:
     confirmation = findings.confirmation
     if confirmation is None:
         return
+    if confirmation.rows:
+        _print_rows(findings, confirmation, console)
+    for line in confirmation.lines:
+        _print(console, line)
+
+
+def _print_rows(findings: Findings, confirmation: Confirmation, console: Console) -> None:
     seeds = dict.fromkeys(seed for row in confirmation.rows for seed in row.seeds)
     _print(console, f"Trained anew on seeds the search had not used ({', '.join(map(str, seeds))})")
     # the same score as was searched for, so that what was found can be looked at beside it
@@ -204,5 +211,3 @@ def _print_confirmation(findings: Findings, console: Console) -> None:
     for row in confirmation.rows:
         if row.problem:
             _print(console, f"{row.name} has no scores: {row.problem}", style="red")
-    for line in confirmation.lines:
-        _print(console, line)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from types import TracebackType
 from typing import Protocol
@@ -21,10 +22,10 @@ __all__ = ["Lines", "Quiet", "StudyLive", "Trials", "study_live"]
 _ENDED = 6
 
 #: What stands around the trials: the line above, the heads with their rules, and the line where a shell would go on.
-_AROUND = 6
+_AROUND = 7
 
-#: How many lines the parameters of a trial take on a narrow terminal.
-_WRAPPED = 6
+#: How wide what stands beside the parameters is at most.
+_BESIDE = 42
 
 _STYLES = {"running": "bold", "complete": "green", "pruned": "dim", "failed": "red"}
 
@@ -143,11 +144,13 @@ class Trials(Quiet):
         table.add_column("parameters", ratio=1)
         room = max(1, self._console.height - _AROUND)
         running = [self._running[number] for number in sorted(self._running)][:room]
-        # what runs is shown with all its parameters where the terminal is high enough
-        tight = _WRAPPED * len(running) + _ENDED > room
+        # what runs is shown with all its parameters where there is room for that
+        high = [self._lines(trial) for trial, _ in running]
+        tight = sum(high) > room
         for trial, most in running:
             self._add(table, trial, most, tight=tight)
-        for trial, most in list(reversed(self._ended.values()))[: room - len(running)]:
+        left = room - (len(running) if tight else sum(high))
+        for trial, most in list(reversed(self._ended.values()))[:left]:
             self._add(table, trial, most, tight=True)
         hidden = len(self._running) - len(running)
         more = [Text(f"and {hidden} more that run", style="dim")] if hidden else []
@@ -157,6 +160,11 @@ class Trials(Quiet):
         cells = (str(trial.number), trial.state, _value(trial), f"{trial.epochs}/{most}")
         told = Text(self._told(trial), style="dim", no_wrap=tight, overflow="ellipsis")
         table.add_row(*(Text(cell, style=_STYLES.get(trial.state, "")) for cell in cells), told)
+
+    def _lines(self, trial: Trial) -> int:
+        """Return how many lines the parameters of a trial take."""
+        width = max(1, self._console.width - _BESIDE)
+        return max(1, len(textwrap.wrap(self._told(trial), width, break_on_hyphens=False)))
 
     def _told(self, trial: Trial) -> str:
         """Return what was tried, without what all trials share, or why it came to nothing."""

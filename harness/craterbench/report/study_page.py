@@ -72,7 +72,7 @@ def _best(findings: Findings) -> str:
 
 def _confirmed(findings: Findings) -> str:
     confirmation = findings.confirmation
-    if confirmation is None:
+    if confirmation is None or not confirmation.rows:
         return ""
     rows = confirmation.rows
     heads = [_head("found in the search", OBJECTIVES[findings.objectives[0]]), _head("of that, luck", "to be expected")]
@@ -140,7 +140,7 @@ def _figures(findings: Findings) -> Iterable[str]:
         )  # fmt: skip
     if len(findings.objectives) > 1 and complete:
         yield _figure(
-            "Pareto front", f"The trials of which none is better in both, with their numbers. {edge}",
+            "Pareto front", f"The trials that no other beats in both, with their numbers. {edge}",
             draw_front(findings),
             f"two objectives of {len(complete)} complete trials; the front has {len(front(findings))} of them",
         )  # fmt: skip
@@ -160,7 +160,7 @@ def _figures(findings: Findings) -> Iterable[str]:
 def _wide(findings: Findings) -> Iterable[str]:
     """Return the drawings that are as wide as the page."""
     complete, names = ranked(findings), varied(findings)
-    if not complete or not names:
+    if len(complete) < 2 or not names:
         return
     name = OBJECTIVES[findings.objectives[0]]
     best = "the best is a diamond" if len(findings.objectives) == 1 else "the Pareto front are diamonds"

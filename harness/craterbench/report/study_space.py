@@ -31,8 +31,8 @@ PARALLEL = 8
 #: How many trials have a line there, the best: of more nobody sees any.
 LINES = 300
 
-#: Of a category so many characters are written.
-_LETTERS = 16
+#: Of a category so many characters are written, and of the categories of a parameter about so many.
+_LETTERS, _LABELS = 16, 12
 
 #: Where a parameter that a trial does not have is drawn, below the axis from 0 to 1.
 _GAP = -0.14
@@ -57,10 +57,10 @@ def draw_slices(findings: Findings) -> str:
             if position >= len(names):
                 axes.remove()
                 continue
-            _slice(
-                axes, [trial for trial in scored if names[position] in trial.parameters], names[position], best, ends
-            )
-            axes.set(title=short[names[position]], ylim=roomy(ends))
+            name = names[position]
+            having = [trial for trial in scored if name in trial.parameters]
+            _slice(axes, having, name, _scale(findings, name), best, ends)
+            axes.set(title=short[name], ylim=roomy(ends))
             axes.title.set_fontsize(10)
             if position % _COLUMNS == 0:
                 axes.set_ylabel(OBJECTIVES[key])
@@ -68,8 +68,13 @@ def draw_slices(findings: Findings) -> str:
         return svg(figure)
 
 
-def _slice(axes: Axes, trials: Sequence[Trial], name: str, best: set[int], ends: tuple[float, float]) -> None:
-    scale = Scale.of(trial.parameters[name] for trial in trials)
+def _scale(findings: Findings, name: str) -> Scale:
+    return Scale.of(trial.parameters[name] for trial in findings.trials if name in trial.parameters)
+
+
+def _slice(
+    axes: Axes, trials: Sequence[Trial], name: str, scale: Scale, best: set[int], ends: tuple[float, float]
+) -> None:
     many = len(trials) > MANY
     kinds = (
         ("pruned", "v", AMBER, [trial for trial in trials if trial.state == "pruned" and trial.number not in best]),
@@ -91,10 +96,10 @@ def _slice(axes: Axes, trials: Sequence[Trial], name: str, best: set[int], ends:
         narrow = math.log10(scale.high / scale.low) < 2.5
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if narrow else (1,), numticks=6))
         axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: value_text(float(value))))
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=isinstance(trials[0].parameters[name], int)))
-        axes.ticklabel_format(axis="x", useOffset=False)
+        axes.xaxis.set_major_locator(MaxNLocator(4, integer=isinstance(trials[0].parameters[name], int)))
+    if not scale.steps:
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: value_text(float(value), digits=4)))
 
 
 def _place(scale: Scale, trial: Trial, name: str) -> float:
@@ -110,12 +115,18 @@ def _beside(trial: Trial) -> float:
 
 
 def _label_steps(axes: Axes, scale: Scale) -> None:
-    labels = [_shortened(step) for step in scale.steps]
+    labels = list(_step_labels(scale).values())
     crowded = sum(map(len, labels)) > 30
-    axes.set_xlim(-0.6, len(labels) - 0.4)
-    axes.xaxis.set_major_locator(FixedLocator(list(range(len(labels)))))
+    axes.set_xlim(-0.6, len(scale.steps) - 0.4)
+    axes.xaxis.set_major_locator(FixedLocator(list(_step_labels(scale))))
     axes.set_xticklabels(labels, rotation=30 if crowded else 0, ha="right" if crowded else "center")
     axes.grid(visible=False, axis="x")
+
+
+def _step_labels(scale: Scale) -> dict[int, str]:
+    """Return what is written at the steps; where they are many, not at each."""
+    every = math.ceil(len(scale.steps) / _LABELS)
+    return {place: _shortened(step) for place, step in enumerate(scale.steps) if place % every == 0}
 
 
 def _shortened(text: str) -> str:
@@ -138,7 +149,7 @@ def draw_parallel(findings: Findings) -> str:
     with same_look():
         figure = Figure(figsize=(14, 4.6), layout="constrained")
         axes = figure.subplots()
-        scales = [Scale.of(trial.parameters[n] for _, trial in complete if n in trial.parameters) for n in names]
+        scales = [_scale(findings, name) for name in names]
         lines = np.array(
             [
                 [
@@ -173,15 +184,15 @@ def draw_parallel(findings: Findings) -> str:
 def _height(scale: Scale, trial: Trial, name: str) -> float:
     spread = _beside(trial)
     if name not in trial.parameters:
-        return _GAP + 0.03 * spread
-    return scale.share(trial.parameters[name]) + (0.05 * spread if scale.steps else 0.0)
+        return _GAP + 0.05 * spread
+    return scale.share(trial.parameters[name]) + (0.08 * spread if scale.steps else 0.0)
 
 
 def _ticks(scale: Scale) -> dict[float, str]:
     """Return what is written along an axis, by its height: every step, or the ends and the middle."""
     if scale.steps:
         last = max(1, len(scale.steps) - 1)
-        return {0.5 if len(scale.steps) == 1 else place / last: _shortened(s) for place, s in enumerate(scale.steps)}
+        return {0.5 if len(scale.steps) == 1 else p / last: label for p, label in _step_labels(scale).items()}
     if scale.low == scale.high:
         return {0.5: value_text(scale.low)}
     middle = math.sqrt(scale.low * scale.high) if scale.logarithmic else (scale.low + scale.high) / 2

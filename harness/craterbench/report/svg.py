@@ -17,6 +17,7 @@ _LOOK: dict[Any, Any] = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 9,
+    "text.parse_math": False,  # a name with two dollars in it is a name
 }
 
 

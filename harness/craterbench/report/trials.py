@@ -34,16 +34,14 @@ OBJECTIVES = {"balanced_accuracy": "balanced accuracy", "val_loss": "validation 
 _NAMED = 5
 
 
-def value_text(value: Any) -> str:
-    """Return the value of a parameter, in a few characters; a number with three digits."""
+def value_text(value: Any, *, digits: int = 3) -> str:
+    """Return the value of a parameter in a few characters, a number with so many significant digits."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
-        if 0 < abs(value) < 1e-2:
-            digits, _, exponent = f"{value:.2e}".partition("e")
-        else:
-            digits, _, exponent = f"{value:.3g}".partition("e")
-        return f"{float(digits):g}e{int(exponent)}" if exponent else digits
+        form = f"{value:.{digits - 1}e}" if 0 < abs(value) < 1e-2 else f"{value:.{digits}g}"
+        mantissa, _, exponent = form.partition("e")
+        return f"{float(mantissa):g}e{int(exponent)}" if exponent else mantissa
     return str(value)
 
 
@@ -58,7 +56,7 @@ def spread_text(score: Score | None, *, between: str = " ", signed: bool = False
         return "–"
     text = score_text(score.mean, signed=signed)
     # of a difference the interval says more than a deviation would
-    text += "" if score.sd is None or signed else f" ± {score.sd:.4f}"
+    text += "" if score.sd is None or signed else f" ± {score_text(score.sd)}"
     if not (math.isfinite(score.low) and math.isfinite(score.high)):
         return text
     return f"{text}{between}[{score_text(score.low, signed=signed)}, {score_text(score.high, signed=signed)}]"

@@ -78,7 +78,7 @@ class _Active:
     curve: list[float] = field(default_factory=list)
 
     def reached(self, value: float) -> float:
-        best = (max if self.higher else min)(value, *self.curve[-1:])
+        best = (max if self.higher else min)([value, *self.curve[-1:]])
         self.curve.append(best)
         return best
 
@@ -223,7 +223,7 @@ class Coordinator:
             assert active.run is not None
             cause = f"it took longer than {self._trial_timeout:g} s, the --trial-timeout"
             active.run.fail(cause)
-            self._end(active, cause, usable=False)
+            self._end(active, cause)
 
     def _too_long(self, active: _Active) -> float:
         """Return in how many seconds a trial will have taken too long."""
@@ -236,12 +236,12 @@ class Coordinator:
             return None
         return max(0.0, min(self._too_long(active) for active in self._active))
 
-    def _end(self, active: _Active, cause: str | None, *, usable: bool = True) -> None:
+    def _end(self, active: _Active, cause: str | None) -> None:
         """Keep what came of a trial, and give its worker back."""
         self._active.remove(active)
         run, study = active.run, self._study
         died = run is not None and run.died
-        self._engine.dismiss(active.worker, usable=usable and not died)
+        self._engine.dismiss(active.worker, usable=run is None or run.worker_free)
         record = None if run is None else run.record
         kept = {} if record is None else {"record": record.id, "epochs": record.epochs}
         values = [] if record is None else _values(record, study.plan.objectives)

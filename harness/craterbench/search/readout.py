@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -83,5 +82,5 @@ def _confirmation(study: StudyView) -> Confirmation | None:
     return Confirmation(rows=[_certified(row) for row in content["rows"]], luck=content["luck"], lines=content["lines"])
 
 
-def _certified(row: Mapping[str, Any]) -> Certified:
+def _certified(row: dict[str, Any]) -> Certified:
     return Certified(**row | {key: None if row[key] is None else Score(**row[key]) for key in _SCORES})

@@ -343,10 +343,14 @@ class _Plan:
         for kept, reason in _NOT_SEARCHED.items():
             if f"{key}.".startswith(f"{kept}."):
                 return f"is not searched: {reason}"
-        known = self.known | self.not_taken.keys()
-        same = [name for name in known if name.endswith(f".{key}")]  # "depth" for "model.depth"
-        inside = [name for name in known if name.startswith(f"{key.partition('.')[0]}.")]
-        return f"no component has it; {nearest(same[0] if same else key, same or inside or _SECTIONS)}"
+        known = sorted(self.known | self.not_taken.keys(), key=lambda name: (len(name), name))
+        section = key.partition(".")[0]
+        for name in known:
+            if name.endswith(f".{key}"):
+                return f"give the whole key: {name}"
+        if section in _SECTIONS:
+            return f"no component has it; {nearest(key, (name for name in known if name.startswith(section)))}"
+        return f"no component has it; {nearest(section, _SECTIONS)}"
 
 
 def _positive(copies: Parameter) -> tuple[str, tuple[Any, ...]] | None:

@@ -7,6 +7,7 @@ import json
 import math
 import os
 import socket
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -166,7 +167,9 @@ class StudyView:
         """
         target = None if self.single else (lambda trial: float(trial.values[0]))
         try:
-            return dict(optuna.importance.get_param_importances(self._optuna, target=target))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of every parameter that is rarely in play
+                return dict(optuna.importance.get_param_importances(self._optuna, target=target))
         except (ValueError, RuntimeError):
             return {}
 

@@ -1,0 +1,477 @@
+from __future__ import annotations
+
+import json
+import math
+
+import installed
+import optuna
+import pytest
+
+from craterbench.definition.overrides import Override, leaves, resolve
+from craterbench.plugin import Range, UserError
+from craterbench.plugin.registry import Registry
+from craterbench.search.space import Space, build_space
+from craterbench.search.wishes import Wishes, read_wishes
+
+#: What a search leaves alone, in every benchmark.
+LEFT_ALONE = (
+    *("summary", "framework", "dataset.", "split.", "augmentation.drawn", "augmentation.warp"),
+    *("training.epochs", "training.patience", "training.monitor", "training.precision"),
+)
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.installed()
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def space(registry, vary="", fix=(), file=None, *, name="reference", framework="torch") -> Space:
+    wishes = read_wishes([vary] if vary else [], fix, file)
+    return build_space(registry, resolve(registry, name, fixed(wishes, framework)).benchmark, wishes)
+
+
+def fixed(wishes: Wishes, framework: str) -> list[Override]:
+    return [Override("framework", framework, "--framework"), *wishes.fixed]
+
+
+def names(space: Space) -> list[str]:
+    return [parameter.name for parameter in space.parameters]
+
+
+def parameter(space: Space, name: str) -> dict[str, object]:
+    (found,) = (each.as_json() for each in space.parameters if each.name == name)
+    return found
+
+
+def trials(space: Space, number: int = 200, seed: int = 1):
+    study = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed))
+    for _ in range(number):
+        trial = study.ask()
+        yield trial, space.suggest(trial)
+
+
+# What is declared
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "search", "log", "said"),
+    [
+        (5, 0, None, False, "the range 5 to 0 is empty"),
+        (math.nan, 1, None, False, "is empty"),
+        (0, 5, (3, 3), False, r"search=\(3, 3\) is empty"),
+        (0, 5, (4, 2), False, r"search=\(4, 2\) is empty"),
+        (0, 5, (1, math.nan), False, "is empty"),
+        (0, 5, (1, 6), False, "not within 0 to 5"),
+        (0, 5, (-1, 2), False, "not within 0 to 5"),
+        (0, 5, None, True, "start it above 0"),
+        (-1, 5, (-1, 2), True, "start it above 0"),
+    ],
+)
+def test_a_range_that_makes_no_sense_cannot_be_declared(low, high, search, log, said):
+    with pytest.raises(ValueError, match=said):
+        Range(low, high, search=search, log=log)
+
+
+def test_a_logarithmic_search_within_a_range_from_0():
+    assert Range(0, 100, search=(0.1, 10), log=True).searched == (0.1, 10)
+    assert Range(0, 5).searched == (0, 5)
+
+
+# What is tried
+
+
+@pytest.mark.parametrize(
+    ("name", "framework"),
+    [
+        ("reference", "torch"),
+        ("reference", "keras"),
+        ("focal", "torch"),
+        ("augment-every-epoch", "torch"),
+        ("as-published", "keras"),
+        ("no-augmentation", "torch"),
+        ("flips", "torch"),
+        ("sgd", "torch"),
+        ("logistic", "sklearn"),
+    ],
+)
+def test_every_trial_is_a_benchmark_that_can_be_run_and_all_of_it_that_can_be_searched_is(registry, name, framework):
+    searched = space(registry, name=name, framework=framework)
+    for trial, values in trials(searched):
+        assert values == trial.params
+        overrides = searched.overrides(trial.params)
+        assert {override.source for override in overrides} == {"search"}
+        benchmark = resolve(registry, name, [Override("framework", framework, ""), *overrides]).benchmark
+        asked = leaves(benchmark.as_dict())
+        steps = {f"augmentation.{step.name}" for step in benchmark.augmentation.steps}
+        for override in overrides:
+            if isinstance(override.value, bool):
+                assert (override.key in steps) is override.value
+            else:
+                assert asked[override.key] == override.value
+                assert type(asked[override.key]) is type(override.value)
+        in_play = {key for key in asked if not key.startswith(LEFT_ALONE)} - steps
+        if benchmark.augmentation.copies == 0:
+            in_play = {key for key in in_play if not key.startswith(tuple(f"{step}." for step in steps))}
+        if framework == "sklearn":
+            in_play -= {"loss.name", "optimizer.name"}  # there is one of each
+        if framework != "sklearn":
+            in_play -= {"model.name"}
+        assert in_play == {override.key for override in overrides if not isinstance(override.value, bool)}
+
+
+def test_every_choice_and_both_ends_of_every_range_are_come_to(registry):
+    searched = space(registry)
+    seen: dict[str, set[object]] = {}
+    for _, values in trials(searched, 1000):
+        for name, value in values.items():
+            seen.setdefault(name, set()).add(value)
+    for each in searched.parameters:
+        if each.kind == "choice":
+            assert seen[each.name] == set(each.choices)
+        elif each.kind == "int" and each.high - each.low < 10:
+            assert seen[each.name] == set(range(int(each.low), int(each.high) + 1))
+        else:
+            assert all(each.low <= value <= each.high for value in seen[each.name])
+            spread = (max(seen[each.name]) - min(seen[each.name])) / (each.high - each.low)
+            assert spread > 0.85
+
+
+def test_a_stored_trial_gives_the_benchmark_that_was_run(registry, tmp_path):
+    searched = space(registry)
+    file = str(tmp_path / "journal.log")
+
+    def storage():
+        return optuna.storages.JournalStorage(optuna.storages.journal.JournalFileBackend(file))
+
+    study = optuna.create_study(storage=storage(), study_name="s", sampler=optuna.samplers.RandomSampler(seed=3))
+    given = []
+    for _ in range(20):
+        trial = study.ask()
+        given.append(searched.overrides(searched.suggest(trial)))
+        study.tell(trial, 0.5)
+    stored = optuna.load_study(study_name="s", storage=storage()).trials
+    again = [space(registry).overrides(trial.params) for trial in stored]
+    assert again == given
+    assert [[type(o.value) for o in overrides] for overrides in again] == [[type(o.value) for o in g] for g in given]
+
+
+def test_values_of_another_space_are_refused(registry):
+    _, values = next(trials(space(registry, "loss.name,loss.gamma")))
+    with pytest.raises(UserError, match=r"model\.depth has no value here"):
+        space(registry, "loss.name,loss.gamma,model.depth").overrides(values)
+    with pytest.raises(UserError, match=r"loss\.name is not in play here"):
+        space(registry, "model.depth").overrides(values | {"model.depth": 2})
+
+
+def test_a_description_is_plain_and_equal_for_equal_spaces(registry):
+    one, other = space(registry).as_json(), space(Registry.installed()).as_json()
+    assert json.loads(json.dumps(one)) == one == other
+    assert one != space(registry, "loss").as_json()
+    assert parameter(space(registry), "loss.focal.gamma") == {
+        "name": "loss.focal.gamma",
+        "key": "loss.gamma",
+        "kind": "float",
+        "low": 0.0,
+        "high": 5.0,
+        "log": False,
+        "when": {"parameter": "loss.name", "is": ["focal"]},
+    }
+
+
+PLUGIN = """
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from craterbench.plugin import AugmentationSpec, LossSpec, Range, ScheduleSpec, hookimpl
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tversky:
+    missed: Annotated[float, Range(0, 1, search=(0.2, 0.8))] = 0.7
+    power: Annotated[int, Range(1, 9)]
+    per: Literal["image", "batch"] = "image"
+    squared: bool = False
+    label: str = "any"
+    cap: Annotated[float, Range(0, float("inf"))] = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recited:
+    file: str
+
+
+@hookimpl
+def bench_losses():
+    return [
+        LossSpec(name="tversky", summary="", target={"torch": "a:b"}, parameters=Tversky),
+        LossSpec(name="recited", summary="", target="a:b", parameters=Recited),
+    ]
+
+
+@hookimpl
+def bench_augmentations():
+    return [AugmentationSpec(name="blur", summary="", target="a:b", parameters=Tversky)]
+
+
+@hookimpl
+def bench_schedules():
+    return [ScheduleSpec(name="cosine", summary="another one", target="a:b")]
+"""
+
+
+@pytest.fixture
+def with_plugin(tmp_path, monkeypatch):
+    installed.install(tmp_path, "space_of_a_plugin", PLUGIN)
+    monkeypatch.syspath_prepend(tmp_path)
+    return Registry.installed()
+
+
+def test_an_installed_component_is_searched_with_no_change_elsewhere(with_plugin):
+    searched = space(with_plugin)
+    fields = ["missed", "power", "per", "squared"]
+    assert [name for name in names(searched) if "tversky" in name] == [f"loss.tversky.{field}" for field in fields]
+    assert [name for name in names(searched) if "blur" in name] == [
+        "augmentation.blur",
+        *(f"augmentation.blur.{field}" for field in fields),
+    ]
+    losses, steps = set(), set()
+    for _, values in trials(searched):
+        benchmark = resolve(with_plugin, "torch-twin", searched.overrides(values)).benchmark
+        losses.add(benchmark.loss.name)
+        steps |= {step.name for step in benchmark.augmentation.steps}
+    assert losses == {"bce", "bce-dice", "dice", "focal", "tversky"}  # the one that needs a file cannot be tried
+    assert steps == {"flips", "rotate-zoom", "blur"}
+    assert "tversky" not in parameter(space(with_plugin, framework="keras"), "loss.name")["choices"]
+    assert "cosine" not in parameter(searched, "schedule.name")["choices"]  # two plugins bring it
+
+
+def test_what_a_component_cannot_be_tried_without(with_plugin):
+    said = r"--vary loss\.name: loss 'tversky' needs power, which has no default and is not varied"
+    with pytest.raises(UserError, match=said):
+        space(with_plugin, "loss.name=tversky|bce")
+    assert names(space(with_plugin, "loss.name=tversky|bce,loss.power")) == ["loss.name", "loss.tversky.power"]
+    with pytest.raises(UserError, match=r"loss\.tversky\.cap: cannot be varied: its declaration does not say"):
+        space(with_plugin, "loss.name,loss.power,loss.tversky.cap")
+    with pytest.raises(UserError, match=r"loss 'tversky' is not written for framework 'keras'"):
+        space(with_plugin, "loss.name=tversky|bce", framework="keras")
+
+
+# What is in play
+
+
+def test_a_parameter_is_in_play_with_what_it_belongs_to(registry):
+    for _, values in trials(space(registry)):
+        assert ("loss.focal.gamma" in values) == (values["loss.name"] == "focal")
+        assert ("optimizer.sgd.momentum" in values) == (values["optimizer.name"] == "sgd")
+        assert "optimizer.learning_rate" in values
+        some = values["augmentation.copies"] > 0
+        assert ("augmentation.flips" in values) == some
+        assert ("augmentation.rotate-zoom.zoom" in values) == (some and values["augmentation.rotate-zoom"])
+
+
+def test_what_is_fixed_is_out_of_the_space_and_what_it_decides_with_it(registry):
+    focal = space(registry, fix=["loss.name=focal"])
+    assert {"loss.gamma", "loss.alpha"} == {name for name in names(focal) if name.startswith("loss")}
+    assert "when" not in parameter(focal, "loss.gamma")
+    assert not [name for name in names(space(registry, fix=["augmentation.copies=0"])) if "augmentation" in name]
+    copied = space(registry, fix=["augmentation.copies=3"])
+    assert "when" not in parameter(copied, "augmentation.flips")
+    assert "augmentation.rotate-zoom.zoom" not in names(space(registry, fix=["augmentation.rotate-zoom=false"]))
+    turned = space(registry, fix=["augmentation.rotate-zoom=true"])
+    assert "augmentation.rotate-zoom" not in names(turned)
+    assert parameter(turned, "augmentation.rotate-zoom.zoom")["when"]["parameter"] == "augmentation.copies"
+
+
+def test_a_fixed_value_holds_in_every_trial(registry):
+    fix = ["optimizer.learning_rate=0.003", "augmentation.rotate-zoom.rotation=7.5", "model.depth=2"]
+    searched = space(registry, fix=fix)
+    wishes = read_wishes([], fix, None)
+    for _, values in trials(searched, 60):
+        overrides = [*fixed(wishes, "torch"), *searched.overrides(values)]
+        asked = leaves(resolve(registry, "reference", overrides).benchmark.as_dict())
+        assert (asked["optimizer.learning_rate"], asked["model.depth"]) == (0.003, 2)
+        assert asked.get("augmentation.rotate-zoom.rotation", 7.5) == 7.5
+
+
+def test_the_learning_rate_stays_when_the_optimizer_varies_alone(registry):
+    searched = space(registry, "optimizer.name")
+    for _, values in trials(searched, 20):
+        optimizer = resolve(registry, "torch-twin", searched.overrides(values)).benchmark.optimizer
+        assert (optimizer.name, optimizer.learning_rate) == (values["optimizer.name"], 5e-4)
+
+
+# What is wished
+
+
+def test_only_what_is_named_is_varied(registry):
+    asked = "loss.name,model.depth,optimizer.learning_rate=1e-3..1e-1:log,loss.name=dice|focal"
+    searched = space(registry, asked)
+    assert names(searched) == ["loss.name", "model.depth", "optimizer.learning_rate"]
+    assert parameter(searched, "loss.name")["choices"] == ["dice", "focal"]
+    assert parameter(searched, "optimizer.learning_rate") | {"name": ""} == {
+        "name": "",
+        "key": "optimizer.learning_rate",
+        "kind": "float",
+        "low": 1e-3,
+        "high": 0.1,  # further than is declared to be searched, not further than is allowed
+        "log": True,
+    }
+
+
+def test_wishes_by_full_name_by_key_and_by_section(registry):
+    assert names(space(registry, "loss.name,loss.focal.gamma")) == ["loss.name", "loss.focal.gamma"]
+    smooth = ["loss.name", "loss.bce-dice.smooth", "loss.dice.smooth"]
+    assert names(space(registry, "loss.name,loss.smooth")) == smooth
+    assert names(space(registry, "model")) == ["model.depth", "model.filters", "model.dropout"]
+    assert names(space(registry, "loss,loss.name=bce|focal")) == ["loss.name", "loss.focal.gamma", "loss.focal.alpha"]
+    assert names(space(registry, "loss.focal.gamma", ["loss.name=focal"])) == ["loss.gamma"]
+    assert names(space(registry, "training")) == ["training.batch_size"]
+
+
+def test_several_wishes_add_up(registry):
+    wishes = read_wishes(["model.depth", "training.batch_size=16|32, model.depth=2..3"], [], None)
+    searched = build_space(registry, resolve(registry, "reference").benchmark, wishes)
+    assert parameter(searched, "training.batch_size")["choices"] == [16, 32]
+    assert (parameter(searched, "model.depth")["low"], parameter(searched, "model.depth")["high"]) == (2, 3)
+
+
+def test_the_more_exact_of_two_wishes_says_how_and_one_that_says_nothing_leaves_it_to_the_other(registry):
+    exact = space(registry, "loss.name,loss.smooth=3..4,loss.dice.smooth=1..2")
+    assert [parameter(exact, f"loss.{loss}.smooth")["low"] for loss in ("bce-dice", "dice")] == [3, 1]
+    general = space(registry, "loss.name,loss.smooth=3..4,loss.dice.smooth")
+    assert [parameter(general, f"loss.{loss}.smooth")["low"] for loss in ("bce-dice", "dice")] == [3, 3]
+
+
+def test_the_scale_of_a_range_is_the_declared_one_unless_it_is_said(registry):
+    assert parameter(space(registry, "model.filters=4..64"), "model.filters")["log"] is True
+    assert parameter(space(registry, "model.filters=4..64:linear"), "model.filters")["log"] is False
+    assert parameter(space(registry, "model.dropout=0.01..0.2:log"), "model.dropout")["log"] is True
+
+
+FILE = """
+[vary]
+loss.name = ["dice", "focal"]
+"loss.focal.gamma" = true
+optimizer.learning_rate = {low = 1e-4, high = 1e-2, log = false}
+training.batch_size = true
+
+[fix]
+model.depth = 2
+"augmentation.flips" = true
+"""
+
+
+def test_a_space_in_a_file_and_the_command_line_over_it(registry, tmp_path):
+    file = tmp_path / "space.toml"
+    file.write_text(FILE)
+    searched = space(registry, file=file)
+    assert names(searched) == ["loss.name", "loss.focal.gamma", "optimizer.learning_rate", "training.batch_size"]
+    assert parameter(searched, "optimizer.learning_rate")["log"] is False
+    wishes = read_wishes(["loss.name=bce|focal"], ["model.depth=3"], file)
+    assert {str(override) for override in wishes.fixed} == {"model.depth=3", "augmentation.flips=true"}
+    assert wishes.varied["loss.name"].choices == ("bce", "focal")
+    benchmark = resolve(registry, "reference", wishes.fixed).benchmark
+    assert [step.name for step in benchmark.augmentation.steps] == ["rotate-zoom", "flips"]
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    ("vary", "fix", "said"),
+    [
+        ("model.depth=4..2", [], "model.depth=4..2: the range from 4 to 2 is empty; the lower end first: 2..4"),
+        ("model.depth=3..3", [], "the range from 3 to 3 is empty; to leave one value, fix it"),
+        ("model.depth=two..4", [], "'two' is no number; write a range as low..high"),
+        ("model.depth=nan..4", [], "needs two finite ends"),
+        ("model.depth=1.5..4", [], "--vary model.depth: 1.5 is no whole number"),
+        ("model.depth=2|deep", [], "--vary model.depth: deep is no whole number"),
+        ("model.depth=2..4:lg", [], "the scale of a range is log or linear, not 'lg'"),
+        ("model.depth=2..9", [], "--vary model.depth: 9 is outside 1 to 6"),
+        ("model.depth=2|9", [], "9 is outside 1 to 6"),
+        ("model.dropout=0..0.1:log", [], "a logarithmic scale has no 0; start above 0"),
+        (
+            "optimizer.learning_rate=0..0.1",
+            [],
+            "start above 0, or say that it is linear: optimizer.learning_rate=0..0.1:linear",
+        ),
+        ("model.depth=", [], "write it as key, key=low..high"),
+        ("model.depth,,loss", [], "--vary '': write it as key"),
+        ("model.depth=2..3,model.depth=3..4", [], "model.depth is to be varied in two ways"),
+        ("model.depth=3", [], "one value is nothing to vary; to keep to it: --fix model.depth=3"),
+        ("loss.name=dice|dice", [], "a choice is there twice"),
+        ("loss.name=dice|fokal", [], "unknown loss 'fokal'; did you mean 'focal'?"),
+        ("optimizer.name=adam|amad", [], "there is no optimizer 'amad' in torch; known: adam, adamw, sgd"),
+        ("loss.name,loss.per=image|bach", [], "--vary loss.bce-dice.per: there is no choice bach; did you mean 'batc"),
+        ("loss.name,loss.per=1..2", [], "is no number; choose among image, batch, with | between them"),
+        ("augmentation.flips=true|perhaps", [], "there is no choice perhaps; known: false, true"),
+        ("model.name", [], "nothing to choose, since 'unet' is the only model for torch"),
+        ("loss=1..2", [], "--vary loss: is a whole section; give values to one of its parameters"),
+        ("model.depht", [], "--vary model.depht: no component has it; did you mean 'model.depth'?"),
+        ("depth", [], "give the whole key: model.depth"),
+        ("los.name", [], "no component has it; did you mean 'loss'?"),
+        ("loss.gamma", [], "belongs to loss 'focal', and loss.name is bce; vary that, too, or --fix loss.name=focal"),
+        ("loss.focal.gamma", ["loss.name=dice"], "belongs to loss 'focal', and loss.name is dice"),
+        ("loss.name=bce|dice,loss.gamma", [], "loss.name is bce or dice; add focal to its choices"),
+        ("augmentation.flips", ["augmentation.copies=0"], "augmentation.copies is 0; vary augmentation.copies, too"),
+        ("augmentation.rotate-zoom.zoom", ["augmentation.rotate-zoom=false"], "is no step of the augmentation"),
+        ("model.depth", ["model.depth=3"], "model.depth is both to be varied and fixed; leave out one"),
+        ("loss.name,loss.focal.gamma", ["loss.name=focal"], "loss.name is both to be varied and fixed"),
+        ("loss.focal.gamma", ["loss.name=focal", "loss.gamma=1"], "loss.focal.gamma is both to be varied and fixed"),
+        ("", ["model.depth=9"], "model.depth: 9 is outside 1 to 6 (from --fix)"),
+        ("", ["model.depth"], "--fix model.depth: write it as --fix key=value"),
+        ("", ["loss.focal.gamma=1"], "fix loss.name=focal and loss.gamma=1"),
+        ("", ["optimizer.name=sgd", "loss.gamma=1"], "loss.gamma: unknown key of loss 'bce'"),
+        ("model", ["model.depth=2", "model.filters=8", "model.dropout=0"], "nothing is left to vary"),
+        ("framework", [], "is not searched: twins are proven to be equal; choose one with --framework"),
+        ("dataset.name", [], "is not searched: trials on other images cannot be compared"),
+        ("split", [], "is not searched"),
+        ("training.epochs=3..9", [], "set it with --fix training.epochs=N"),
+        ("augmentation.warp", [], "is not searched"),
+    ],
+)
+def test_a_wish_that_cannot_be_met_names_the_cure(registry, vary, fix, said):
+    with pytest.raises(UserError) as caught:
+        space(registry, vary, fix)
+    assert said in str(caught.value)
+
+
+def test_a_parameter_of_one_component_cannot_be_fixed_while_another_may_take_its_place(registry):
+    with pytest.raises(UserError, match=r"loss\.gamma is fixed, but loss\.name varies.*--fix loss\.name=focal"):
+        space(registry, fix=["loss.gamma=1"], name="focal")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("vary = [", "space.toml: is not TOML"),
+        ("[very]\nmodel.depth = true", "very: unknown table; did you mean 'vary'?"),
+        ("vary = true", "vary: give a table, [vary], not True"),
+        ("[vary]\nmodel.depth = false", "space.toml [vary] model.depth: give true, a list of choices, or"),
+        ("[vary]\nmodel.depth = []", "give true, a list of choices"),
+        ("[vary]\nmodel.depth = {low = 2}", "a range is {low = number, high = number"),
+        ("[vary]\nmodel.depth = {low = 2, hihg = 3}", "unknown key 'hihg'; did you mean 'high'?"),
+        ("[vary]\nmodel.depth = {low = 2, high = '3'}", "a range is {low = number, high = number"),
+        ("[vary]\nmodel.depth = {low = 4, high = 2}", "the range from 4 to 2 is empty"),
+        ("[vary]\nmodel.depth = {low = 2, high = 9}", "space.toml [vary] model.depth: 9 is outside 1 to 6"),
+        ("[vary]\nloss.name = ['dice', 'fokal']", "space.toml [vary] loss.name: unknown loss 'fokal'"),
+        ("[vary]\nloss.gama = true\nloss.name = true", "space.toml [vary] loss.gama: no component has it"),
+        ("[fix]\nmodel.depth = 9", "model.depth: 9 is outside 1 to 6 (from space.toml)"),
+    ],
+)
+def test_a_file_that_is_no_space(registry, tmp_path, content, said):
+    file = tmp_path / "space.toml"
+    file.write_text(content)
+    with pytest.raises(UserError) as caught:
+        space(registry, file=file)
+    assert said in str(caught.value)
+
+
+def test_a_file_that_is_not_there(registry, tmp_path):
+    with pytest.raises(UserError, match=r"gone\.toml: cannot be read \(No such file"):
+        space(registry, file=tmp_path / "gone.toml")

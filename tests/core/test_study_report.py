@@ -1,0 +1,302 @@
+"""What a person sees of a search: while it goes, at its end, and in a browser."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+import re
+from dataclasses import replace
+from xml.etree import ElementTree
+
+import pytest
+from made_findings import EPOCHS, confirmation, study
+from parsed_page import Page
+from rich.console import Console
+
+from craterbench.report.study import Listed, list_studies, render_study
+from craterbench.report.study_live import Lines, Quiet, Trials, study_live
+from craterbench.report.study_page import study_page
+from craterbench.report.trials import parameters_text, short_names
+from craterbench.search.findings import Findings, Trial
+
+BOTH = ("balanced_accuracy", "val_loss")
+
+
+def console(width: int = 80, height: int = 24, *, terminal: bool = False) -> Console:
+    return Console(file=io.StringIO(), width=width, height=height, force_terminal=terminal, color_system=None)
+
+
+def shown(findings: Findings, width: int = 120) -> str:
+    screen = console(width)
+    render_study(findings, screen)
+    return screen.file.getvalue()
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def drawings(page: Page) -> list[str]:
+    found = [source.partition("data:image/svg+xml;base64,")[2] for source in page.sources]
+    return [base64.b64decode(content).decode() for content in found]
+
+
+def without_complete() -> Findings:
+    failed = [replace(trial, state="failed", values=(), reason="out of memory") for trial in study(12).trials]
+    return replace(study(12), trials=failed, confirmation=None, importances={}, front=())
+
+
+def nothing() -> Findings:
+    return replace(study(1), trials=[], confirmation=None, importances={}, front=())
+
+
+def test_the_text_has_the_ten_best_trials_in_their_order():
+    findings = study()
+    complete = [trial for trial in findings.trials if trial.state == "complete"]
+    best = sorted(complete, key=lambda trial: -trial.values[0])[:10]
+    lines = [re.findall(r"^ +(\d+) +(0\.\d{4}) +(\d+) ", line) for line in shown(findings).splitlines()]
+    assert [found[0] for found in lines if found] == [
+        (str(trial.number), f"{trial.values[0]:.4f}", str(trial.epochs)) for trial in best
+    ]
+
+
+def test_less_loss_is_better():
+    findings = study(objectives=("val_loss",))
+    least = min((trial for trial in findings.trials if trial.state == "complete"), key=lambda trial: trial.values[0])
+    assert re.findall(r"^ +(\d+) +0\.\d{4} ", shown(findings), re.MULTILINE)[0] == str(least.number)
+
+
+def test_two_objectives_show_the_front_and_no_other_trial():
+    findings = study(objectives=BOTH)
+    numbers = re.findall(r"^ +(\d+) +0\.\d{4} +0\.\d{4} ", shown(findings), re.MULTILINE)
+    assert sorted(map(int, numbers)) == sorted(findings.front)
+    assert "Pareto front" in Page(study_page(findings)).said
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_what_was_trained_anew_is_shown_with_all_its_numbers(width):
+    findings = study()
+    text, page = words(shown(findings, width)), "".join(Page(study_page(findings)).said)
+    assert findings.confirmation is not None
+    for row in findings.confirmation.rows:
+        for score in filter(None, (row.validation, row.test)):
+            for said in (f"{score.mean:.4f} ± {score.sd:.4f}", f"[{score.low:.4f}, {score.high:.4f}]"):
+                assert said in text
+                assert said in page
+        if row.difference is not None:
+            for number in (row.difference.mean, row.difference.low, row.difference.high):
+                assert f"{number:+.4f}" in text
+                assert f"{number:+.4f}" in page
+        if row.found is not None:
+            assert f"{row.found:.4f} {findings.confirmation.luck:.4f}" in text
+    for line in findings.confirmation.lines:
+        assert line in text
+        assert line in page
+
+
+def test_trials_and_what_became_of_them_are_counted():
+    findings = study()
+    states = [trial.state for trial in findings.trials]
+    told = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed"))
+    reasons = {trial.reason for trial in findings.trials if trial.state == "failed"}
+    for text in (shown(findings, 200), "\n".join(Page(study_page(findings)).said)):
+        assert told in text
+        assert all(f"failed: {reason}" in text for reason in reasons)
+    page = Page(study_page(findings))
+    rows = {row[0]: row for row in page.rows}
+    for trial in findings.trials:
+        assert rows[str(trial.number)][1] == trial.state
+        assert rows[str(trial.number)][2] == (f"{trial.values[0]:.4f}" if trial.values else "–")
+    assert "tried once more as trial 6" in rows["5"][-1]
+    assert rows["6"][-1] == "trial 5 once more"
+
+
+@pytest.mark.parametrize("findings", [without_complete(), nothing()], ids=["all failed", "none"])
+def test_a_study_without_a_complete_trial_says_why_and_has_no_empty_table(findings):
+    text, page = shown(findings), Page(study_page(findings))
+    for said in (text, "".join(page.said)):
+        assert "No trial is complete" in said
+        assert "nan" not in said
+    assert "epochs  " not in text.partition("No trial is complete")[2]
+    if findings.trials:
+        assert f"{len(findings.trials)} failed" in text
+        assert "failed: out of memory" in text
+    else:
+        assert page.sources == []
+        assert "<table class" not in study_page(findings)
+
+
+@pytest.mark.parametrize(
+    "findings",
+    [study(), study(objectives=BOTH), study(objectives=("val_loss",)), study(1), without_complete(), nothing()],
+    ids=["fifty", "two objectives", "loss", "one", "all failed", "none"],
+)
+def test_the_page_needs_no_network_and_is_the_same_when_it_is_made_again(findings):
+    text = study_page(findings)
+    assert study_page(findings) == text
+    page = Page(text)
+    assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
+    assert not re.search(r"url\(|@import|https?:", text)
+    assert all(source.startswith("data:image/svg+xml;base64,") for source in page.sources)
+    assert page.tags.count("img") == text.count('<img alt="') == len(page.sources)
+    for drawing in drawings(page):
+        ElementTree.fromstring(drawing)
+        assert not re.search(r"<script|href=\"(?!#|data:)|url\([^#]", drawing)
+        assert not re.search(r"\bnan\b", drawing, re.IGNORECASE)
+
+
+def test_a_thousand_trials_are_a_page_of_less_than_three_megabytes():
+    findings = study(1000)
+    text = study_page(findings)
+    assert len(text) < 3_000_000
+    assert len(Page(text).rows) > 1000
+
+
+def test_scores_that_are_not_numbers_are_shown_as_none():
+    findings = study()
+    trials = [replace(trial, values=[math.nan], curve=[math.nan] * 3) for trial in findings.trials[:5]]
+    findings = replace(findings, trials=[*trials, *findings.trials[5:]])
+    page = study_page(findings)
+    assert not any(
+        re.search(r"\b(nan|inf)\b", text, re.IGNORECASE) for text in (*drawings(Page(page)), shown(findings))
+    )
+    assert "nan<" not in page
+
+
+def test_what_plugins_are_called_is_shown_and_not_obeyed():
+    name, category = "loss.[bold]<b>.weight", "[red]<script>$x^$&amp;"
+    findings = study()
+    trials = [
+        replace(
+            trial, parameters={**trial.parameters, name: trial.number / 7, "model.name": category * (trial.number % 2)}
+        )
+        for trial in findings.trials
+    ]
+    failed = replace(trials[5], reason="[/bold] <i>no")
+    findings = replace(
+        findings, name="<u>[x]", trials=[*trials[:5], failed, *trials[6:]], importances={name: 0.5, "model.name": 0.4}
+    )
+    text, page = shown(findings, 200), study_page(findings)
+    for said in (text, "\n".join(Page(page).said)):
+        for written in ("weight", category, "[/bold] <i>no", "<u>[x]"):
+            assert written in said
+    assert not {"b", "i", "u", "script"} & set(Page(page).tags)
+    assert any("[red]&lt;script&gt;$x" in drawing for drawing in drawings(Page(page)))
+    screen = console(200, terminal=True)
+    live = Trials(screen)
+    with live:
+        for trial in (replace(trials[1], state="running"), replace(trials[2], state="running"), failed):
+            live.trial(trial, most=EPOCHS)
+        lines = "\n".join(screenful(live, screen))
+        live.say("[/red] as it is")
+    assert category in lines
+    assert "[/bold] <i>no" in lines
+    assert "[/red] as it is" in screen.file.getvalue()
+
+
+def test_names_are_as_short_as_they_can_be_and_mean_one_parameter():
+    names = ["loss.name", "loss.dice.smooth", "loss.bce-dice.smooth", "model.depth", "augmentation.loss", "depth"]
+    short = short_names(names)
+    assert short["loss.dice.smooth"] == "dice.smooth"
+    assert short["loss.bce-dice.smooth"] == "bce-dice.smooth"
+    assert short["model.depth"] == "model.depth"
+    assert len(set(short.values())) == len(names)
+    rates = {"optimizer.learning_rate": 0.000512345, "optimizer.name": "adam", "flips": True, "rotation": 123.456}
+    assert parameters_text(rates, short_names(rates)) == (
+        "learning_rate=5.12e-4 optimizer=adam flips=true rotation=123"
+    )
+
+
+def screenful(live: Trials, screen: Console) -> list[str]:
+    lines = screen.render_lines(live._shown(), screen.options, pad=False)
+    return ["".join(segment.text for segment in line).rstrip() for line in lines]
+
+
+@pytest.mark.parametrize(("width", "height", "workers"), [(80, 24, 2), (80, 24, 40), (120, 50, 4), (60, 12, 3)])
+def test_the_live_table_fits_the_terminal(width, height, workers):
+    screen = console(width, height, terminal=True)
+    live = Trials(screen)
+    findings = study()
+    with live:
+        live.progress(done=0, wanted=50, best=None, workers=workers, left=None)
+        for position, trial in enumerate(findings.trials):
+            live.trial(replace(trial, state="running", values=trial.curve[:1], epochs=1, reason=None), most=EPOCHS)
+            if position >= workers:
+                live.trial(findings.trials[position - workers], most=EPOCHS)
+            lines = screenful(live, screen)
+            assert max(map(len, lines)) <= width
+            assert len(lines) < height
+        live.progress(done=12, wanted=50, best=findings.trials[0], workers=workers, left=31 * 60.0)
+        first = screenful(live, screen)[0]
+    said = f"done 12 of 50, best {findings.trials[0].values[0]:.4f} (trial 0), workers {workers}, about 31 min left"
+    assert first == said or (width < len(said) and first.endswith("…"))
+
+
+def test_the_live_table_shows_what_runs_above_what_ended_without_what_all_share():
+    screen = console(120, terminal=True)
+    live = Trials(screen)
+    first, second, third = study().trials[:3]
+    with live:
+        for trial in (first, second, third):
+            live.trial(replace(trial, state="running", epochs=0, values=()), most=EPOCHS)
+        live.trial(replace(second, state="failed", reason="out of memory"), most=EPOCHS)
+        lines = "\n".join(screenful(live, screen))
+    numbers = re.findall(r"^ +(\d+)  (running|failed)", lines, re.MULTILINE)
+    assert numbers == [("0", "running"), ("2", "running"), ("1", "failed")]
+    assert "out of memory" in lines
+    assert "monitor" not in lines
+    assert "learning_rate=" in lines
+
+
+def test_what_is_no_terminal_gets_a_line_for_each_trial_that_ends(capsys):
+    findings = study()
+    best = max(
+        (trial for trial in findings.trials[:10] if trial.state == "complete"), key=lambda trial: trial.values[0]
+    )
+    with study_live(quiet=False) as live:
+        assert isinstance(live, Lines)
+        for trial in findings.trials[:10]:
+            live.trial(replace(trial, state="running"), most=EPOCHS)
+            live.trial(trial, most=EPOCHS)
+            live.progress(done=trial.number, wanted=50, best=best, workers=2, left=7300)
+    lines = capsys.readouterr().err.splitlines()
+    ended = [line for line in lines if line.startswith("trial ")]
+    assert [line.partition(":")[0] for line in ended] == [f"trial {number}" for number in range(10)]
+    assert "failed, 0.6563, epochs 2/24, its worker died (signal 9); tried again: loss=" in ended[5]
+    assert "trial 5 once more: loss=" in ended[6]
+    (better,) = [line for line in lines if line.startswith("done ")]
+    assert better == f"done 0 of 50, best {best.values[0]:.4f} (trial {best.number}), workers 2, about 2 h 2 min left"
+
+
+def test_quiet_shows_nothing_but_what_must_be_seen(capsys):
+    with study_live(quiet=True) as live:
+        assert isinstance(live, Quiet)
+        live.trial(study(1).trials[0], most=EPOCHS)
+        live.progress(done=1, wanted=1, best=study(1).trials[0], workers=1, left=None)
+        live.say("see")
+    assert capsys.readouterr().err == "see\n"
+
+
+def test_studies_are_listed_and_no_name_is_cut():
+    screen = console(80)
+    long = "a-name-that-somebody-found-good-and-that-is-long-enough-for-two"
+    listed = Listed(
+        name=long, done=3, wanted=50, objective="val_loss", best=0.25, state="running", when="2026-11-05 12:00"
+    )
+    list_studies([listed, replace(listed, name="[b]", best=None)], screen)
+    lines = screen.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    text = "".join(line.strip().partition("  ")[0] for line in lines)
+    assert long in text
+    assert "3/50  0.2500" in screen.file.getvalue()
+    assert "[b]" in screen.file.getvalue()
+
+
+def test_a_winner_without_scores_says_why():
+    made = confirmation(Trial(number=3, state="complete", parameters={}, values=[0.9], epochs=1))
+    lost = replace(made.rows[0], validation=None, val_loss=None, test=None, difference=None, problem="it died")
+    findings = replace(study(), confirmation=replace(made, rows=[lost, made.rows[1]], lines=["Nothing is certain."]))
+    for said in (shown(findings), "".join(Page(study_page(findings)).said)):
+        assert "it died" in said
+        assert "Nothing is certain." in said
