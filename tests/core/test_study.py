@@ -151,7 +151,7 @@ def test_a_journal_that_is_lost_or_empty_begins_anew(folder):
 def test_a_lock_that_a_dead_process_left_at_the_journal_holds_nobody_up(folder):
     with opened(folder) as study:
         tried(study, 0.5)
-    os.symlink(folder / "journal.log", folder / "journal.log.lock")
+    (folder / "journal.log.lock").symlink_to(folder / "journal.log")
     begun = time.monotonic()
     assert StudyView(folder).best() == [0]
     with opened(folder) as study:
@@ -165,7 +165,7 @@ def test_a_study_has_one_owner_and_the_second_is_told_who_it_is(folder):
             opened(folder)
         assert StudyView(folder).owned
         (folder / "owner.json").write_text("{")  # the moment before it is written
-        with pytest.raises(UserError, match="'s' is being searched by another command$"):
+        with pytest.raises(UserError, match=r"'s' is being searched by another command$"):
             opened(folder)
         assert StudyView(folder).owned
     assert not StudyView(folder).owned
@@ -185,11 +185,11 @@ def test_a_study_that_came_by_meanwhile_is_not_written_over(folder):
 def test_a_folder_that_cannot_be_written_is_an_error_with_its_cure(folder):
     folder.parent.mkdir()
     folder.write_text("a file")
-    with pytest.raises(UserError, match="cannot be written .+ --results DIR"):
+    with pytest.raises(UserError, match=r"cannot be written .+ --results DIR"):
         opened(folder)
     folder.unlink()
     (folder / "study.json.part").mkdir(parents=True)
-    with pytest.raises(UserError, match="cannot be written .+ --results DIR"):
+    with pytest.raises(UserError, match=r"cannot be written .+ --results DIR"):
         opened(folder)
     (folder / "study.json.part").rmdir()
     opened(folder).__exit__()  # nobody holds it
