@@ -268,6 +268,12 @@ def _receive(pipe: Connection, tasks: queue.SimpleQueue[Any], answers: queue.Sim
             message = pipe.recv()
         except (EOFError, OSError):
             os._exit(1)
+        except (
+            BaseException
+        ):  # what cannot be read here, for want of memory or of a plugin, would be waited for in vain
+            traceback.print_exc()
+            sys.stderr.flush()
+            os._exit(1)
         if message[0] == "answer":
             answers.put(message[1])
         else:

@@ -20,7 +20,7 @@ from craterbench.host.engine import Engine, Worker
 from craterbench.host.runner import Place, Run, Runner
 from craterbench.plugin import UserError
 from craterbench.records.record import Record
-from craterbench.search.findings import HIGHER, Screen, Trial
+from craterbench.search.findings import HIGHER, SCORES, Screen, Trial
 from craterbench.search.space import Space
 from craterbench.search.study import Study
 
@@ -34,9 +34,6 @@ _MOST_FAILURES = 10
 
 #: How long the search waits for a worker when it has none at all, in seconds.
 _PATIENCE = 60.0
-
-#: The score of a part that each objective is.
-_SCORES = {"balanced_accuracy": "balanced_accuracy", "val_loss": "loss"}
 
 
 def trial_seed(study_seed: int, number: int) -> int:
@@ -344,5 +341,5 @@ def _values(record: Record, objectives: Sequence[str]) -> list[float]:
     if "validation" not in record.parts:
         return []
     scores = record.parts["validation"]["scores"]["all"]
-    values = [scores[_SCORES[objective]] for objective in objectives]
+    values = [scores[SCORES[objective]] for objective in objectives]
     return [] if None in values else values

@@ -25,9 +25,6 @@ __all__ = ["EPOCHS", "Prepared", "Request", "begin", "reopen"]
 #: The most that a trial trains, unless something else is asked for.
 EPOCHS = 10
 
-#: What a search sets to make its trials cheaper. It does not hold for what is trained anew.
-_CHEAPER = ("training.epochs", "training.precision")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
@@ -125,11 +122,13 @@ def begin(registry: Registry, request: Request) -> Prepared:
             f"--name {request.name!r}: is the name of a folder, and of the benchmark that is found: give letters, "
             "digits, '-', '_' and '.', a letter or digit first"
         )
+    if request.name in registry.names("benchmark"):
+        raise UserError(f"--name {request.name}: a benchmark is called so; give another name")
     wishes = read_wishes(request.vary, request.fix, request.space_file)
     chosen = request.framework or _fastest(registry, request, wishes.fixed)
     spec: FrameworkSpec = registry.get("framework", chosen)
     spec.check_installed()
-    fixed = _in(chosen, [*request.settings, *wishes.fixed])
+    fixed = _in(chosen, [*request.settings, *map(_anywhere, wishes.fixed)])
     taken = {override.key for override in fixed}
     cheaper = [] if "training.epochs" in taken else [Override("training.epochs", request.epochs or EPOCHS, "search")]
     if request.epochs is not None and not cheaper:
@@ -177,6 +176,8 @@ def reopen(registry: Registry, folder: Path, *, trials: int | None) -> Prepared:
     """
     plan = Plan.read(folder)
     if trials is not None:
+        if trials < plan.trials:
+            raise UserError(f"study {plan.name!r} is of {plan.trials} trials already; give --trials as many or more")
         plan = replace(plan, trials=trials)
     base = resolve(registry, plan.benchmark, _fixed(plan)).benchmark
     registry.get("framework", base.framework.name).check_installed()
@@ -206,6 +207,13 @@ def reopen(registry: Registry, folder: Path, *, trials: int | None) -> Prepared:
 
 def _fixed(plan: Plan) -> list[Override]:
     return [Override(*each) for each in plan.fixed]
+
+
+def _anywhere(override: Override) -> Override:
+    """Return a path to data as it holds wherever the search goes on."""
+    if override.key != "dataset.path":
+        return override
+    return replace(override, value=str(Path(str(override.value)).absolute()))
 
 
 def _data(plan: Plan) -> list[Override]:
