@@ -192,7 +192,11 @@ class DaskEngine:
             elif hired.future.done():
                 hired.lose(await _why(hired.future))
         new = [address for address in threads if address not in self._fit and address not in self._unfit]
-        for address, versions in (await at_workers(self._client, new, self._versions)).items():
+        try:
+            found = await asyncio.wait_for(at_workers(self._client, new, self._versions), _PATIENCE)
+        except TimeoutError:
+            return  # one of them hangs; they are asked again at the next look
+        for address, versions in found.items():
             if differs := differences(versions, self._versions):
                 self._unfit = {**self._unfit, address: differs}
             else:
