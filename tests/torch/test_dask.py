@@ -339,7 +339,7 @@ def counted(address: str) -> Iterator[tuple[str, list[int]]]:
 
 
 def test_images_are_sent_once_to_each_dask_worker(address, dask_pids, tmp_path):
-    many = small("dataset.images=400", "dataset.size=32", "dataset.seed=5", "training.epochs=1")
+    many = small("dataset.images=200", "dataset.size=32", "dataset.seed=5", "training.epochs=1")
     part = development(many).part
     size = part.images.nbytes + part.masks.nbytes
     with counted(address) as (door, sizes), in_dask.open_engine(terms(door)) as engine:
