@@ -133,8 +133,8 @@ def test_luck_is_told_in_units_of_what_the_search_aimed_at(store, reference, obj
     assert confirmation.lines[1] == (
         f"In the search trial 17 had a {name} of 0.4321 on the validation part. Of 50 equal settings the luckiest "
         f"would come out {confirmation.luck:.4f} {side} their mean by luck alone; this goes by a standard deviation "
-        f"over seeds of {sd:.4f}, which 6 runs tell only roughly, and trials that were shorter than these runs may spread "
-        f"more. Trained anew it has {told(of_each[0])} on that part."
+        f"over seeds of {sd:.4f}, which 6 runs tell only roughly, and trials that were shorter than these runs may "
+        f"spread more. Trained anew it has {told(of_each[0])} on that part."
     )
 
 

@@ -241,3 +241,16 @@ def test_the_median_prunes_what_lags_behind_and_two_objectives_prune_nothing(fol
     with Study(both, replace(PLAN, name="both", objectives=["balanced_accuracy", "val_loss"])) as study:
         for value in (0.5, 0.6, 0.7, 0.8, 0.9, 0.1):
             assert not any(asked(study, value))
+
+
+def test_a_new_study_that_ends_in_an_error_before_anything_was_tried_leaves_nothing_behind(folder):
+    with pytest.raises(UserError, match="no worker"), opened(folder):
+        raise UserError("no worker")
+    assert not folder.parent.exists()
+    with pytest.raises(UserError, match="no worker"), opened(folder) as study:
+        tried(study)
+        raise UserError("no worker")
+    for _ in range(2):
+        with pytest.raises(UserError, match="no worker"), opened(folder):
+            raise UserError("no worker")
+    assert StudyView(folder).trials()

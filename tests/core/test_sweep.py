@@ -138,7 +138,7 @@ def test_a_disk_that_is_full_is_told_and_the_search_goes_on_when_there_is_room(s
 
 def test_a_search_of_which_nothing_is_complete_says_why_and_trains_nothing_anew(script, bench):
     script.say(always="raise")
-    result = bench("sweep", *SEARCH, "--trials", "3", "--confirm", "1")
+    result = bench("sweep", *SEARCH, "--trials", "3", "--workers", "1", "--confirm", "1")
     assert result.exit_code == 1
     assert "the script says so" in result.stdout
     assert "The best" not in result.stdout
@@ -179,8 +179,8 @@ REFUSED = {
     "--trials 0": "0 is not in the range x>=1",
     "--workers 0": "0 is not in the range x>=1",
     "--timeout 0": "0.0 is not in the range x>0",
-    "--timeout nan": "nan",
-    "--trial-timeout inf": "inf",
+    "--timeout nan": "nan is no number of seconds",
+    "--trial-timeout inf": "inf is no number of seconds",
     "--engine dusk": "unknown engine 'dusk'; did you mean 'dask'?",
     "--scheduler somewhere:1": "add --engine dask",
     "--framework scripte": "unknown framework 'scripte'; did you mean 'scripted'?",

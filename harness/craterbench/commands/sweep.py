@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import shlex
 import sys
 from contextlib import ExitStack
@@ -29,11 +30,19 @@ _OF_THE_STUDY = (
     "seed", "name",
 )  # fmt: skip
 
+_SECONDS = click.FloatRange(0, min_open=True)
+
 _OBJECTIVES = {
     "balanced_accuracy": ("balanced_accuracy",),
     "val_loss": ("val_loss",),
     "both": ("balanced_accuracy", "val_loss"),
 }
+
+
+def _finite(context: click.Context, parameter: click.Parameter, seconds: float | None) -> float | None:
+    if seconds is not None and not math.isfinite(seconds):
+        raise click.BadParameter(f"{seconds} is no number of seconds", context, parameter)
+    return seconds
 
 
 @click.command("sweep")
@@ -66,10 +75,8 @@ _OBJECTIVES = {
     help="What stops poor trials early.",
 )
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the search.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Start no trial after S seconds.")
-@click.option(
-    "--trial-timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="A longer trial has failed."
-)
+@click.option("--timeout", type=_SECONDS, callback=_finite, metavar="S", help="Start no trial after S seconds.")
+@click.option("--trial-timeout", type=_SECONDS, callback=_finite, metavar="S", help="A longer trial has failed.")
 @click.option("--workers", type=click.IntRange(1), metavar="N", help="Trials at once; by default what fits.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="What to train on.")
 @click.option("--engine", metavar="NAME", default="local", show_default=True, help="Where trials run.")
@@ -169,7 +176,8 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
                 with live(quiet=options["quiet"]) as runs:
                     certify(study, prepared, setting, runs, illustrate)
         except (KeyboardInterrupt, UserError):
-            click.echo(f"go on with: {_resuming(context, study.plan.name)}", err=True)
+            if study.trials():  # else nothing is left of it
+                click.echo(f"go on with: {_resuming(context, study.plan.name)}", err=True)
             raise
         except OSError as error:  # a full disk, say
             cure = f"when that is mended, go on with: {_resuming(context, study.plan.name)}"

@@ -35,6 +35,9 @@ _MOST_FAILURES = 10
 #: How long the search waits for a worker when it has none at all, in seconds.
 _PATIENCE = 60.0
 
+#: How long the search waits at most for what a worker tells, in seconds: systems know no time without end.
+_LONGEST_WAIT = 3600.0
+
 
 def trial_seed(study_seed: int, number: int) -> int:
     """Return the seed that a trial trains with: it follows from the trial's number, in whatever order trials end."""
@@ -281,7 +284,7 @@ class Coordinator:
     def _until_too_long(self) -> float | None:
         if self._trial_timeout is None:
             return None
-        return max(0.0, min(self._too_long(active) for active in self._active))
+        return max(0.0, min(_LONGEST_WAIT, *(self._too_long(active) for active in self._active)))
 
     def _end(self, active: _Active, cause: str | None) -> None:
         """Keep what came of a trial, and give its worker back."""

@@ -189,6 +189,8 @@ class StudyView:
 class Study(StudyView):
     """A study that this process owns. Use it as a context manager, which gives it back.
 
+    A new study in which nothing had been tried when an error ended it leaves nothing behind.
+
     Attributes:
         notes: what was mended when it was opened.
     """
@@ -219,7 +221,8 @@ class Study(StudyView):
 
     def _open(self) -> None:
         folder, plan = self.folder, self.plan
-        if (folder / _PLAN).exists() and Plan.read(folder).created != plan.created:
+        self._new = not (folder / _PLAN).exists()
+        if not self._new and Plan.read(folder).created != plan.created:
             raise UserError(f"there is a study {plan.name!r} by now; give another --name")
         plan.write(folder)
         if (mended := repair(folder / _JOURNAL)) is not None:
@@ -244,7 +247,9 @@ class Study(StudyView):
     def __enter__(self) -> Study:
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *error: object) -> None:
+        if kind is not None and self._new and not self.trials():
+            self._discard()  # or its name would be taken, by nothing
         self._release()
 
     def _take(self) -> None:
@@ -260,6 +265,14 @@ class Study(StudyView):
         since = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         told = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
         owner.write_text(json.dumps(told) + "\n", encoding="utf-8")
+
+    def _discard(self) -> None:
+        """Remove what was made, with the lock while it is still held."""
+        with contextlib.suppress(OSError):  # there is more in a folder
+            for name in (_PLAN, _JOURNAL, _OWNER, _LOCK):
+                (self.folder / name).unlink(missing_ok=True)
+            self.folder.rmdir()
+            self.folder.parent.rmdir()
 
     def _release(self) -> None:
         if self._lock.is_locked:
