@@ -82,7 +82,7 @@ def confirm(
     """
     resolved = [*(winner.resolved for winner in winners), reference]
     settings = {_setting(each): each for each in resolved}  # of two that are alike the last, so of any the reference
-    asked = [Asked(each, seed) for seed in seeds for each in settings.values()]
+    asked = [Asked(each, seed) for each in settings.values() for seed in seeds]
     records = _trained(runner, dict(enumerate(asked)), workers=workers, again=again)
     # those whose process was killed are gone on with, once: they left what they can go on from
     killed = {
