@@ -12,8 +12,8 @@ single precision on the same three seeds. Printed for each seed, and as a geomet
   reference as well, which the plain script does not; the time until the command ends has that, pictures and page in it.
 
 ``--parts`` runs ``bench sweep`` alone, with one thing changed at a time, on the same settings (the random sampler), and
-prints what each changes. ``--vary`` and ``--fix`` are handed to both sides, so that a small space makes a short run:
-``--trials 6 --fix model.depth=2 --fix model.filters=8 --fix training.epochs=3``.
+prints what each changes. ``--benchmark``, ``--vary`` and ``--fix`` are handed to both sides: a definition of few epochs
+and a small space make a short run.
 """
 
 from __future__ import annotations
@@ -193,6 +193,7 @@ def main() -> None:
     """Read the options and measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--benchmark", default="reference", help="where the search starts")
     parser.add_argument("--epochs", type=int, help="of a trial; by default as bench sweep has it")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the sampler")
     parser.add_argument("--vary", action="append", default=[], help="as in bench sweep")
@@ -200,7 +201,7 @@ def main() -> None:
     parser.add_argument("--parts", action="store_true", help="what each part gives, on the first seed")
     parser.add_argument("--results", type=Path, help="keep what bench sweep leaves in this folder")
     asked = parser.parse_args()
-    options = ["--trials", str(asked.trials)]
+    options = ["--trials", str(asked.trials), "--benchmark", asked.benchmark]
     if asked.epochs is not None:
         options += ["--epochs", str(asked.epochs)]
     options += [word for key in ("vary", "fix") for value in getattr(asked, key) for word in (f"--{key}", value)]
