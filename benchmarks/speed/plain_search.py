@@ -75,11 +75,11 @@ def optimizer_of(asked: Optimizer, model: torch.nn.Module) -> torch.optim.Optimi
     return optimizer
 
 
-@torch.inference_mode()
 def scores_of(model: torch.nn.Module, images: torch.Tensor, masks: torch.Tensor) -> dict[str, float]:
     """Return balanced accuracy and mean binary cross-entropy over all pixels."""
     model.eval()
-    probabilities = torch.cat([model(some) for some in images.split(128)])
+    with torch.inference_mode():
+        probabilities = torch.cat([model(some) for some in images.split(128)])
     if not torch.isfinite(probabilities).all():
         raise FloatingPointError("the network predicts NaN or infinity")
     called, crater = probabilities > 0.5, masks > 0.5
