@@ -141,13 +141,14 @@ def compare(seeds: Sequence[int], options: Sequence[str], results: Path) -> None
         target = min(bench.score, plain.score)
         measured = {
             "search": (bench.search, plain.search),
-            f"confirmed score {target:.4f}": (bench.reached(target), plain.reached(target)),
+            "confirmed score": (bench.reached(target), plain.reached(target)),
             "confirmed": (bench.confirmed, plain.confirmed),
             "command": (bench.whole, plain.whole),
         }
-        print(f"seed {seed}: confirmed {bench.score:.4f} by bench, {plain.score:.4f} by the plain script")
+        scores = f"confirmed {bench.score:.4f} by bench, {plain.score:.4f} by the plain script"
+        print(f"seed {seed}: {scores}; the target is {target:.4f}")
         for what, (ours, theirs) in measured.items():
-            ratios.setdefault(what.partition(" 0.")[0], []).append(theirs / ours)
+            ratios.setdefault(what, []).append(theirs / ours)
             print(f"  {what}: bench {ours:.1f} s, plain {theirs:.1f} s, ratio {theirs / ours:.2f}", flush=True)
     for what, found in ratios.items():
         each = ", ".join(f"{ratio:.2f}" for ratio in found)
