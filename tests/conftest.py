@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from scripted_plugin import Script
 
 from craterbench.commands.main import main
 from craterbench.records.store import Store
@@ -18,7 +21,7 @@ class Bench:
         self.results = results
 
     def __call__(self, *arguments: str) -> Result:
-        takes_results = arguments[0] in ("run", "table", "parity")
+        takes_results = arguments[0] in ("run", "sweep", "table", "parity")
         where = ["--results", str(self.results)] if takes_results and "--results" not in arguments else []
         return CliRunner().invoke(main, [*arguments, *where])
 
@@ -31,3 +34,13 @@ def bench(tmp_path: Path) -> Bench:
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "results")
+
+
+@pytest.fixture
+def script(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Script:
+    """The scripted plugin, where this process and those that it starts find it."""
+    made = Script(tmp_path / "plugin")
+    monkeypatch.syspath_prepend(made.folder)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(made.folder), os.environ.get("PYTHONPATH", "")]))
+    sys.modules.pop("scripted", None)  # that of another test
+    return made

@@ -46,6 +46,7 @@ def study(wanted: int = 50, *, seed: int = 0, objectives: tuple[str, ...] = ("ba
         "importances": importances if len(complete) > 5 else {},
         "front": _front(complete) if len(objectives) > 1 else [trial.number for trial in best[:1]],
         "confirmation": confirmation(best[0]) if best else None,
+        "logarithmic": ["optimizer.learning_rate"],
         "notes": ["the last line of the journal was torn; what it said was tried again"],
     }
     return Findings(**found | changes)

@@ -7,6 +7,7 @@ import io
 import math
 import re
 from dataclasses import replace
+from functools import cache
 from xml.etree import ElementTree
 
 import pytest
@@ -17,7 +18,7 @@ from rich.console import Console
 from craterbench.report.study import Listed, list_studies, render_study
 from craterbench.report.study_live import Lines, Quiet, Trials, study_live
 from craterbench.report.study_page import study_page
-from craterbench.report.trials import parameters_text, short_names
+from craterbench.report.trials import parameters_text, short_names, value_text
 from craterbench.search.findings import Findings, Trial
 
 BOTH = ("balanced_accuracy", "val_loss")
@@ -31,6 +32,11 @@ def shown(findings: Findings, width: int = 120) -> str:
     screen = console(width)
     render_study(findings, screen)
     return screen.file.getvalue()
+
+
+@cache
+def fifty() -> tuple[Findings, str]:
+    return study(), study_page(study())
 
 
 def words(text: str) -> str:
@@ -55,10 +61,19 @@ def test_the_text_has_the_ten_best_trials_in_their_order():
     findings = study()
     complete = [trial for trial in findings.trials if trial.state == "complete"]
     best = sorted(complete, key=lambda trial: -trial.values[0])[:10]
-    lines = [re.findall(r"^ +(\d+) +(0\.\d{4}) +(\d+) ", line) for line in shown(findings).splitlines()]
-    assert [found[0] for found in lines if found] == [
-        (str(trial.number), f"{trial.values[0]:.4f}", str(trial.epochs)) for trial in best
-    ]
+    for width in range(70, 250, 9):
+        lines = shown(findings, width).splitlines()
+        assert max(map(len, lines)) <= width
+        numbers = [re.findall(r"^ +(\d+) +(0\.\d{4}) +(\d+)  (\S+)  ", line) for line in lines]
+        assert [found[0] for found in numbers if found] == [
+            (
+                str(trial.number),
+                f"{trial.values[0]:.4f}",
+                str(trial.epochs),
+                value_text(trial.parameters["optimizer.learning_rate"]),
+            )
+            for trial in best
+        ]
 
 
 def test_less_loss_is_better():
@@ -76,8 +91,8 @@ def test_two_objectives_show_the_front_and_no_other_trial():
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_what_was_trained_anew_is_shown_with_all_its_numbers(width):
-    findings = study()
-    text, page = words(shown(findings, width)), "".join(Page(study_page(findings)).said)
+    findings, page = fifty()
+    text, page = words(shown(findings, width)), "".join(Page(page).said)
     assert findings.confirmation is not None
     for row in findings.confirmation.rows:
         for score in filter(None, (row.validation, row.test)):
@@ -96,15 +111,14 @@ def test_what_was_trained_anew_is_shown_with_all_its_numbers(width):
 
 
 def test_trials_and_what_became_of_them_are_counted():
-    findings = study()
+    findings, page = fifty()
     states = [trial.state for trial in findings.trials]
     told = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed"))
     reasons = {trial.reason for trial in findings.trials if trial.state == "failed"}
-    for text in (shown(findings, 200), "\n".join(Page(study_page(findings)).said)):
+    for text in (shown(findings, 200), "\n".join(Page(page).said)):
         assert told in text
         assert all(f"failed: {reason}" in text for reason in reasons)
-    page = Page(study_page(findings))
-    rows = {row[0]: row for row in page.rows}
+    rows = {row[0]: row for row in Page(page).rows}
     for trial in findings.trials:
         assert rows[str(trial.number)][1] == trial.state
         assert rows[str(trial.number)][2] == (f"{trial.values[0]:.4f}" if trial.values else "–")
@@ -165,7 +179,7 @@ def test_scores_that_are_not_numbers_are_shown_as_none():
 
 
 def test_what_plugins_are_called_is_shown_and_not_obeyed():
-    name, category = "loss.[bold]<b>.weight", "[red]<script>$x^$&amp;"
+    name, category = "loss.[bold]<b>weight", "$x^$<script>[red]&amp;"
     findings = study()
     trials = [
         replace(
@@ -179,10 +193,11 @@ def test_what_plugins_are_called_is_shown_and_not_obeyed():
     )
     text, page = shown(findings, 200), study_page(findings)
     for said in (text, "\n".join(Page(page).said)):
-        for written in ("weight", category, "[/bold] <i>no", "<u>[x]"):
+        for written in ("[bold]<b>weight", category, "[/bold] <i>no", "<u>[x]"):
             assert written in said
+    assert text.count(name.removeprefix("loss.")) == 2  # the head of a column, and a bar
     assert not {"b", "i", "u", "script"} & set(Page(page).tags)
-    assert any("[red]&lt;script&gt;$x" in drawing for drawing in drawings(Page(page)))
+    assert any("$x^$&lt;scr" in drawing for drawing in drawings(Page(page)))
     screen = console(200, terminal=True)
     live = Trials(screen)
     with live:

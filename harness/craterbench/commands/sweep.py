@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import shlex
 import sys
+from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,13 +42,29 @@ _OBJECTIVES = {
 @click.option("--framework", metavar="NAME", help="What trains the trials; by default the fastest installed.")
 @click.option("--dataset", metavar="NAME", help="Short for --fix dataset.name=NAME.")
 @click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
-@click.option("--epochs", type=click.IntRange(1), metavar="N", help="The most that a trial trains; 16 unless fixed.")
-@click.option("--vary", multiple=True, metavar="KEY[=LOW..HIGH[:log]|=ONE|OTHER],...", help="Vary this, and no more.")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="The most that a trial trains; 10 unless fixed.")
+@click.option(
+    "--vary", multiple=True, metavar="KEY[=LOW..HIGH[:log|:linear]|=ONE|OTHER],...", help="Vary this, and no more."
+)
 @click.option("--fix", multiple=True, metavar="KEY=VALUE", help="Set a value for all trials.")
 @click.option("--space", type=click.Path(path_type=Path), metavar="FILE.toml", help="A file with [vary] and [fix].")
-@click.option("--objective", type=click.Choice(list(_OBJECTIVES)), default="balanced_accuracy", show_default=True)
-@click.option("--sampler", type=click.Choice(("tpe", "random")), default="tpe", show_default=True)
-@click.option("--pruner", type=click.Choice(("hyperband", "median", "none")), default="median", show_default=True)
+@click.option(
+    "--objective",
+    type=click.Choice(list(_OBJECTIVES)),
+    default="balanced_accuracy",
+    show_default=True,
+    help="Of the validation part; both is a Pareto front, without pruning.",
+)
+@click.option(
+    "--sampler", type=click.Choice(("tpe", "random")), default="tpe", show_default=True, help="What draws the trials."
+)
+@click.option(
+    "--pruner",
+    type=click.Choice(("hyperband", "median", "none")),
+    default="median",
+    show_default=True,
+    help="What stops poor trials early.",
+)
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the search.")
 @click.option("--timeout", type=click.FloatRange(0, min_open=True), metavar="S", help="Start no trial after S seconds.")
 @click.option(
@@ -84,11 +103,18 @@ def _list(results: Path) -> None:
     from craterbench.search.readout import listed
     from craterbench.search.study import studies
 
-    rows = [listed(folder) for folder in studies(results)]
+    rows, unread = [], []
+    for folder in studies(results):
+        try:
+            rows.append(Listed(**listed(folder)))
+        except UserError as error:
+            unread.append(str(error))
     if rows:
-        list_studies([Listed(**row) for row in rows], Console())
-    else:
+        list_studies(rows, Console())
+    elif not unread:
         click.echo(f"there is no study in {results / 'studies'}; bench sweep starts one")
+    for line in unread:
+        click.echo(line, err=True)
 
 
 def _show(folder: Path) -> None:
@@ -111,7 +137,7 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
     from craterbench.report.pictures import illustrate
     from craterbench.report.study import render_study
     from craterbench.report.study_live import study_live
-    from craterbench.search.conduct import Setting, certify, search
+    from craterbench.search.conduct import Setting, certify, hired, search
     from craterbench.search.readout import findings_of
     from craterbench.search.study import Study
 
@@ -126,23 +152,45 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
         **{key: options[key] for key in ("results", "workers", "device", "timeout", "trial_timeout", "confirm")},
     )
     registry.get("framework", setting.confirm_with).check_installed()
-    prepared.reference(setting.confirm_with)  # what does not fit that framework is told before the search, not after
-    with Study(options["results"] / "studies" / prepared.plan.name, prepared.plan) as study:
+    for benchmark in (prepared.reference, partial(prepared.anew, [])):
+        benchmark(setting.confirm_with)  # what does not fit that framework is told before the search, not after
+    folder = options["results"] / "studies" / prepared.plan.name
+    # workers first, lest a study be made that cannot begin; and they leave before what was found is trained anew
+    with ExitStack() as workers, ExitStack() as stack:
+        engine = workers.enter_context(hired(prepared, setting))
+        study = stack.enter_context(Study(folder, prepared.plan))
         try:
             with study_live(quiet=options["quiet"]) as screen:
                 for problem in registry.problems:
                     screen.say(f"plugin {problem.plugin}: {problem.message}")
-                gave_up = search(study, prepared, setting, screen)
+                gave_up = search(study, prepared, setting, engine, screen)
+            workers.close()
             if study.best() and setting.confirm:
                 with live(quiet=options["quiet"]) as runs:
                     certify(study, prepared, setting, runs, illustrate)
         except (KeyboardInterrupt, UserError):
-            click.echo(f"go on with: bench sweep --resume {study.plan.name}", err=True)
+            click.echo(f"go on with: {_resuming(context, study.plan.name)}", err=True)
             raise
+        except OSError as error:  # a full disk, say
+            cure = f"when that is mended, go on with: {_resuming(context, study.plan.name)}"
+            raise UserError(f"{study.folder} cannot be written ({error.strerror}); {cure}") from None
         found = findings_of(study)
     render_study(found, Console())
     _write_page(study.folder, found)
+    if found.confirmation is not None and any(row.problem for row in found.confirmation.rows):
+        click.echo(f"to train again what failed: {_resuming(context, study.plan.name)}", err=True)
+        return 1
     return 1 if gave_up or not found.front else 0
+
+
+def _resuming(context: click.Context, name: str) -> str:
+    """Return the command that goes on with a study in the same way."""
+    words = ["bench", "sweep", "--resume", name]
+    for option, value in context.params.items():
+        given = context.get_parameter_source(option) is not ParameterSource.DEFAULT
+        if given and option not in (*_OF_THE_STUDY, "trials", "resume"):
+            words += [f"--{option.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(words)
 
 
 def _prepared(registry: Registry, context: click.Context, options: dict[str, Any]) -> Prepared:
@@ -187,6 +235,10 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
 def _write_page(folder: Path, found: Findings) -> None:
     from craterbench.report.study_page import study_page
 
-    file = folder / "study.html"
-    file.write_text(study_page(found), encoding="utf-8")
+    file, part = folder / "study.html", folder / "study.html.part"
+    try:
+        part.write_text(study_page(found), encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written ({error.strerror})") from None
     click.echo(file)

@@ -28,15 +28,15 @@ from craterbench.plugin.components import Component
 from craterbench.plugin.errors import UserError, nearest
 from craterbench.plugin.registry import Registry
 
-__all__ = ["Override", "Resolved", "leaves", "parse_override", "parse_value", "resolve"]
+__all__ = ["FOLDER_NAME", "Override", "Resolved", "leaves", "parse_override", "parse_value", "resolve"]
 
 _PLAIN: Mapping[str, type] = types.MappingProxyType(
     {"split": Split, "augmentation": Augmentation, "training": Training}
 )
 _TOP = ("summary", "extends", "framework", *SECTIONS, "optimizer", *_PLAIN)
 
-#: What a file may say that its benchmark is called.
-_FOLDER = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+#: What a file may say that its benchmark is called: its runs are kept in a folder of that name.
+FOLDER_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 #: Fields of a definition's dataclasses that are not read from a table of their own name.
 _FILLED_IN = ("tuple[Chosen, ...]", "Any")
@@ -154,7 +154,7 @@ def _called(name: str, file: str, definition: Mapping[str, Any]) -> str:
     if "name" not in definition:
         return Path(name).stem
     called = definition["name"]
-    if not isinstance(called, str) or not _FOLDER.fullmatch(called):
+    if not isinstance(called, str) or not FOLDER_NAME.fullmatch(called):
         raise UserError(
             f"{file}: name: its runs are kept in a folder of that name: give letters, digits, '-', '_' and '.', "
             f"a letter or digit first, not {called!r}"

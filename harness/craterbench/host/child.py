@@ -96,6 +96,11 @@ class Child:
         return self._pipe
 
     @property
+    def alive(self) -> bool:
+        """Whether the process runs."""
+        return self._process.is_alive()
+
+    @property
     def memory(self) -> int | None:
         """How much memory the child holds now, in bytes; ``None`` where the system does not tell."""
         try:
@@ -262,6 +267,12 @@ def _receive(pipe: Connection, tasks: queue.SimpleQueue[Any], answers: queue.Sim
         try:
             message = pipe.recv()
         except (EOFError, OSError):
+            os._exit(1)
+        except (
+            BaseException
+        ):  # what cannot be read here, for want of memory or of a plugin, would be waited for in vain
+            traceback.print_exc()
+            sys.stderr.flush()
             os._exit(1)
         if message[0] == "answer":
             answers.put(message[1])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["DEVICES", "available_cores", "available_memory", "computes_bfloat16", "environment"]
+__all__ = ["DEVICES", "available_cores", "computes_bfloat16", "environment", "fitting_workers", "memory_of_each"]
 
 DEVICES = ("auto", "cpu", "gpu")
+
+#: What a process that trains a small network may need, in bytes: the framework alone takes half of it.
+_MEMORY_NEEDED = 2 * 2**30
 
 # Every library that a child may load reads one of these when it is imported.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -21,13 +25,33 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-def available_memory() -> int | None:
-    """Return how much memory can be had now without swapping, in bytes; ``None`` where the system does not tell."""
+def fitting_workers(device: str) -> int:
+    """Return how many processes can train at once: as cores and memory allow, and one where there is a GPU."""
+    if device == "gpu" or (device == "auto" and any(Path("/proc/driver/nvidia/gpus").glob("*"))):
+        return 1
+    memory = _available_memory()
+    cores = available_cores()
+    return max(1, cores if memory is None else min(cores, memory // _MEMORY_NEEDED))
+
+
+def memory_of_each(workers: int) -> int | None:
+    """Return how much memory each of so many processes may take, in bytes; ``None`` where the system does not tell."""
+    memory = _available_memory()
+    return None if memory is None else memory // workers
+
+
+def _available_memory() -> int | None:
+    """Return how much memory can be had now without swapping, in bytes, in a container no more than it may take."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
+        free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
     except (OSError, StopIteration, ValueError):
         return None
+    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
+        group = Path("/sys/fs/cgroup")
+        limit, taken = (int((group / f"memory.{what}").read_text(encoding="ascii")) for what in ("max", "current"))
+        free = min(free, limit - taken)
+    return max(free, 0)
 
 
 def computes_bfloat16(device: str) -> bool:

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from craterbench.host.child import Child
-from craterbench.host.devices import available_cores, available_memory, environment
+from craterbench.host.devices import available_cores, environment, fitting_workers, memory_of_each
 from craterbench.host.engine import Terms, Worker
 from craterbench.plugin.errors import UserError
 
 __all__ = ["LocalEngine", "open_engine"]
-
-#: What a worker that trains a small network may need, in bytes: the framework alone takes half of it.
-_MEMORY_NEEDED = 2 * 2**30
 
 
 def open_engine(terms: Terms) -> LocalEngine:
@@ -29,11 +26,9 @@ class LocalEngine:
 
     def __init__(self, terms: Terms) -> None:
         """Settle how many workers there are: as many as are asked for, or as cores and memory allow."""
-        cores, memory = available_cores(), available_memory()
-        allowed = cores if memory is None else min(cores, memory // _MEMORY_NEEDED)
-        self._workers = max(1, allowed if terms.workers is None else terms.workers)
-        self._threads = max(1, cores // self._workers)
-        self._most = None if memory is None else memory // self._workers
+        self._workers = terms.workers or fitting_workers(terms.device)
+        self._threads = max(1, available_cores() // self._workers)
+        self._most = memory_of_each(self._workers)
         self._variables = environment(threads=self._threads, device=terms.device, framework=terms.framework.environment)
         self._idle: list[Child] = []
         self._busy: list[Child] = []
@@ -59,6 +54,8 @@ class LocalEngine:
         """Return a child with nothing to do, a warm one if there is any; ``None`` if all are at work."""
         if len(self._busy) >= self._workers:
             return None
+        while self._idle and not self._idle[-1].alive:
+            self._idle.pop().stop()
         child = self._idle.pop() if self._idle else Child(self._variables)
         self._busy.append(child)
         return child

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +13,6 @@ __all__ = ["Scale"]
 
 #: Whole numbers stand on steps if they are so few.
 _STEPS = 8
-
-#: From which ratio of the ends on a scale may be logarithmic.
-_DECADES = 20.0
 
 
 @dataclass(frozen=True)
@@ -36,11 +32,11 @@ class Scale:
     logarithmic: bool = False
 
     @classmethod
-    def of(cls, values: Iterable[Any]) -> Scale:
+    def of(cls, values: Iterable[Any], *, logarithmic: bool) -> Scale:
         """Return a scale for the values that were tried, of which there is at least one.
 
-        Whether a search drew a parameter from a logarithmic range it tells nobody; numbers that span decades, most of
-        them near the lower end, were.
+        Args:
+            logarithmic: whether numbers were drawn on a logarithmic scale; they are positive then.
         """
         tried = list(values)
         if not all(_is_number(value) for value in tried):
@@ -49,8 +45,7 @@ class Scale:
         if whole and len(set(tried)) <= _STEPS:
             return cls(steps=[value_text(value) for value in sorted(set(tried))])
         low, high = float(min(tried)), float(max(tried))
-        near = statistics.median(tried) < low + (high - low) / 4
-        return cls(low=low, high=high, logarithmic=low > 0 and high / low >= _DECADES and near)
+        return cls(low=low, high=high, logarithmic=logarithmic)
 
     def at(self, value: Any) -> float:
         """Return where a value stands: of steps the number of the step, else the share of the way from end to end."""

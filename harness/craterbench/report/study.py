@@ -35,7 +35,7 @@ from craterbench.search.findings import Certified, Confirmation, Findings, Score
 __all__ = ["IMPORTANCES", "Listed", "list_studies", "render_study"]
 
 #: What is to be said of importances wherever they are shown.
-IMPORTANCES = "how much of the objective's variance each parameter explains, told from the search's own trials"
+IMPORTANCES = "how much each parameter matters for being among the best, told from the search's own trials"
 
 #: How many trials and importances are shown.
 _TOP = 10
@@ -54,7 +54,7 @@ class Listed:
         objective: a key of ``HIGHER``: what ``best`` is of.
         best: the best value so far; ``None`` where no trial is complete.
         state: ``running``, ``done`` and the like.
-        when: when something was last done in it, as a person reads it.
+        when: when it was begun, as a person reads it.
     """
 
     name: str
@@ -172,9 +172,8 @@ def _print_importances(findings: Findings, console: Console) -> None:
     most = ordered[0][1] or 1.0
     table = Table.grid(padding=(0, 1))
     for name, share in ordered:
-        table.add_row(
-            f"  {short.get(name, name)}", f"{share:.2f}", Text("█" * round(_BAR * share / most), style="blue")
-        )
+        bar = Text("█" * round(_BAR * share / most), style="blue")
+        table.add_row(Text(f"  {short.get(name, name)}"), f"{share:.2f}", bar)
     console.print(table)
     console.print()
 
@@ -196,11 +195,11 @@ def _print_rows(findings: Findings, confirmation: Confirmation, console: Console
     loss = findings.objectives[0] == "val_loss"
     scores: dict[str, Callable[[Certified], Score | None]] = {
         "validation\nloss" if loss else "validation": lambda row: row.val_loss if loss else row.validation,
-        "test": lambda row: row.test,
+        "test\nbalanced\naccuracy" if loss else "test": lambda row: row.test,
     }
     if all(row.test is None for row in confirmation.rows):
         del scores["test"]
-    last = "difference to reference"
+    last = "difference to reference, balanced accuracy" if loss else "difference to reference"
     right = ("found in\nsearch", "expected\nluck", *scores, last)
     table = _table("", *right, right=right, wrapped=("", last))
     for row in confirmation.rows:

@@ -15,11 +15,23 @@ from craterbench.report.svg import same_look, svg
 from craterbench.report.trials import OBJECTIVES, front, marked, short_names, worth
 from craterbench.search.findings import HIGHER, Findings, Trial
 
-__all__ = ["AMBER", "BLUE", "GREY", "MANY", "RED", "draw_curves", "draw_front", "draw_history", "draw_importances"]
-__all__ += ["limits", "roomy", "value_limits", "well"]
+__all__ = [
+    "AMBER",
+    "BLUE",
+    "MANY",
+    "RED",
+    "draw_curves",
+    "draw_front",
+    "draw_history",
+    "draw_importances",
+    "limits",
+    "roomy",
+    "value_limits",
+    "well",
+]
 
 # Colours that people with any colour vision tell apart (Okabe and Ito 2008); the markers differ too.
-BLUE, AMBER, RED, GREY = "#0072b2", "#e69f00", "#d55e00", "#999999"
+BLUE, AMBER, RED = "#0072b2", "#e69f00", "#d55e00"
 
 #: From how many trials on points and lines are drawn as dots of a picture, so that the page stays small.
 MANY = 200

@@ -163,16 +163,17 @@ def _wide(findings: Findings) -> Iterable[str]:
     if len(complete) < 2 or not names:
         return
     name = OBJECTIVES[findings.objectives[0]]
-    best = "the best is a diamond" if len(findings.objectives) == 1 else "the Pareto front are diamonds"
+    order = ", the most important first" if findings.importances else ""
+    best = "the best is a diamond" if len(findings.objectives) == 1 else "those of the Pareto front are diamonds"
     yield _figure(
         "Slices",
-        f"{name} over each parameter, the most important first. A dot is a complete trial, a triangle a pruned one, "
-        f"{best}.",
+        f"{name} over each parameter{order}. A dot is a complete trial, a triangle a pruned one; {best}.",
         draw_slices(findings),
         f"{name} over each of {len(names)} parameters",
     )
     few = f"The {LINES} best trials, and the" if len(complete) > LINES else "The complete trials, and the"
-    few += f" {PARALLEL} most important parameters" if len(names) > PARALLEL else " parameters"
+    most = "most important" if findings.importances else "first"
+    few += f" {PARALLEL} {most} parameters" if len(names) > PARALLEL else " parameters"
     yield _figure(
         "Parallel coordinates",
         f"{few}: a line for each trial, dark where its {name} is good, below the axis of a parameter that it does not "
@@ -215,9 +216,10 @@ def _row(trial: Trial, names: Iterable[str], objectives: int, again: int | None)
         f"tried once more as trial {again}" if again is not None else None,
         f"trial {trial.retry_of} once more" if trial.retry_of is not None else None,
     ]
+    record = f' title="record {escape(trial.record)}"' if trial.record else ""
     chosen = [value_text(trial.parameters[name]) if name in trial.parameters else "" for name in names]
     return (
-        f'<tr><th scope="row">{trial.number}</th><td>{escape(trial.state)}</td>'
+        f'<tr><th scope="row"{record}>{trial.number}</th><td>{escape(trial.state)}</td>'
         + "".join(f'<td class="number">{number}</td>' for number in numbers)
         + "".join(f"<td>{escape(text)}</td>" for text in chosen)
         + f'<td class="long">{escape("; ".join(text for text in told if text))}</td></tr>'

@@ -69,7 +69,8 @@ def draw_slices(findings: Findings) -> str:
 
 
 def _scale(findings: Findings, name: str) -> Scale:
-    return Scale.of(trial.parameters[name] for trial in findings.trials if name in trial.parameters)
+    tried = (trial.parameters[name] for trial in findings.trials if name in trial.parameters)
+    return Scale.of(tried, logarithmic=name in findings.logarithmic)
 
 
 def _slice(
@@ -116,7 +117,7 @@ def _beside(trial: Trial) -> float:
 
 def _label_steps(axes: Axes, scale: Scale) -> None:
     labels = list(_step_labels(scale).values())
-    crowded = sum(map(len, labels)) > 30
+    crowded = sum(len(label) + 2 for label in labels) > 36
     axes.set_xlim(-0.6, len(scale.steps) - 0.4)
     axes.xaxis.set_major_locator(FixedLocator(list(_step_labels(scale))))
     axes.set_xticklabels(labels, rotation=30 if crowded else 0, ha="right" if crowded else "center")

@@ -160,4 +160,7 @@ def _numbered(numbers: Sequence[int]) -> str:
 
 def nothing_complete(findings: Findings) -> str:
     """Return in words that no trial is complete."""
-    return f"No trial is complete: {counted(findings) or 'none was started'}."
+    told = f"No trial is complete: {counted(findings) or 'none was started'}."
+    if any(trial.state == "pruned" for trial in findings.trials):
+        told += " The pruner lets none come to its end; --pruner none in another study does."
+    return told

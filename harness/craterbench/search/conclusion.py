@@ -13,13 +13,10 @@ from craterbench.scoring.compare import Estimate, difference, estimate, smallest
 from craterbench.scoring.counts import Counts
 from craterbench.scoring.luck import expected_best, pooled_sd
 from craterbench.scoring.metrics import counts_behind, pooled
-from craterbench.search.findings import Certified, Confirmation, Score
+from craterbench.search.findings import SCORES, Certified, Confirmation, Score
 from craterbench.search.sentences import Compared, Luck, sentences
 
 __all__ = ["Trained", "conclude"]
-
-#: What the evaluator calls the scores that a search can aim at.
-_SCORES = {"balanced_accuracy": "balanced_accuracy", "val_loss": "loss"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,11 +68,12 @@ def conclude(
                 problem=problem,
             )
         )
-    luck = _luck([row.values("validation", _SCORES[objective]) for row in scored], tried)
+    luck = _luck([row.values("validation", SCORES[objective]) for row in scored], tried)
     return Confirmation(
         rows=[*(each.winner for each in compared), certified_reference],
         luck=None if luck is None else luck.best,
         lines=sentences(compared, objective=objective, tried=tried, luck=luck),
+        tried=tried,
     )
 
 

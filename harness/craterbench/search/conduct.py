@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from craterbench.definition.overrides import Resolved
 from craterbench.host.asked import Asked
-from craterbench.host.devices import available_cores
+from craterbench.host.devices import available_cores, fitting_workers
 from craterbench.host.engine import Engine, Terms
 from craterbench.host.runner import Runner
 from craterbench.host.runner import Screen as RunScreen
@@ -24,10 +24,9 @@ from craterbench.search.readout import CONFIRMATION
 from craterbench.search.study import Study
 from craterbench.training.experiment import Outcome
 
-__all__ = ["SEEDS", "Setting", "certify", "search"]
+__all__ = ["SEEDS", "Setting", "certify", "hired", "search"]
 
-#: How many seeds a winner is trained anew on, and the first of them: where ``bench run`` begins, so that runs of the
-#: reference that are done already need not be repeated.
+#: How many seeds a winner is trained anew on, and the first of them: where ``bench run`` begins.
 SEEDS, _FIRST_SEED = 3, 42
 
 
@@ -56,16 +55,12 @@ class Setting:
     confirm_with: str
 
 
-def search(study: Study, prepared: Prepared, setting: Setting, screen: Screen) -> bool:
-    """Bring a study to the number of trials that are wanted, and say whether it gave up before.
+def hired(prepared: Prepared, setting: Setting) -> Engine:
+    """Return the engine that runs the trials, a context manager.
 
     Raises:
-        UserError: there are no workers, or a folder cannot be written.
+        UserError: there are no workers, or other versions there.
     """
-    for note in study.notes:
-        screen.say(note)
-    if study.counted >= study.plan.trials:
-        return False
     terms = Terms(
         framework=prepared.framework,
         packages=packages_of(prepared.base),
@@ -73,30 +68,44 @@ def search(study: Study, prepared: Prepared, setting: Setting, screen: Screen) -
         workers=setting.workers,
         address=setting.address,
     )
+    engine: Engine = load(setting.engine.target)(terms)
+    return engine
+
+
+def search(study: Study, prepared: Prepared, setting: Setting, engine: Engine, screen: Screen) -> bool:
+    """Bring a study to the number of trials that are wanted, and say whether it gave up before.
+
+    Raises:
+        UserError: there have been no workers for a while, or a folder cannot be written.
+    """
+    for note in study.notes:
+        screen.say(note)
+    if not study.single:
+        screen.say("there are two objectives, so no trial is pruned")
     store = Store(study.folder)
-    with ExitStack() as stack:
-        engine: Engine = stack.enter_context(load(setting.engine.target)(terms))
-        for line in store.recover()[1]:
-            screen.say(line)
-        runner = Runner(
-            registry=prepared.registry,
-            store=store,
-            device=setting.device,
-            threads=engine.threads,
-            screen=Lines(screen),
-            illustrate=None,
-        )
-        coordinator = Coordinator(
-            study,
-            prepared.space,
-            prepared.trial,
-            runner=runner,
-            engine=engine,
-            development=prepared.development,
-            screen=screen,
-            trial_timeout=setting.trial_timeout,
-        )
-        coordinator.search(timeout=setting.timeout)
+    for line in store.recover()[1]:
+        screen.say(line)
+    runner = Runner(
+        registry=prepared.registry,
+        store=store,
+        device=setting.device,
+        threads=engine.threads,
+        screen=Lines(screen),
+        illustrate=None,
+    )
+    coordinator = Coordinator(
+        study,
+        prepared.space,
+        prepared.trial,
+        runner=runner,
+        engine=engine,
+        development=prepared.development,
+        screen=screen,
+        trial_timeout=setting.trial_timeout,
+    )
+    coordinator.search(timeout=setting.timeout)
+    if not coordinator.gave_up and study.counted < study.plan.trials:
+        screen.say(f"the time is up after {study.counted} of {study.plan.trials} trials; --resume goes on")
     return coordinator.gave_up
 
 
@@ -125,7 +134,9 @@ def certify(
     store = Store(setting.results)
     for record in store.recover()[0]:
         screen.say(f"{record.benchmark} {record.id}: its process died; it is {record.status}")
-    workers = setting.workers or min(available_cores(), SEEDS * (len(winners) + 1))
+    # they are trained here, wherever the trials were
+    asked = setting.workers if setting.address is None else None
+    workers = asked or min(fitting_workers(setting.device), SEEDS * (len(winners) + 1))
     runner = Runner(
         registry=prepared.registry,
         store=store,
@@ -134,15 +145,18 @@ def certify(
         screen=screen,
         illustrate=illustrate,
     )
+    reference = prepared.reference(setting.confirm_with)
     confirmation = confirm(
         runner,
         winners,
-        prepared.reference(setting.confirm_with),
+        reference,
         seeds=_fresh_seeds(study),
         workers=workers,
         objective=study.plan.objectives[0],
         tried=study.counted,
     )
+    lines = [*confirmation.lines, *_unlike(winners, reference)]
+    confirmation = replace(confirmation, lines=lines)
     file = study.folder / CONFIRMATION
     part = file.with_name(f"{file.name}.part")
     part.write_text(json.dumps(asdict(confirmation), indent=1) + "\n", encoding="utf-8")
@@ -156,6 +170,19 @@ def _best(study: Study) -> list[Trial]:
     if not study.single:
         complete = [trials[number] for number in study.best()]
     return sorted(complete, key=lambda trial: trial.values[0], reverse=HIGHER[study.plan.objectives[0]])
+
+
+def _unlike(winners: Sequence[Winner], reference: Resolved) -> list[str]:
+    """Say what sets winners apart from the reference that was not searched: how long they train, and by what."""
+    mine, others = (asdict(each.benchmark.training) for each in (winners[0].resolved, reference))
+    unlike = [
+        f"training.{key} {mine[key]} instead of {others[key]}"
+        for key in mine
+        if key != "batch_size" and mine[key] != others[key]
+    ]
+    if not unlike:
+        return []
+    return [f"The search did not vary it, but a part of the difference may be due to it: {', '.join(unlike)}."]
 
 
 def _fresh_seeds(study: Study) -> list[int]:

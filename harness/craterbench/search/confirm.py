@@ -6,7 +6,7 @@ as ordinary runs beside the reference, and what counts is the difference on the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from craterbench.host.asked import Asked
 from craterbench.host.earlier import sort_out
 from craterbench.host.pool import run_all
 from craterbench.host.runner import Runner
+from craterbench.records.record import Record
 from craterbench.search.conclusion import Trained, conclude
 from craterbench.search.findings import Confirmation
 
@@ -82,13 +83,12 @@ def confirm(
     resolved = [*(winner.resolved for winner in winners), reference]
     settings = {_setting(each): each for each in resolved}  # of two that are alike the last, so of any the reference
     asked = [Asked(each, seed) for seed in seeds for each in settings.values()]
-    records, starts = sort_out(runner, asked, again=again, resume=True)
-    with closing(run_all(starts, workers=workers)) as ends:
-        for position, record in ends:
-            records[position] = record
-            if record.status == "failed":
-                log = runner.store.folder(record) / "log.txt"
-                runner.screen.say(f"{asked[position].title} failed: {record.error}; see {log}")
+    records = _trained(runner, dict(enumerate(asked)), workers=workers, again=again)
+    # those whose process was killed are gone on with, once: they left what they can go on from
+    killed = {
+        p: one for p, one in enumerate(asked) if records[p].status == "failed" and runner.store.checkpoint(records[p])
+    }
+    records |= _trained(runner, killed, workers=workers, again=False)
 
     def trained(of: Resolved, trial: int | None = None, found: float | None = None) -> Trained:
         alike = settings[_setting(of)]
@@ -102,6 +102,19 @@ def confirm(
         objective=objective,
         tried=tried,
     )
+
+
+def _trained(runner: Runner, asked: Mapping[int, Asked], *, workers: int, again: bool) -> dict[int, Record]:
+    """Train what is not done already, and return the records by the same numbers."""
+    numbers = list(asked)
+    records, starts = sort_out(runner, list(asked.values()), again=again, resume=True)
+    with closing(run_all(starts, workers=workers)) as ends:
+        for position, record in ends:
+            records[position] = record
+            if record.status == "failed":
+                log = runner.store.folder(record) / "log.txt"
+                runner.screen.say(f"{asked[numbers[position]].title} failed: {record.error}; see {log}")
+    return {numbers[position]: record for position, record in records.items()}
 
 
 def _setting(resolved: Resolved) -> str:

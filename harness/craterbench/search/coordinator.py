@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any
@@ -17,7 +20,7 @@ from craterbench.host.engine import Engine, Worker
 from craterbench.host.runner import Place, Run, Runner
 from craterbench.plugin import UserError
 from craterbench.records.record import Record
-from craterbench.search.findings import HIGHER, Screen, Trial
+from craterbench.search.findings import HIGHER, SCORES, Screen, Trial
 from craterbench.search.space import Space
 from craterbench.search.study import Study
 
@@ -31,9 +34,6 @@ _MOST_FAILURES = 10
 
 #: How long the search waits for a worker when it has none at all, in seconds.
 _PATIENCE = 60.0
-
-#: The score of a part that each objective is.
-_SCORES = {"balanced_accuracy": "balanced_accuracy", "val_loss": "loss"}
 
 
 def trial_seed(study_seed: int, number: int) -> int:
@@ -59,6 +59,46 @@ class Lines:
     def say(self, line: str) -> None:
         """Show a line."""
         self._screen.say(line)
+
+
+class _CtrlC:
+    """Keeps Ctrl-C back, so that nothing is broken off while it is written; a second one waits no longer."""
+
+    def __init__(self) -> None:
+        self._came = False
+        self._before = signal.getsignal(signal.SIGINT)
+        # only the main thread may say what a signal does; and what is ignored stays so
+        self._ours = threading.current_thread() is threading.main_thread() and callable(self._before)
+
+    def __enter__(self) -> _CtrlC:
+        self._set(self._keep)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
+        self._set(self._before)
+        if self._came and kind is None:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Let it through for a while, and at once if it came before."""
+        self._set(self._before)
+        try:
+            if self._came:
+                self._came = False
+                raise KeyboardInterrupt
+            yield
+        finally:
+            self._set(self._keep)
+
+    def _keep(self, *signalled: object) -> None:
+        if self._came:
+            raise KeyboardInterrupt
+        self._came = True
+
+    def _set(self, handler: Any) -> None:
+        if self._ours:
+            signal.signal(signal.SIGINT, handler)
 
 
 @dataclass(eq=False)
@@ -132,6 +172,7 @@ class Coordinator:
         self._failures = 0
         self._best: Trial | None = None
         self._seconds: list[float] = []  # that trials took, of those that ended here
+        self._ctrl_c = _CtrlC()
 
     @property
     def gave_up(self) -> bool:
@@ -152,22 +193,24 @@ class Coordinator:
         """
         last = None if timeout is None else time.monotonic() + timeout
         self._remember_best()
-        try:
-            while True:
-                if not self.gave_up and (last is None or time.monotonic() < last):
-                    self._start_trials()
-                if not self._active:
-                    return
-                self._show_progress()
-                self._hear()
-        finally:
-            for active in list(self._active):
-                self._leave(active)
+        with self._ctrl_c:
+            try:
+                while True:
+                    if not self.gave_up and (last is None or time.monotonic() < last):
+                        self._start_trials()
+                    if not self._active:
+                        return
+                    self._show_progress()
+                    self._hear()
+            finally:
+                for active in list(self._active):
+                    self._leave(active)
 
     def _remember_best(self) -> None:
-        best = self._study.best()
-        if best:
-            self._best = self._study.trials()[best[0]]
+        trials = self._study.trials()
+        for number in self._study.best():
+            if self._better(trials[number]):
+                self._best = trials[number]
 
     def _start_trials(self) -> None:
         """Give every worker that is free a trial, as long as trials are wanted."""
@@ -181,7 +224,8 @@ class Coordinator:
             elif waited >= _PATIENCE:
                 raise UserError(f"there has been no worker for {_PATIENCE:.0f} s; start one, and go on with --resume")
             else:
-                time.sleep(1.0)
+                with self._ctrl_c.allowed():
+                    time.sleep(1.0)
                 waited += 1.0
 
     def _start(self, worker: Worker) -> None:
@@ -201,6 +245,7 @@ class Coordinator:
         self._screen.trial(active.shown("running"), most=self._study.plan.epochs)
         place = Place(worker=worker, development=self._development, judge=lambda row: self._judge(active, row))
         active.run = self._runner.start(asked, place)
+        self._study.begin(trial, active.run.record.id)
         if active.run.ended:
             self._end(active, active.run.record.error)
 
@@ -213,7 +258,9 @@ class Coordinator:
     def _hear(self) -> None:
         """Wait for what a worker tells, or until a trial has taken too long."""
         connections = {active.run.connection: active for active in self._active if active.run is not None}
-        for ready in wait(list(connections), timeout=self._until_too_long()):
+        with self._ctrl_c.allowed():
+            told = wait(list(connections), timeout=self._until_too_long())
+        for ready in told:
             active = connections[ready]  # type: ignore[index]
             assert active.run is not None
             active.run.advance()
@@ -243,7 +290,7 @@ class Coordinator:
         died = run is not None and run.died
         self._engine.dismiss(active.worker, usable=run is None or run.worker_free)
         record = None if run is None else run.record
-        kept = {} if record is None else {"record": record.id, "epochs": record.epochs}
+        kept = {} if record is None else {"epochs": record.epochs}
         values = [] if record is None else _values(record, study.plan.objectives)
         if record is not None and record.status == "pruned":
             study.prune(active.trial, **kept)
@@ -255,7 +302,7 @@ class Coordinator:
             cause = cause or "it has no score"
             again = died and study.retry_of(active.trial) is None
             study.fail(active.trial, cause, again=again, **kept)
-            shown = active.shown("failed", reason=cause)
+            shown = active.shown("failed", reason=cause, record=None if record is None else record.id)
             self._failures += not again
         if shown.state != "failed":
             self._failures = 0
@@ -294,5 +341,5 @@ def _values(record: Record, objectives: Sequence[str]) -> list[float]:
     if "validation" not in record.parts:
         return []
     scores = record.parts["validation"]["scores"]["all"]
-    values = [scores[_SCORES[objective]] for objective in objectives]
+    values = [scores[SCORES[objective]] for objective in objectives]
     return [] if None in values else values

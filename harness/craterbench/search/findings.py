@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["HIGHER", "Certified", "Confirmation", "Findings", "Score", "Screen", "Trial"]
+__all__ = ["HIGHER", "SCORES", "Certified", "Confirmation", "Findings", "Score", "Screen", "Trial"]
 
 #: What a search can aim at, and whether more of it is better.
 HIGHER: Mapping[str, bool] = {"balanced_accuracy": True, "val_loss": False}
+
+#: What the evaluator calls each of them.
+SCORES: Mapping[str, str] = {"balanced_accuracy": "balanced_accuracy", "val_loss": "loss"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +61,7 @@ class Certified:
         trial: the number of the trial that found it; ``None`` for the reference.
         found: what that trial had reached in the search: the first objective, on the validation part.
         validation: balanced accuracy.
+        val_loss: the loss of the same images.
         test: balanced accuracy on the test part; ``None`` where the data have none.
         difference: on the test part (on the validation part where there is none), to the reference, paired;
             ``None`` for the reference itself.
@@ -84,11 +88,13 @@ class Confirmation:
         luck: how far the best of so many equal settings lies above their mean by luck alone, in units of the first
             objective; ``None`` where no spread over seeds is known.
         lines: what is to be said of it in plain sentences; the first says whether the winner beats the reference.
+        tried: how many trials the search had to choose from then.
     """
 
     rows: Sequence[Certified]
     luck: float | None
     lines: Sequence[str]
+    tried: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +105,9 @@ class Findings:
         settings: what it was asked for, in words: benchmark, framework, epochs, sampler, pruner and so on.
         objectives: keys of ``HIGHER``, the first first.
         wanted: how many trials there are to be, complete or pruned.
-        importances: how much of the first objective's variance each parameter explains; empty where it cannot be told.
+        importances: how much each parameter matters for being among the best in the first objective, as shares of 1;
+            empty where it cannot be told.
+        logarithmic: the parameters that are tried on a logarithmic scale.
         front: the numbers of the trials of which none is better in every objective; with one objective, of the best.
     """
 
@@ -109,6 +117,7 @@ class Findings:
     wanted: int
     trials: Sequence[Trial]
     importances: Mapping[str, float] = field(default_factory=dict)
+    logarithmic: Collection[str] = ()
     front: Sequence[int] = ()
     confirmation: Confirmation | None = None
     notes: Sequence[str] = ()

@@ -55,6 +55,7 @@ def _whole(line: bytes) -> bool:
     if not line.endswith(b"\n"):
         return False
     try:
-        return isinstance(json.loads(line), dict)
+        entry = json.loads(line)
     except ValueError:
         return False
+    return isinstance(entry, dict) and {"op_code", "worker_id"} <= entry.keys()

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from craterbench.data.dataset import Development
-from craterbench.definition.benchmark import Benchmark
-from craterbench.definition.overrides import Override, Resolved, leaves, resolve
+from craterbench.definition.benchmark import SECTIONS, Benchmark
+from craterbench.definition.overrides import FOLDER_NAME, Override, Resolved, leaves, resolve
 from craterbench.host.child import Child, ChildError
 from craterbench.host.devices import computes_bfloat16, environment
 from craterbench.plugin import UserError
@@ -23,10 +23,7 @@ from craterbench.search.wishes import Wish, Wishes, read_wishes
 __all__ = ["EPOCHS", "Prepared", "Request", "begin", "reopen"]
 
 #: The most that a trial trains, unless something else is asked for.
-EPOCHS = 16
-
-#: What a search sets to make its trials cheaper. It does not hold for what is trained anew.
-_CHEAPER = ("training.epochs", "training.precision")
+EPOCHS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,13 +117,18 @@ def begin(registry: Registry, request: Request) -> Prepared:
     Raises:
         UserError: something is wrong with what is asked for.
     """
-    if request.name in (".", "..") or "/" in request.name or "\\" in request.name or not request.name.strip():
-        raise UserError(f"--name {request.name!r} cannot name a folder")
+    if not FOLDER_NAME.fullmatch(request.name):
+        raise UserError(
+            f"--name {request.name!r}: is the name of a folder, and of the benchmark that is found: give letters, "
+            "digits, '-', '_' and '.', a letter or digit first"
+        )
+    if request.name in registry.names("benchmark"):
+        raise UserError(f"--name {request.name}: a benchmark is called so; give another name")
     wishes = read_wishes(request.vary, request.fix, request.space_file)
     chosen = request.framework or _fastest(registry, request, wishes.fixed)
     spec: FrameworkSpec = registry.get("framework", chosen)
     spec.check_installed()
-    fixed = _in(chosen, [*request.settings, *wishes.fixed])
+    fixed = _in(chosen, [*request.settings, *map(_anywhere, wishes.fixed)])
     taken = {override.key for override in fixed}
     cheaper = [] if "training.epochs" in taken else [Override("training.epochs", request.epochs or EPOCHS, "search")]
     if request.epochs is not None and not cheaper:
@@ -150,7 +152,7 @@ def begin(registry: Registry, request: Request) -> Prepared:
         pinned=[override.key for override in wishes.fixed],
         vary={name: asdict(wish) for name, wish in wishes.varied.items()},
         definition=base.as_dict(),
-        versions=base.versions(),
+        versions=_versions(registry, base, space),
         space=space.as_json(),
         data=development.digest,
         objectives=list(request.objectives),
@@ -174,6 +176,8 @@ def reopen(registry: Registry, folder: Path, *, trials: int | None) -> Prepared:
     """
     plan = Plan.read(folder)
     if trials is not None:
+        if trials < plan.trials:
+            raise UserError(f"study {plan.name!r} is of {plan.trials} trials already; give --trials as many or more")
         plan = replace(plan, trials=trials)
     base = resolve(registry, plan.benchmark, _fixed(plan)).benchmark
     registry.get("framework", base.framework.name).check_installed()
@@ -183,7 +187,7 @@ def reopen(registry: Registry, folder: Path, *, trials: int | None) -> Prepared:
     development = _development(base)
     changed = [
         *differences(leaves(plan.definition), leaves(base.as_dict())),
-        *(f"version of {line}" for line in differences(plan.versions, base.versions())),
+        *(f"version of {line}" for line in differences(plan.versions, _versions(registry, base, space))),
         *(f"space: {line}" for line in differences(_by_name(plan.space), _by_name(space.as_json()))),
     ]
     if plan.data != development.digest:
@@ -205,6 +209,13 @@ def _fixed(plan: Plan) -> list[Override]:
     return [Override(*each) for each in plan.fixed]
 
 
+def _anywhere(override: Override) -> Override:
+    """Return a path to data as it holds wherever the search goes on."""
+    if override.key != "dataset.path":
+        return override
+    return replace(override, value=str(Path(str(override.value)).absolute()))
+
+
 def _data(plan: Plan) -> list[Override]:
     """Return what the plan says of the data."""
     return [override for override in _fixed(plan) if override.key.partition(".")[0] in ("dataset", "split")]
@@ -212,6 +223,18 @@ def _data(plan: Plan) -> list[Override]:
 
 def _in(framework: str, overrides: Sequence[Override]) -> list[Override]:
     return [Override("framework", framework, "--framework"), *(each for each in overrides if each.key != "framework")]
+
+
+def _versions(registry: Registry, base: Benchmark, space: Space) -> dict[str, int]:
+    """Return the versions of all components that trials may have, by ``kind name``."""
+    versions = base.versions()
+    for parameter in space.parameters:
+        kind, _, rest = parameter.key.partition(".")
+        if kind in SECTIONS and rest == "name":
+            versions |= {f"{kind} {name}": registry.get(kind, name).version for name in parameter.choices}
+        elif kind == "augmentation" and rest in registry.names(kind):
+            versions[f"{kind} {rest}"] = registry.get(kind, rest).version
+    return versions
 
 
 def _by_name(space: dict[str, object]) -> dict[str, object]:

@@ -22,18 +22,29 @@ def findings_of(study: StudyView) -> Findings:
     notes = []
     if not study.single:
         notes.append("with two objectives no trial is pruned; the best is that of the front which is best in the first")
+    cheaper = [f"{key}={value}" for key, value, _ in study.plan.fixed if key in study.plan.search_only]
+    if cheaper:
+        notes.append(f"trials were made cheaper: {', '.join(cheaper)}; what is trained anew has the definition's own")
     try:
         confirmation = _confirmation(study)
     except (OSError, ValueError, KeyError, TypeError):
         confirmation = None
         notes.append(f"{study.folder / CONFIRMATION} cannot be read; bench sweep --resume {study.plan.name} writes it")
+    trials = study.trials()
+    counted = sum(trial.state in ("complete", "pruned") for trial in trials)
+    if confirmation is not None and confirmation.tried != counted:
+        now = f"it has {counted} now; bench sweep --resume {study.plan.name} trains the best of them anew"
+        notes.append(
+            f"what was trained anew is the best of the {confirmation.tried} trials that there were then; {now}"
+        )
     return Findings(
         name=study.plan.name,
         settings=_settings(study.plan),
         objectives=study.plan.objectives,
         wanted=study.plan.trials,
-        trials=study.trials(),
+        trials=trials,
         importances=study.importances(),
+        logarithmic=[parameter["name"] for parameter in study.plan.space["parameters"] if parameter.get("log")],
         front=study.best(),
         confirmation=confirmation,
         notes=notes,
@@ -79,7 +90,7 @@ def _confirmation(study: StudyView) -> Confirmation | None:
     if not file.exists():
         return None
     content = json.loads(file.read_text(encoding="utf-8"))
-    return Confirmation(rows=[_certified(row) for row in content["rows"]], luck=content["luck"], lines=content["lines"])
+    return Confirmation(**content | {"rows": [_certified(row) for row in content["rows"]]})
 
 
 def _certified(row: dict[str, Any]) -> Certified:

@@ -121,7 +121,7 @@ def _luck(objective: str, tried: int, luck: Luck | None) -> list[str]:
     return [
         f"Of {tried} equal settings the luckiest would come out {luck.best:.4f} {_better(objective)} their mean by "
         f"luck alone; this goes by a standard deviation over seeds of {luck.sd:.4f}, which {luck.runs} runs tell only "
-        "roughly."
+        "roughly, and trials that were shorter than these runs may spread more."
     ]
 
 

@@ -30,7 +30,7 @@ _NOT_SEARCHED = {
     "split": "trials that are scored on other images cannot be compared; set it with --fix",
     "augmentation.drawn": "it is part of the protocol; set it with --fix augmentation.drawn=every-epoch",
     "augmentation.warp": "masks that are not warped with their images are a mistake, not a setting",
-    "training.epochs": "it is the budget of every trial; set it with --fix training.epochs=N",
+    "training.epochs": "it is the budget of every trial; set it with --epochs N",
     "training.patience": "it is part of the budget of every trial; set it with --fix training.patience=N",
     "training.monitor": "it follows what is searched for; set it with --fix training.monitor=NAME",
     "training.precision": "it says how fast a trial is, not how good; set it with --fix training.precision=NAME",

@@ -28,7 +28,7 @@ from craterbench.search.journal import open_journal, repair
 __all__ = ["Plan", "Study", "StudyView", "differences", "studies"]
 
 #: Trials that come to their end before any is pruned, and epochs before which none is.
-_STARTUP_TRIALS, _WARM_UP_EPOCHS = 5, 3
+_STARTUP_TRIALS, _WARM_UP_EPOCHS = 5, 2
 
 _STATES = {
     TrialState.WAITING: "waiting",
@@ -95,13 +95,16 @@ class Plan:
             content = json.loads(file.read_text(encoding="utf-8"))
             if content.keys() != {field.name for field in fields(cls)} or content["schema"] != 1:
                 raise ValueError
-            return cls(**content)
+            plan = cls(**content)
         except FileNotFoundError:
             known = sorted(path.parent.name for path in folder.parent.glob(f"*/{_PLAN}"))
             there = f"there are {', '.join(known)}" if known else "there is none yet"
             raise UserError(f"there is no study {folder.name!r} in {folder.parent}; {there}") from None
         except (OSError, ValueError, TypeError, AttributeError):
             raise UserError(f"{file} cannot be read; was it written by another version of craterbench?") from None
+        if plan.name != folder.name:  # to go on with it would be to go on with the other
+            raise UserError(f"{folder} holds the study {plan.name!r}; give the folder that name again")
+        return plan
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -128,11 +131,14 @@ class StudyView:
         """
         self.folder = folder
         self.plan = Plan.read(folder)
+        file = folder / _JOURNAL
         try:
-            self._optuna = optuna.load_study(study_name=self.plan.name, storage=open_journal(folder / _JOURNAL))
-        except (KeyError, ValueError):
+            if not file.exists():  # Optuna would make it
+                raise ValueError
+            self._optuna = optuna.load_study(study_name=self.plan.name, storage=open_journal(file))
+        except Exception:  # what is damaged may be so in any way
             cure = f"bench sweep --resume {self.plan.name} mends it"
-            raise UserError(f"{folder / _JOURNAL} is damaged or empty; {cure}") from None
+            raise UserError(f"{file} is missing, damaged or empty; {cure}") from None
 
     @property
     def single(self) -> bool:
@@ -142,11 +148,15 @@ class StudyView:
     @property
     def owned(self) -> bool:
         """Whether a command is searching now."""
+        if not (self.folder / _OWNER).exists():
+            return False  # and the lock is left alone: whoever wants it now shall have it
         try:
             with filelock.FileLock(self.folder / _LOCK, timeout=0):
                 return False
         except filelock.Timeout:
             return True
+        except OSError:  # of a folder that is only to be read nobody can tell
+            return False
 
     def trials(self) -> list[Trial]:
         """Return all trials, by their number."""
@@ -161,11 +171,13 @@ class StudyView:
         return sorted(trial.number for trial in self._optuna.best_trials)
 
     def importances(self) -> dict[str, float]:
-        """Return how much each parameter matters to the first objective; nothing where that cannot be told.
+        """Return how much each parameter matters for reaching the best in the first objective; nothing if untold.
 
-        PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv:2304.10255), over the trials that are complete.
+        PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv:2304.10255), over the trials that are complete: how far the
+        values that the best tenth has differ from those that all have. The shares add up to 1.
         """
-        target = None if self.single else (lambda trial: float(trial.values[0]))
+        sign = -1.0 if HIGHER[self.plan.objectives[0]] else 1.0  # of a target of ours Optuna takes less for better
+        target = None if self.single else (lambda trial: sign * float(trial.values[0]))
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of every parameter that is rarely in play
@@ -184,42 +196,50 @@ class Study(StudyView):
     def __init__(self, folder: Path, plan: Plan) -> None:
         """Take a study in hand, and make it if there is none yet.
 
-        Trials that a dead process left running have failed, and are tried once more.
+        Trials that a dead process left running have failed, and are tried once more; but not those that were so
+        already: what takes the whole machine with it, say its memory, would never let the search go on.
 
         Raises:
-            UserError: another process owns it, or its folder cannot be written.
+            UserError: another process owns it, there is another study of that name, or its folder cannot be written.
         """
         self.folder = folder
         self.plan = plan
         self.notes: list[str] = []
+        self._lock = filelock.FileLock(folder / _LOCK)
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            self._take()
+            self._open()
         except OSError as error:
-            raise UserError(f"{folder} cannot be made ({error.strerror}); give another --results DIR") from None
-        self._lock = filelock.FileLock(folder / _LOCK)
-        self._take()
-        try:
-            plan.write(folder)
-            if (mended := repair(folder / _JOURNAL)) is not None:
-                self.notes.append(mended)
-            self._storage = open_journal(folder / _JOURNAL)
-            self._optuna = optuna.create_study(
-                storage=self._storage,
-                study_name=plan.name,
-                directions=[_direction(objective) for objective in plan.objectives],
-                load_if_exists=True,
-            )
-            known = self._optuna.get_trials(deepcopy=False)
-            self._optuna.sampler = _sampler(plan, len(known))
-            self._optuna.pruner = _pruner(plan)
-            self._retried = {number for trial in known if (number := trial.user_attrs.get("retry_of")) is not None}
-            self._counted = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in known)
-            for trial in known:
-                if trial.state == TrialState.RUNNING:
-                    self.fail(trial.number, "the search stopped in the middle of it", again=True)
+            self._release()
+            raise UserError(f"{folder} cannot be written ({error.strerror}); give another --results DIR") from None
         except BaseException:
             self._release()
             raise
+
+    def _open(self) -> None:
+        folder, plan = self.folder, self.plan
+        if (folder / _PLAN).exists() and Plan.read(folder).created != plan.created:
+            raise UserError(f"there is a study {plan.name!r} by now; give another --name")
+        plan.write(folder)
+        if (mended := repair(folder / _JOURNAL)) is not None:
+            self.notes.append(mended)
+        self._storage = open_journal(folder / _JOURNAL)
+        self._optuna = optuna.create_study(
+            storage=self._storage,
+            study_name=plan.name,
+            directions=[_direction(objective) for objective in plan.objectives],
+            load_if_exists=True,
+        )
+        known = self._optuna.get_trials(deepcopy=False)
+        self._optuna.sampler = _sampler(plan, len(known))
+        self._optuna.pruner = _pruner(plan)
+        self._retried = {number for trial in known if (number := trial.user_attrs.get("retry_of")) is not None}
+        self._counted = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in known)
+        for trial in known:
+            if trial.state == TrialState.RUNNING:
+                again = "retry_of" not in trial.user_attrs
+                self.fail(trial.number, "the search stopped in the middle of it", again=again)
 
     def __enter__(self) -> Study:
         return self
@@ -242,8 +262,10 @@ class Study(StudyView):
         owner.write_text(json.dumps(told) + "\n", encoding="utf-8")
 
     def _release(self) -> None:
-        (self.folder / _OWNER).unlink(missing_ok=True)
-        self._lock.release()
+        if self._lock.is_locked:
+            with contextlib.suppress(OSError):
+                (self.folder / _OWNER).unlink(missing_ok=True)
+            self._lock.release()
 
     @property
     def counted(self) -> int:
@@ -253,6 +275,10 @@ class Study(StudyView):
     def ask(self) -> optuna.Trial:
         """Return a trial to run: one that is to be tried once more, or a new one."""
         return self._optuna.ask()
+
+    def begin(self, trial: optuna.Trial, record: str) -> None:
+        """Keep the id of the record that a trial will leave, however it ends."""
+        trial.set_user_attr("record", record)
 
     def retry_of(self, trial: optuna.Trial) -> int | None:
         """Return the number of the trial that this one repeats, if it does."""
@@ -342,4 +368,4 @@ def _pruner(plan: Plan) -> BasePruner:
         return NopPruner()
     if plan.pruner == "median":
         return MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=_WARM_UP_EPOCHS)
-    return HyperbandPruner(min_resource=_WARM_UP_EPOCHS, max_resource=plan.epochs)
+    return HyperbandPruner(min_resource=min(_WARM_UP_EPOCHS, plan.epochs), max_resource=plan.epochs)

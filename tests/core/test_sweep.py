@@ -1,0 +1,217 @@
+"""``bench sweep``: commands that are killed, interrupted and refused, and what is left of their studies."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from processes import BENCH, children
+
+from craterbench.records.store import Store
+from craterbench.search.study import StudyView
+
+SEARCH = ("--benchmark", "scripted", "--vary", "model.quality", "--sampler", "random", "--confirm", "0")
+SEARCH += ("--epochs", "2", "--name", "s")
+
+
+def until(true: Callable[[], object]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + 100
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def command(results: Path, *more: str) -> list[str]:
+    return [BENCH, "sweep", "--results", str(results), *more]
+
+
+def in_the_middle(script, results: Path) -> subprocess.Popen[str]:
+    """Start a search for five trials with two workers, and return it when two are complete and two are under way."""
+    script.say(start_2="wait", start_3="wait")
+    process = subprocess.Popen(
+        command(results, *SEARCH, "--trials", "5", "--workers", "2"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
+    )
+    until(lambda: (script.folder / "starts").exists() and len(script.starts()) == 4)
+    until(lambda: states(results) == ["complete", "complete", "running", "running"])
+    return process
+
+
+def trials(results: Path):
+    return StudyView(results / "studies" / "s").trials()
+
+
+def states(results: Path) -> list[str]:
+    return [trial.state for trial in trials(results)]
+
+
+def statuses(results: Path) -> list[str]:
+    """Return the status of each record of the study, by trial; all of them are whole."""
+    store = Store(results / "studies" / "s")
+    assert not store.running.exists()
+    records, damaged = store.records()
+    assert damaged == []
+    assert not any("test" in record.parts for record in records)
+    return [record.status for record in sorted(records, key=lambda record: int(record.benchmark.split("-")[1]))]
+
+
+def check_it_goes_on(script, bench) -> None:
+    """Go on with the search that was broken off in the middle, and look at what came of it."""
+    script.go()
+    result = bench("sweep", "--resume", "s", "--confirm", "0")
+    assert result.exit_code == 0, result.output
+    assert "done 5 of 5" in result.output
+    found = trials(bench.results)
+    assert sorted(trial.state for trial in found) == ["complete"] * 5 + ["failed"] * 2
+    assert sorted(trial.retry_of for trial in found if trial.retry_of is not None) == [2, 3]
+    for trial in found:
+        if trial.retry_of is not None:
+            assert trial.parameters == found[trial.retry_of].parameters
+    assert len({trial.parameters["model.quality"] for trial in found}) == 5
+    assert statuses(bench.results) == ["done"] * 2 + ["interrupted"] * 2 + ["done"] * 3
+    assert all(trial.record for trial in found)
+
+
+def test_a_search_that_is_killed_takes_its_children_along_and_goes_on_to_as_many_as_were_wanted(script, bench):
+    process = in_the_middle(script, bench.results)
+    workers = children(process.pid)
+    assert len(workers) == 2
+    process.kill()
+    process.communicate(timeout=60)
+    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    assert states(bench.results) == ["complete", "complete", "running", "running"]
+    listed = bench("sweep", "--list")
+    assert "2/5" in listed.output
+    assert "unfinished" in listed.output
+    check_it_goes_on(script, bench)
+
+
+def test_ctrl_c_leaves_the_study_whole_and_says_how_to_go_on(script, bench):
+    process = in_the_middle(script, bench.results)
+    workers = children(process.pid)
+    second = bench("sweep", "--resume", "s")
+    assert second.exit_code == 2
+    assert f"study 's' is being searched by another command: process {process.pid} on" in second.output
+    shown, listed = bench("sweep", "--show", "s"), bench("sweep", "--list")
+    assert (shown.exit_code, listed.exit_code) == (0, 0)
+    assert "done 2 of 5" in shown.output
+    assert "running" in listed.output
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert said.splitlines()[-2:] == ["go on with: bench sweep --resume s", "interrupted"]
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    assert states(bench.results) == ["complete", "complete", "failed", "failed", "waiting", "waiting"]
+    assert statuses(bench.results) == ["done"] * 2 + ["interrupted"] * 2
+    check_it_goes_on(script, bench)
+
+
+def test_a_disk_that_is_full_is_told_and_the_search_goes_on_when_there_is_room(script, bench):
+    result = subprocess.run(
+        command(bench.results, *SEARCH, "--trials", "6", "--workers", "1"),
+        capture_output=True,
+        text=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)),
+    )
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert "cannot be written (File too large)" in result.stderr
+    assert "go on with: bench sweep --resume s" in result.stderr
+    done = states(bench.results).count("complete")
+    assert 1 <= done < 6
+    result = bench("sweep", "--resume", "s", "--confirm", "0")
+    assert result.exit_code == 0, result.output
+    assert "done 6 of 6" in result.output
+
+
+def test_a_search_of_which_nothing_is_complete_says_why_and_trains_nothing_anew(script, bench):
+    script.say(always="raise")
+    result = bench("sweep", *SEARCH, "--trials", "3", "--confirm", "1")
+    assert result.exit_code == 1
+    assert "the script says so" in result.stdout
+    assert "The best" not in result.stdout
+    assert states(bench.results) == ["failed"] * 3
+    assert not (bench.results / "studies" / "s" / "best.toml").exists()
+    assert not (bench.results / "runs").exists()
+
+
+def test_studies_that_are_damaged_or_half_made_are_told_one_by_one(script, bench):
+    assert bench("sweep", *SEARCH, "--trials", "1").exit_code == 0
+    folders = bench.results / "studies"
+    whole = (folders / "s" / "study.json").read_text()
+    for name, files in {
+        "empty": {},
+        "torn": {"study.json": whole[:99]},
+        "no-journal": {"study.json": whole.replace('"name": "s"', '"name": "no-journal"')},
+        "damaged": {"study.json": whole.replace('"name": "s"', '"name": "damaged"'), "journal.log": '{}\n[1]\nx\n"\n'},
+        "moved": {"study.json": whole},
+    }.items():
+        (folders / name).mkdir()
+        for file, content in files.items():
+            (folders / name / file).write_text(content)
+    listed = bench("sweep", "--list")
+    assert listed.exit_code == 0
+    assert "1/1" in listed.stdout
+    told = listed.stderr.splitlines()
+    assert [name for name in ("damaged", "moved", "no-journal", "torn") if not any(name in line for line in told)] == []
+    assert len(told) == 4
+    for name in ("empty", "torn", "no-journal", "damaged", "moved", "missing"):
+        shown = bench("sweep", "--show", name)
+        assert shown.exit_code == 2, name
+        assert shown.stderr.startswith("error: ")
+        assert isinstance(shown.exception, SystemExit)
+    assert not (folders / "no-journal" / "journal.log").exists()
+
+
+REFUSED = {
+    "--trials 0": "0 is not in the range x>=1",
+    "--workers 0": "0 is not in the range x>=1",
+    "--timeout 0": "0.0 is not in the range x>0",
+    "--timeout nan": "nan",
+    "--trial-timeout inf": "inf",
+    "--engine dusk": "unknown engine 'dusk'; did you mean 'dask'?",
+    "--scheduler somewhere:1": "add --engine dask",
+    "--framework scripte": "unknown framework 'scripte'; did you mean 'scripted'?",
+    "--framework absent": "framework 'absent' needs no_such_module, which is not installed",
+    "--confirm-with absent": "framework 'absent' needs no_such_module, which is not installed",
+    "--benchmark scriptet": "unknown benchmark 'scriptet'; did you mean 'scripted'?",
+    "--fix model.quality=2": "model.quality",
+    "--vary model.qualiti": "model.quality",
+    "--resume nope": "there is no study 'nope' in",
+}
+
+
+@pytest.mark.parametrize("option", REFUSED)
+def test_what_cannot_be_had_is_refused_before_a_study_is_made(script, bench, option):
+    given = [*SEARCH, "--trials", "1", *option.split()] if "--resume" not in option else option.split()
+    result = bench("sweep", *given)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert REFUSED[option] in " ".join(result.stderr.split())
+    assert not (bench.results / "studies").exists()
+
+
+def test_a_study_that_is_there_is_neither_begun_again_nor_changed(script, bench):
+    assert bench("sweep", *SEARCH, "--trials", "1").exit_code == 0
+    again = bench("sweep", *SEARCH)
+    assert again.exit_code == 2
+    assert "there is a study 's' already; --resume s goes on with it" in again.stderr
+    changed = bench("sweep", "--resume", "s", "--vary", "model.quality", "--seed", "1")
+    assert changed.exit_code == 2
+    assert "leave out --vary, --seed" in changed.stderr
+    unknown = bench("sweep", "--resume", "t")
+    assert "there is no study 't'" in unknown.stderr
+    assert "there are s" in unknown.stderr
+    assert "there are s" in bench("sweep", "--show", "t").stderr
+    assert len(trials(bench.results)) == 1

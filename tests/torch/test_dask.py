@@ -1,0 +1,431 @@
+"""Workers on a Dask cluster: real processes on loopback, killed with real signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("distributed", reason="the extra dask is not installed")
+
+from distributed import Client, LocalCluster
+
+from craterbench.definition.benchmark import Benchmark
+from craterbench.definition.overrides import parse_override, resolve
+from craterbench.host.child import Child, ChildDied, ChildError
+from craterbench.host.devices import environment
+from craterbench.host.engine import Engine, Terms, Worker
+from craterbench.host.versions import packages_of
+from craterbench.plugin import UserError
+from craterbench.plugin.registry import Registry
+from craterbench.training.experiment import development
+from craterbench_engines import in_dask
+
+DASK = str(Path(sys.executable).with_name("dask"))
+
+PATIENCE = 240  # seconds for what takes a few on a machine that has nothing else to do
+
+ENDLESS = ("training.epochs=100000", "training.patience=100000")
+
+
+def small(*settings: str, name: str = "logistic") -> Benchmark:
+    common = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16", "training.epochs=3")
+    return resolve(Registry.installed(), name, [parse_override(setting) for setting in (*common, *settings)]).benchmark
+
+
+def terms(address: str, benchmark: Benchmark | None = None, **changes: Any) -> Terms:
+    benchmark = benchmark or small()
+    framework = Registry.installed().get("framework", benchmark.framework.name)
+    packages = packages_of(benchmark)
+    return replace(Terms(framework=framework, packages=packages, device="cpu", address=address), **changes)
+
+
+def begin(worker: Any, benchmark: Benchmark, log: Path, *, seed: int = 1, asks: bool = False) -> None:
+    """Ask a worker, of whatever engine, for a trial."""
+    images = development(benchmark)
+    worker.provide(images)
+    task = {"benchmark": benchmark, "seed": seed, "device": "cpu", "asks": asks, "given": images.digest}
+    worker.ask("perform", task, log)
+
+
+def heard(worker: Any, judge: Callable[[int], bool] | None = None) -> list[tuple[str, Any]]:
+    """Return all that a worker tells of its task, each epoch of which is judged if it asks."""
+    told = []
+    while not told or told[-1][0] != "finished":
+        assert worker.connection.poll(PATIENCE)
+        told.append(worker.hear())
+        if judge is not None and told[-1][0] == "epoch":
+            worker.answer(go_on=judge(len(told) - 1))
+    return told
+
+
+def hired(engine: Engine) -> Worker:
+    deadline = time.monotonic() + PATIENCE
+    while (worker := engine.hire()) is None:
+        assert time.monotonic() < deadline, "nobody could be hired"
+        time.sleep(0.1)
+    return worker
+
+
+def training_processes(dask_worker: int) -> list[int]:
+    """The children of a Dask worker that train; its resource tracker does not."""
+    below = Path(f"/proc/{dask_worker}/task").glob("*/children")
+    pids = [int(pid) for listed in below for pid in listed.read_text().split()]
+    return [pid for pid in pids if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
+
+
+def eventually(condition: Callable[[], object]) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return bool(condition())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def command(*words: str, folder: Path, **variables: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run ``dask`` as a user does, in a group of its own, which is interrupted at the end as by Ctrl-C."""
+    process = subprocess.Popen(
+        [DASK, *words],
+        env=os.environ | variables,
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+        process.wait(PATIENCE)
+
+
+@contextmanager
+def scheduler(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    address = f"127.0.0.1:{free_port()}"
+    words = ("scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--no-dashboard")
+    with command(*words, folder=folder) as process:
+        assert eventually(lambda: listens(address))
+        yield address, process
+
+
+def listens(address: str) -> bool:
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
+
+
+@contextmanager
+def worker_of(address: str, folder: Path, **variables: str) -> Iterator[None]:
+    words = ("worker", address, "--nthreads", "1", "--no-dashboard")
+    with Client(address, set_as_default=False) as client:
+        before = len(client.nthreads())
+        with command(*words, folder=folder, **variables):
+            client.wait_for_workers(before + 1, timeout=PATIENCE)
+            yield
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster(host="127.0.0.1", n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def address(cluster: LocalCluster) -> str:
+    return str(cluster.scheduler_address).removeprefix("tcp://")
+
+
+@pytest.fixture
+def dask_pids(address: str) -> Iterator[Callable[[], dict[str, int]]]:
+    """The process numbers of the Dask workers, as they are when it is called."""
+    with Client(address, set_as_default=False) as client:
+        yield lambda: dict(client.run(os.getpid))
+
+
+@pytest.fixture
+def engine(address: str) -> Iterator[Engine]:
+    with in_dask.open_engine(terms(address)) as engine:
+        yield engine
+
+
+def without_seconds(told: list[tuple[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key != "seconds"} for kind, row in told if kind == "epoch"]
+
+
+def same(one: list[tuple[str, Any]], other: list[tuple[str, Any]]) -> bool:
+    """Say whether two trials have told the same epochs and brought home the same counts and weights."""
+    mine, theirs = one[-1][1], other[-1][1]
+    weights = mine.course.best_weights
+    return (
+        without_seconds(one) == without_seconds(other)
+        and mine.scored.keys() == theirs.scored.keys() == {"validation"}
+        and np.array_equal(mine.scored["validation"].counts.confusion, theirs.scored["validation"].counts.confusion)
+        and weights.keys() == theirs.course.best_weights.keys()
+        and all(np.array_equal(weights[name], theirs.course.best_weights[name]) for name in weights)
+    )
+
+
+def test_what_comes_back_is_what_a_process_here_brings_home(engine, tmp_path):
+    assert (engine.workers, engine.threads) == (2, 1)
+    benchmark = small("training.epochs=150", "training.patience=150")
+    with Child(environment(threads=1, device="cpu", framework={})) as child:
+        begin(child, benchmark, tmp_path / "here.txt", seed=3)
+        here = [told for told in heard(child) if told[0] != "checkpoint"]
+    workers = [hired(engine), hired(engine)]
+    assert engine.hire() is None
+    for worker in workers:
+        begin(worker, benchmark, tmp_path / "there.txt", seed=3, asks=True)
+    for worker in workers:
+        there = heard(worker, judge=lambda epoch: True)
+        assert [kind for kind, _ in there] == ["start", *["epoch"] * 150, "finished"]  # nothing lost, nothing twice
+        assert [row for kind, row in there if kind == "epoch"] == there[-1][1].course.history
+        assert there[0][1] == here[0][1]
+        assert same(there, here)
+
+
+def test_a_warm_worker_stays_warm_and_is_told_when_to_stop(engine, dask_pids, tmp_path):
+    worker = hired(engine)
+    begin(worker, small(), tmp_path / "log.txt")
+    first = heard(worker)
+    busy = [pid for dask_worker in dask_pids().values() for pid in training_processes(dask_worker)]
+    engine.dismiss(worker, usable=True)
+    assert engine.hire() is worker
+    begin(worker, small(*ENDLESS), tmp_path / "log.txt", asks=True)
+    assert len(heard(worker, judge=lambda epoch: epoch < 7)[-1][1].course.history) == 7
+    begin(worker, small(), tmp_path / "log.txt")
+    assert same(heard(worker), first)
+    assert [pid for dask_worker in dask_pids().values() for pid in training_processes(dask_worker)] == busy
+
+
+def test_a_task_that_raises_is_a_cause_and_a_log_and_the_worker_lives_on(engine, tmp_path):
+    worker, log = hired(engine), tmp_path / "log.txt"
+    broken = replace(small(), loss=replace(small().loss, target="craterbench_losses.in_sklearn:hinge"))
+    begin(worker, broken, log)
+    with pytest.raises(ChildError, match=r"AttributeError: .*hinge"):
+        heard(worker)
+    assert "Traceback" in log.read_text()
+    worker.ask("perform", {"benchmark": small(), "seed": 1, "device": "gpu"}, log)
+    with pytest.raises(UserError, match="trains on the CPU"):
+        heard(worker)
+    begin(worker, small(), log)
+    assert heard(worker)
+
+
+def test_a_dask_worker_that_is_killed_in_the_middle_is_lost_at_once_and_another_is_hired(engine, dask_pids, tmp_path):
+    worker, other = hired(engine), hired(engine)
+    for one in (worker, other):
+        begin(one, small(*ENDLESS), tmp_path / "log.txt", asks=one is other)
+    assert [worker.hear()[0] for _ in range(20)].count("epoch") > 5
+    assert [other.hear()[0] for _ in range(2)] == ["start", "epoch"]
+    os.kill(dask_pids()[worker.address], signal.SIGKILL)
+    with pytest.raises(ChildDied, match=re.escape(f"the Dask worker at {worker.address} was lost: it was killed")):
+        heard(worker)
+    engine.dismiss(worker, usable=False)
+    successor = hired(engine)
+    assert successor.address not in (worker.address, other.address)  # the nanny's
+    begin(successor, small(), tmp_path / "log.txt")
+    assert heard(successor)
+    other.answer(go_on=True)
+    assert other.hear()[0] == "epoch"  # the rest goes on
+    running = [pid for dask_worker in dask_pids().values() for pid in training_processes(dask_worker)]
+    assert len(running) == 2  # nothing of the lost trial was started again
+
+
+def test_a_training_process_that_is_killed_is_a_cause_and_its_dask_worker_is_hired_again(engine, dask_pids, tmp_path):
+    worker = hired(engine)
+    begin(worker, small(*ENDLESS), tmp_path / "log.txt", asks=True)
+    assert worker.hear()[0] == "start"
+    (child,) = training_processes(dask_pids()[worker.address])
+    os.kill(child, signal.SIGKILL)
+    with pytest.raises(ChildDied, match="killed by SIGKILL"):
+        heard(worker)
+    engine.dismiss(worker, usable=False)
+    begin(again := hired(engine), small(), tmp_path / "log.txt")
+    assert heard(again)
+
+
+def test_who_is_stopped_in_the_middle_leaves_and_so_does_everyone_when_the_engine_closes(address, dask_pids, tmp_path):
+    with in_dask.open_engine(terms(address, workers=1)) as engine:
+        worker = hired(engine)
+        assert engine.workers == 1
+        assert engine.hire() is None
+        begin(worker, small(*ENDLESS), tmp_path / "log.txt")
+        assert worker.hear()[0] == "start"
+        dask_worker = dask_pids()[worker.address]
+        (child,) = training_processes(dask_worker)
+        engine.dismiss(worker, usable=False)
+        assert eventually(lambda: not Path(f"/proc/{child}").exists())
+        begin(another := hired(engine), small(), tmp_path / "log.txt")
+        assert heard(another)
+    assert eventually(lambda: not [pid for pid in dask_pids().values() if training_processes(pid)])
+
+
+def test_a_coordinator_that_is_killed_leaves_nothing_running(address, dask_pids, tmp_path):
+    script = f"""
+        import sys, time
+        sys.path[:0] = {[str(folder) for folder in (Path(__file__).parent, Path(__file__).parents[1])]!r}
+        from pathlib import Path
+        from test_dask import ENDLESS, begin, hired, in_dask, small, terms
+        engine = in_dask.open_engine(terms({address!r}))
+        idle, asking = hired(engine), hired(engine)
+        begin(idle, small(), Path("log.txt"))
+        while idle.hear()[0] != "finished":
+            pass
+        begin(asking, small(*ENDLESS), Path("log.txt"), asks=True)
+        print(asking.hear()[0], flush=True)
+        time.sleep(600)
+    """
+    (tmp_path / "coordinator.py").write_text(textwrap.dedent(script))
+    with subprocess.Popen([sys.executable, "coordinator.py"], cwd=tmp_path, stdout=subprocess.PIPE) as coordinator:
+        assert coordinator.stdout is not None
+        assert coordinator.stdout.readline() == b"start\n"
+        assert all(training_processes(pid) for pid in dask_pids().values())
+        coordinator.kill()
+    assert eventually(lambda: not [pid for pid in dask_pids().values() if training_processes(pid)])
+
+
+@contextmanager
+def counted(address: str) -> Iterator[tuple[str, list[int]]]:
+    """Stand before an address, pass on what comes, and count the bytes that go to it."""
+    host, _, port = address.rpartition(":")
+    sizes: list[int] = []
+
+    def pump(source: socket.socket, sink: socket.socket, sizes: list[int]) -> None:
+        with source, sink:
+            try:
+                while piece := source.recv(2**16):
+                    sizes.append(len(piece))
+                    sink.sendall(piece)
+                sink.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+
+    def accept() -> None:
+        while True:
+            try:
+                caller, _ = door.accept()
+            except OSError:
+                return
+            there = socket.create_connection((host, int(port)))
+            for source, sink, counts in ((caller, there, sizes), (there, caller, [])):
+                threading.Thread(target=pump, args=(source, sink, counts), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        threading.Thread(target=accept, daemon=True).start()
+        yield f"127.0.0.1:{door.getsockname()[1]}", sizes
+        door.shutdown(socket.SHUT_RDWR)
+
+
+def test_images_are_sent_once_to_each_dask_worker(address, dask_pids, tmp_path):
+    many = small("dataset.images=400", "dataset.size=32", "dataset.seed=5", "training.epochs=1")
+    part = development(many).part
+    size = part.images.nbytes + part.masks.nbytes
+    with counted(address) as (door, sizes), in_dask.open_engine(terms(door)) as engine:
+        workers = [hired(engine), hired(engine)]
+        for number in range(3):
+            for worker in workers:
+                begin(worker, many, tmp_path / "log.txt", seed=number)
+            for worker in workers:
+                heard(worker)
+        assert 2 * size < sum(sizes) < 2.2 * size
+        engine.dismiss(workers[0], usable=False)  # another child on the same Dask worker
+        begin(again := hired(engine), many, tmp_path / "log.txt")
+        heard(again)
+        assert sum(sizes) < 2.3 * size
+
+
+def test_dask_commands_as_their_documentation_says_and_a_worker_that_joins_later(tmp_path, capfd):
+    benchmark = small("training.epochs=5")
+    with Child(environment(threads=1, device="cpu", framework={})) as child:
+        begin(child, benchmark, tmp_path / "here.txt")
+        here = heard(child)
+    with ExitStack() as cluster:
+        address, process = cluster.enter_context(scheduler(tmp_path))
+        cluster.enter_context(worker_of(address, tmp_path))
+        engine = cluster.enter_context(in_dask.open_engine(terms(address)))
+        first = hired(engine)  # its Dask worker has a nanny, and is a daemon itself
+        begin(first, benchmark, tmp_path / "there.txt")
+        assert same(heard(first), here)
+        assert engine.hire() is None
+        cluster.enter_context(worker_of(address, tmp_path))
+        second = hired(engine)
+        assert engine.workers == 2
+        begin(second, small(*ENDLESS), tmp_path / "there.txt", asks=True)
+        assert second.hear()[0] == "start"
+        process.kill()
+        with pytest.raises(ChildDied, match="lost"):
+            heard(second)
+        with pytest.raises(UserError, match=rf"the Dask scheduler at {address} is gone"):
+            eventually(engine.hire)
+    assert capfd.readouterr() == ("", "")  # Dask says nothing on the terminal of the search
+
+
+def test_no_scheduler_no_worker_and_no_address_are_told_with_their_cure(tmp_path, monkeypatch):
+    with pytest.raises(UserError, match="--scheduler HOST:PORT"):
+        in_dask.open_engine(replace(terms(""), address=None))
+    for wrong in ("localhost", "8786", "host:port", "a b:1"):
+        with pytest.raises(UserError, match="give HOST:PORT"):
+            in_dask.open_engine(terms(wrong))
+    monkeypatch.setattr(in_dask, "_PATIENCE", 2)
+    nobody = f"127.0.0.1:{free_port()}"
+    with pytest.raises(UserError, match=rf"no Dask scheduler answers at {nobody} .*dask scheduler --port"):
+        in_dask.open_engine(terms(nobody))
+    with socket.create_server(("127.0.0.1", 0)) as mute:  # somebody else's port
+        door = f"127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"no Dask scheduler answers at {door}"):
+            in_dask.open_engine(terms(door))
+    monkeypatch.undo()
+    with (
+        scheduler(tmp_path) as (address, _),
+        pytest.raises(UserError, match=f"at {address} has no workers; .*dask worker {address}"),
+    ):
+        in_dask.open_engine(terms(address))
+
+
+def test_other_versions_on_a_dask_worker_are_refused_with_both(tmp_path):
+    metadata = tmp_path / "other" / "scipy-0.1.dist-info" / "METADATA"  # what the worker says that it has installed
+    metadata.parent.mkdir(parents=True)
+    metadata.write_text("Metadata-Version: 2.1\nName: scipy\nVersion: 0.1\n")
+    path = os.pathsep.join([str(tmp_path / "other"), os.environ.get("PYTHONPATH", "")])
+    with scheduler(tmp_path) as (address, _), worker_of(address, tmp_path, PYTHONPATH=path):
+        here = terms(address).packages["scipy"]
+        with pytest.raises(UserError, match=rf"(?s)other versions.*tcp://127.0.0.1:\d+: scipy 0.1 \(here {here}\)$"):
+            in_dask.open_engine(terms(address))
+        wanted = {"torch-of-nobody": "2.6"}
+        with pytest.raises(UserError, match=r"torch-of-nobody is missing \(here 2.6\)$"):
+            in_dask.open_engine(terms(address, packages=wanted))
+
+
+def test_the_framework_is_imported_with_its_threads_and_never_by_the_dask_worker(address, dask_pids, tmp_path):
+    benchmark = small("model.depth=2", "training.epochs=1", name="torch-twin")
+    with in_dask.open_engine(terms(address, benchmark)) as engine:
+        worker = hired(engine)
+        begin(worker, benchmark, tmp_path / "log.txt")
+        heard(worker)
+        dask_worker = dask_pids()[worker.address]
+        (child,) = training_processes(dask_worker)
+        assert "OMP_NUM_THREADS=1" in Path(f"/proc/{child}/environ").read_text().split("\0")
+        assert "libtorch" in Path(f"/proc/{child}/maps").read_text()
+        assert "libtorch" not in Path(f"/proc/{dask_worker}/maps").read_text()
