@@ -75,11 +75,11 @@ def optimizer_of(asked: Optimizer, model: torch.nn.Module) -> torch.optim.Optimi
     return optimizer
 
 
-@torch.inference_mode()
 def scores_of(model: torch.nn.Module, images: torch.Tensor, masks: torch.Tensor) -> dict[str, float]:
     """Return balanced accuracy and mean binary cross-entropy over all pixels."""
     model.eval()
-    probabilities = torch.cat([model(some) for some in images.split(128)])
+    with torch.inference_mode():
+        probabilities = torch.cat([model(some) for some in images.split(128)])
     if not torch.isfinite(probabilities).all():
         raise FloatingPointError("the network predicts NaN or infinity")
     called, crater = probabilities > 0.5, masks > 0.5
@@ -132,6 +132,7 @@ def main() -> None:
     """Search, confirm and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--benchmark", default="reference", help="where the search starts")
     parser.add_argument("--epochs", type=int, default=EPOCHS, help="of a trial, unless --fix training.epochs=N")
     parser.add_argument("--seed", type=int, default=0, help="of the sampler")
     parser.add_argument("--vary", action="append", default=[], help="as in bench sweep")
@@ -143,13 +144,13 @@ def main() -> None:
     wishes = read_wishes(options.vary, options.fix, None)
     searched = [Override("framework", "torch", ""), Override("training.monitor", "balanced_accuracy", "")]
     fixed = [*searched, *wishes.fixed]
-    reference = resolve(registry, "reference", fixed).benchmark
+    reference = resolve(registry, options.benchmark, fixed).benchmark
     space = build_space(registry, reference, wishes)
     training, held_out = parts_of(reference)
     validation = moved(held_out)
 
     def asked(values: Mapping[str, Any], *shorter: Override) -> Benchmark:
-        return resolve(registry, "reference", [*shorter, *fixed, *space.overrides(values)]).benchmark
+        return resolve(registry, options.benchmark, [*shorter, *fixed, *space.overrides(values)]).benchmark
 
     def objective(trial: optuna.Trial) -> float:
         benchmark = asked(space.suggest(trial), Override("training.epochs", options.epochs, ""))

@@ -12,8 +12,8 @@ single precision on the same three seeds. Printed for each seed, and as a geomet
   reference as well, which the plain script does not; the time until the command ends has that, pictures and page in it.
 
 ``--parts`` runs ``bench sweep`` alone, with one thing changed at a time, on the same settings (the random sampler), and
-prints what each changes. ``--vary`` and ``--fix`` are handed to both sides, so that a small space makes a short run:
-``--trials 6 --fix model.depth=2 --fix model.filters=8 --fix training.epochs=3``.
+prints what each changes. ``--benchmark``, ``--vary`` and ``--fix`` are handed to both sides: a definition of few epochs
+and a small space make a short run.
 """
 
 from __future__ import annotations
@@ -141,13 +141,14 @@ def compare(seeds: Sequence[int], options: Sequence[str], results: Path) -> None
         target = min(bench.score, plain.score)
         measured = {
             "search": (bench.search, plain.search),
-            f"confirmed score {target:.4f}": (bench.reached(target), plain.reached(target)),
+            "confirmed score": (bench.reached(target), plain.reached(target)),
             "confirmed": (bench.confirmed, plain.confirmed),
             "command": (bench.whole, plain.whole),
         }
-        print(f"seed {seed}: confirmed {bench.score:.4f} by bench, {plain.score:.4f} by the plain script")
+        scores = f"confirmed {bench.score:.4f} by bench, {plain.score:.4f} by the plain script"
+        print(f"seed {seed}: {scores}; the target is {target:.4f}")
         for what, (ours, theirs) in measured.items():
-            ratios.setdefault(what.partition(" 0.")[0], []).append(theirs / ours)
+            ratios.setdefault(what, []).append(theirs / ours)
             print(f"  {what}: bench {ours:.1f} s, plain {theirs:.1f} s, ratio {theirs / ours:.2f}", flush=True)
     for what, found in ratios.items():
         each = ", ".join(f"{ratio:.2f}" for ratio in found)
@@ -193,6 +194,7 @@ def main() -> None:
     """Read the options and measure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--trials", type=int, default=50)
+    parser.add_argument("--benchmark", default="reference", help="where the search starts")
     parser.add_argument("--epochs", type=int, help="of a trial; by default as bench sweep has it")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the sampler")
     parser.add_argument("--vary", action="append", default=[], help="as in bench sweep")
@@ -200,7 +202,7 @@ def main() -> None:
     parser.add_argument("--parts", action="store_true", help="what each part gives, on the first seed")
     parser.add_argument("--results", type=Path, help="keep what bench sweep leaves in this folder")
     asked = parser.parse_args()
-    options = ["--trials", str(asked.trials)]
+    options = ["--trials", str(asked.trials), "--benchmark", asked.benchmark]
     if asked.epochs is not None:
         options += ["--epochs", str(asked.epochs)]
     options += [word for key in ("vary", "fix") for value in getattr(asked, key) for word in (f"--{key}", value)]
