@@ -259,12 +259,14 @@ def test_with_two_objectives_nothing_is_pruned(script, tmp_path):
     assert all(len(trial.values) == 2 for trial in trials(tmp_path))
 
 
-@pytest.mark.parametrize("when", ["running", "complete"])
+@pytest.mark.parametrize("when", ["running", "written"])
 def test_ctrl_c_breaks_nothing_off_while_it_is_written(script, tmp_path, when):
     def press(trial: Trial) -> None:
-        if trial.number == 1 and trial.state == when:
+        if (trial.number, trial.state, when) == (1, "running", "running"):
             os.kill(os.getpid(), signal.SIGINT)
 
+    if when == "written":
+        script.press_ctrl_c()
     with pytest.raises(KeyboardInterrupt):
         conducted(tmp_path, planned(trials=4), Watch(press))
     assert "running" not in states(tmp_path)
