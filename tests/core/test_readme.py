@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 from craterbench.commands.main import main
 from craterbench.definition.overrides import resolve
 from craterbench.plugin.registry import Registry
+from craterbench.search.space import build_space
+from craterbench.search.wishes import read_wishes
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -22,13 +25,26 @@ def test_every_definition_in_the_readme_resolves(tmp_path):
 
 def test_every_command_in_the_readme_exists_with_its_options():
     commands = re.findall(r"^\$ bench (\w+)([^#\n]*)", README, re.MULTILINE)
-    assert {verb for verb, _ in commands} == {"run", "table", "parity", "list", "show"}
+    assert {verb for verb, _ in commands} == {"run", "sweep", "table", "parity", "list", "show"}
     for verb, rest in commands:
         command = main.commands[verb]
         known = {name for parameter in command.params for name in parameter.opts}
-        assert set(re.findall(r"--\w+", rest)) <= known
+        assert set(re.findall(r"--[\w-]+", rest)) <= known
         names = [word.strip("'") for word in rest.split() if not word.startswith("-")]
-        assert verb in ("list", "table", "parity") or names
+        assert verb in ("list", "sweep", "table", "parity") or names
+
+
+def test_every_wish_in_the_readme_can_be_met():
+    registry = Registry.installed()
+    commands = [rest for rest in re.findall(r"^ *\$ bench sweep([^#\n]*)", README, re.MULTILINE) if "--vary" in rest]
+    assert commands
+    for rest in commands:
+        words = shlex.split(rest)
+        given = {
+            option: [words[at + 1] for at, word in enumerate(words) if word == option] for option in ("--vary", "--fix")
+        }
+        wishes = read_wishes(given["--vary"], given["--fix"], None)
+        assert build_space(registry, resolve(registry, "reference", wishes.fixed).benchmark, wishes).parameters
 
 
 def test_continuous_integration_runs_the_readmes_own_test_command():

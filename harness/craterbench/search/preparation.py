@@ -11,7 +11,7 @@ from pathlib import Path
 from craterbench.data.dataset import Development
 from craterbench.definition.benchmark import SECTIONS, Benchmark
 from craterbench.definition.overrides import FOLDER_NAME, Override, Resolved, leaves, resolve
-from craterbench.host.child import Child, ChildError
+from craterbench.host.child import Child, ChildDied, ChildError
 from craterbench.host.devices import computes_bfloat16, environment
 from craterbench.plugin import UserError
 from craterbench.plugin.components import FrameworkSpec
@@ -273,9 +273,14 @@ def _fits(registry: Registry, request: Request, framework: str) -> bool:
 
 
 def _development(base: Benchmark) -> Development:
-    """Read the data in a process of its own, so that the test part is never in this one."""
-    with Child(environment(threads=1, device="cpu", framework={})) as child:
-        try:
-            return child.development(base, log=Path(os.devnull))
-        except ChildError as error:
-            raise UserError(f"the data {base.dataset.name!r} cannot be read: {error}") from None
+    """Read the data in a process of its own, so that the test part is never in this one; if it is killed, once more."""
+    cause: ChildError | None = None
+    for _ in range(2):
+        with Child(environment(threads=1, device="cpu", framework={})) as child:
+            try:
+                return child.development(base, log=Path(os.devnull))
+            except ChildError as error:
+                cause = error
+                if not isinstance(error, ChildDied):
+                    break
+    raise UserError(f"the data {base.dataset.name!r} cannot be read: {cause}")
