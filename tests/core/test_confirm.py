@@ -51,16 +51,16 @@ class Lines(Quiet):
 
 
 class Saboteur:
-    """A plugin that does something once, after the third epoch of the second seed of what is called quick."""
+    """A plugin that does something after these epochs of the second seed of what is called quick, once after each."""
 
-    def __init__(self, what) -> None:
+    def __init__(self, what, epochs=(3,)) -> None:
         self.what = what
-        self.done = False
+        self.epochs = set(epochs)
 
     @hookimpl
     def bench_epoch_finished(self, run, epoch):
-        if (run["benchmark"], run["seed"], epoch["epoch"], self.done) == ("quick", 2, 3, False):
-            self.done = True
+        if (run["benchmark"], run["seed"]) == ("quick", 2) and epoch["epoch"] in self.epochs:
+            self.epochs.remove(epoch["epoch"])
             self.what()
 
 
@@ -144,9 +144,18 @@ def test_a_winner_that_is_the_reference_is_not_trained_twice(store, tmp_path):
     assert "is the reference's own setting" in confirmation.lines[0]
 
 
-def test_a_child_that_is_killed_costs_its_setting_the_scores_until_it_is_tried_again(store, tmp_path):
+def test_a_child_that_is_killed_is_gone_on_with_once(store, tmp_path):
     winner, reference = resolved(tmp_path, "quick", epochs=40), resolved(tmp_path, "reference", "constant")
     at_work = runner(store, Saboteur(kill_the_child))
+    confirmation = confirmed(at_work, [winner], reference)
+    assert {status for _, status in ends(store).values()} == {"done"}
+    assert any(line.startswith("quick seed 2 failed: ") for line in at_work.screen.lines)
+    assert [row.problem for row in confirmation.rows] == [None, None]
+
+
+def test_a_child_that_is_killed_again_costs_its_setting_the_scores_until_it_is_tried_again(store, tmp_path):
+    winner, reference = resolved(tmp_path, "quick", epochs=40), resolved(tmp_path, "reference", "constant")
+    at_work = runner(store, Saboteur(kill_the_child, epochs=(3, 6)))
     broken = confirmed(at_work, [winner], reference)
     before = ends(store)
     assert [key for key, (_, status) in before.items() if status != "done"] == [("quick", 2)]

@@ -19,7 +19,7 @@ from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
 from craterbench.records.record import Record
 from craterbench.records.store import Store
-from craterbench.search.conduct import Setting, search
+from craterbench.search.conduct import Setting, hired, search
 from craterbench.search.coordinator import trial_seed
 from craterbench.search.findings import Trial
 from craterbench.search.preparation import Prepared, Request, begin, reopen
@@ -69,9 +69,9 @@ def conducted(results: Path, prepared: Prepared, screen: Watch | None = None, **
     """Search, and say whether it gave up."""
     setting = {"workers": 1, "timeout": None, "trial_timeout": None, "confirm": 0, "confirm_with": "scripted"}
     local = prepared.registry.get("engine", "local")
-    with Study(results / "studies" / "s", prepared.plan) as study:
-        how = Setting(results=results, engine=local, address=None, device="cpu", **setting | more)
-        return search(study, prepared, how, screen or Watch())
+    how = Setting(results=results, engine=local, address=None, device="cpu", **setting | more)
+    with hired(prepared, how) as engine, Study(results / "studies" / "s", prepared.plan) as study:
+        return search(study, prepared, how, engine, screen or Watch())
 
 
 def trials(results: Path) -> list[Trial]:

@@ -431,7 +431,7 @@ def test_a_space_in_a_file_and_the_command_line_over_it(registry, tmp_path):
         ("framework", [], "is not searched: twins are proven to be equal; choose one with --framework"),
         ("dataset.name", [], "is not searched: trials on other images cannot be compared"),
         ("split", [], "is not searched"),
-        ("training.epochs=3..9", [], "set it with --fix training.epochs=N"),
+        ("training.epochs=3..9", [], "set it with --epochs N"),
         ("augmentation.warp", [], "is not searched"),
     ],
 )

@@ -233,7 +233,7 @@ def test_the_median_prunes_what_lags_behind_and_two_objectives_prune_nothing(fol
     with opened(folder) as study:
         for value in (0.5, 0.6, 0.7, 0.8, 0.9):
             assert not any(asked(study, value))
-        assert asked(study, 0.65) == [False, False, True, True]
+        assert asked(study, 0.65) == [False, True, True, True]
         assert not any(asked(study, 0.75))
         assert study.counted == 7
         assert study.trials()[5].values == [0.65]
@@ -253,3 +253,21 @@ def test_a_new_study_that_ends_in_an_error_before_anything_was_tried_leaves_noth
         with pytest.raises(UserError, match="no worker"), opened(folder):
             raise UserError("no worker")
     assert StudyView(folder).trials()
+
+
+@pytest.mark.parametrize(
+    "objectives",
+    [["balanced_accuracy"], ["val_loss"], ["balanced_accuracy", "val_loss"], ["val_loss", "balanced_accuracy"]],
+)
+def test_what_decides_who_is_among_the_best_is_the_most_important(folder, objectives):
+    sign = 1 if objectives[0] == "balanced_accuracy" else -1
+    with opened(folder, objectives=objectives) as study:
+        for _ in range(80):
+            trial = study.ask()
+            top, bottom = trial.suggest_float("top", 0, 1), trial.suggest_float("bottom", 0, 1)
+            # `top` alone tells good trials apart, `bottom` alone poor ones
+            value = 1 + top if bottom > 0.5 else 2 * bottom
+            study.complete(trial, [sign * value, 0.0][: len(objectives)])
+        shares = study.importances()
+    assert sum(shares.values()) == pytest.approx(1)
+    assert shares["top"] > shares["bottom"]

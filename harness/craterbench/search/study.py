@@ -303,7 +303,7 @@ class Study(StudyView):
         if not self.single or not math.isfinite(value):
             return False
         trial.report(value, epoch)
-        return trial.should_prune()
+        return bool(trial.should_prune())  # the median comes from NumPy
 
     def complete(self, trial: optuna.Trial, values: Sequence[float], **attributes: Any) -> None:
         """Keep the values of a trial that came to its end."""
