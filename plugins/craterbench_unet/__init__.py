@@ -17,7 +17,7 @@ class UNet:
     """
 
     depth: Annotated[int, Range(1, 6, search=(2, 4))] = 3
-    filters: Annotated[int, Range(1, 256, search=(8, 32), log=True)] = 16
+    filters: Annotated[int, Range(1, 256, search=(8, 24), log=True)] = 16
     dropout: Annotated[float, Range(0.0, 0.3)] = 0.1
 
 

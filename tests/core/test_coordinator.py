@@ -243,7 +243,7 @@ def test_what_is_pruned_counts_and_leaves_a_record_with_its_history_and_counts(s
     for trial in pruned:
         record = kept[trial.record]
         assert record.status == "pruned"
-        assert 3 <= trial.epochs == len(history(tmp_path, record)) < 6
+        assert 2 <= trial.epochs == len(history(tmp_path, record)) < 6
         scores = record.parts["validation"]["scores"]["all"]
         assert list(trial.values) == [scores["balanced_accuracy"]] == trial.curve[-1:]
         counts = Store(tmp_path / "studies" / "s").counts(record, "validation")

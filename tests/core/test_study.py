@@ -214,7 +214,7 @@ def test_a_study_in_the_folder_of_another_is_not_taken_for_it(folder):
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
 def test_a_study_that_goes_on_does_not_draw_from_its_beginning_again(folder, sampler):
     def drawn(number: int) -> list[float]:
-        with opened(folder, sampler=sampler) as study:
+        with opened(folder, sampler=sampler, trials=9) as study:
             return [tried(study, 0.5).params["x"] for _ in range(number)]
 
     assert len(set(drawn(3) + drawn(3) + drawn(2))) == 8

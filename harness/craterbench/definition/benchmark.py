@@ -72,7 +72,7 @@ class Augmentation:
         steps: the augmentations, in the order in which they are applied.
     """
 
-    copies: Annotated[int, Range(0, 20, search=(0, 4))] = 0
+    copies: Annotated[int, Range(0, 20, search=(0, 3))] = 0
     drawn: Literal["once", "every-epoch"] = "once"
     warp: Literal["both", "image"] = "both"
     steps: tuple[Chosen, ...] = ()

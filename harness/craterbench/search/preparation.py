@@ -176,8 +176,6 @@ def reopen(registry: Registry, folder: Path, *, trials: int | None) -> Prepared:
     """
     plan = Plan.read(folder)
     if trials is not None:
-        if trials < plan.trials:
-            raise UserError(f"study {plan.name!r} is of {plan.trials} trials already; give --trials as many or more")
         plan = replace(plan, trials=trials)
     base = resolve(registry, plan.benchmark, _fixed(plan)).benchmark
     registry.get("framework", base.framework.name).check_installed()

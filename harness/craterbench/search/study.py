@@ -224,7 +224,6 @@ class Study(StudyView):
         self._new = not (folder / _PLAN).exists()
         if not self._new and Plan.read(folder).created != plan.created:
             raise UserError(f"there is a study {plan.name!r} by now; give another --name")
-        plan.write(folder)
         if (mended := repair(folder / _JOURNAL)) is not None:
             self.notes.append(mended)
         self._storage = open_journal(folder / _JOURNAL)
@@ -239,6 +238,9 @@ class Study(StudyView):
         self._optuna.pruner = _pruner(plan)
         self._retried = {number for trial in known if (number := trial.user_attrs.get("retry_of")) is not None}
         self._counted = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in known)
+        if plan.trials < self._counted:
+            raise UserError(f"study {plan.name!r} has {self._counted} trials already; give --trials as many or more")
+        plan.write(folder)
         for trial in known:
             if trial.state == TrialState.RUNNING:
                 again = "retry_of" not in trial.user_attrs
