@@ -127,6 +127,7 @@ def test_a_disk_that_is_full_is_told_and_the_search_goes_on_when_there_is_room(s
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # or half a module's bytecode would be left for others
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)),
     )
     assert result.returncode == 2
