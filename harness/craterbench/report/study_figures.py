@@ -193,7 +193,7 @@ def draw_importances(findings: Findings) -> str:
         shares = [share for _, share in ordered]
         bars = axes.barh([short[name] for name, _ in ordered], shares, color=BLUE, height=0.65)
         axes.bar_label(bars, labels=[f"{share:.2f}" for share in shares], padding=3)
-        axes.set(xlabel="share of the variance explained", xlim=(0, 1.1 * max([*shares, 0.01])))
+        axes.set(xlabel="share of the importance", xlim=(0, 1.1 * max([*shares, 0.01])))
         axes.invert_yaxis()
         well(axes)
         axes.grid(visible=False, axis="y")
