@@ -9,6 +9,7 @@ import tomllib
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -308,7 +309,7 @@ class _Check:
             cure = nearest(key, known) if known else "it takes none"
             self.problem(f"{path}.{key}", f"unknown key{of}; {cure}")
         given = {key: value for key, value in table.items() if key in known}
-        adapter: TypeAdapter[Any] = TypeAdapter(cls)
+        adapter = _adapter(cls)
         try:
             # JSON, and strict: "3" is no integer there, true is no number, and a list may be a tuple.
             instance = adapter.validate_json(json.dumps(given, default=str), strict=True)
@@ -325,6 +326,12 @@ class _Check:
     def sources_of(self, benchmark: Benchmark) -> dict[str, str]:
         """Return where each value of the finished benchmark comes from."""
         return {key: self.sources.get(key, "default") for key in leaves(benchmark.as_dict())}
+
+
+@cache
+def _adapter(cls: type) -> TypeAdapter[Any]:
+    """Return what validates a dataclass: a search resolves a thousand definitions, and making one takes a while."""
+    return TypeAdapter(cls)
 
 
 def leaves(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
