@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from craterbench.search.findings import HIGHER, Certified, Confirmation, Findings, Score, Trial
+from craterbench.definition.benchmark import HIGHER
+from craterbench.search.findings import Certified, Confirmation, Findings, Score, Trial
 
 EPOCHS = 24
 

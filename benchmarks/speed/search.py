@@ -8,8 +8,8 @@ single precision on the same three seeds. Printed for each seed, and as a geomet
 - confirmed score: the target is the lower of the two confirmed scores (mean balanced accuracy on the validation part),
   so that both have confirmed as much. A side's time is that of the first complete trial that scored at least that (all
   of its search, if none did), and then of its confirmation.
-- confirmed: until the best setting has been trained on all three seeds. While it does so, ``bench sweep`` trains the
-  reference as well, which the plain script does not; the time until the command ends has that, pictures and page in it.
+- confirmed: until the best setting has been trained on all three seeds. Then ``bench sweep`` trains the reference,
+  which the plain script does not; the time until the command ends has that, pictures and page in it.
 
 ``--parts`` runs ``bench sweep`` alone, with one thing changed at a time, on the same settings (the random sampler), and
 prints what each changes. ``--benchmark``, ``--vary`` and ``--fix`` are handed to both sides: a definition of few epochs

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from craterbench.plugin import NoParameters, Range
 
 __all__ = [
+    "HIGHER",
     "SECTIONS",
     "Augmentation",
     "Benchmark",
@@ -22,6 +25,9 @@ __all__ = [
 
 Monitor = Literal["val_loss", "balanced_accuracy"]
 Precision = Literal["float32", "bfloat16", "float64"]
+
+#: Whether more of a monitor is better.
+HIGHER: Mapping[str, bool] = MappingProxyType({"balanced_accuracy": True, "val_loss": False})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,7 +88,11 @@ class Engine(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
     def hire(self) -> Worker | None:
-        """Return a worker with nothing to do, or ``None`` if there is none just now."""
+        """Return a worker with nothing to do, or ``None`` if there is none just now.
+
+        Raises:
+            UserError: there will be none any more.
+        """
 
     def dismiss(self, worker: Worker, *, usable: bool) -> None:
         """Take a worker back.

@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from craterbench.definition.benchmark import HIGHER
 from craterbench.report.svg import same_look, svg
 from craterbench.report.trials import OBJECTIVES, front, marked, short_names, worth
-from craterbench.search.findings import HIGHER, Findings, Trial
+from craterbench.search.findings import Findings, Trial
 
 __all__ = [
     "AMBER",

@@ -14,11 +14,12 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
+from craterbench.definition.benchmark import HIGHER
 from craterbench.report.scales import Scale
 from craterbench.report.study_figures import AMBER, BLUE, MANY, RED, limits, roomy, value_limits, well
 from craterbench.report.svg import same_look, svg
 from craterbench.report.trials import OBJECTIVES, marked, short_names, value_text, varied, worth
-from craterbench.search.findings import HIGHER, Findings, Trial
+from craterbench.search.findings import Findings, Trial
 
 __all__ = ["LINES", "PARALLEL", "draw_parallel", "draw_slices"]
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from craterbench.search.findings import HIGHER, Certified, Confirmation, Findings, Score, Trial
+from craterbench.definition.benchmark import HIGHER
+from craterbench.search.findings import Certified, Confirmation, Findings, Score, Trial
 
 __all__ = [
     "OBJECTIVES",

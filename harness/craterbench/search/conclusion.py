@@ -46,7 +46,7 @@ def conclude(
     Args:
         store: where the counts behind the records lie.
         winners: what the search found, best first, at least one.
-        objective: the first that the search aimed at, a key of ``findings.HIGHER``.
+        objective: the first that the search aimed at, a key of ``HIGHER``.
         tried: how many settings the search had to choose from.
     """
     rows, against = [_Row.read(store, winner) for winner in winners], _Row.read(store, reference)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from craterbench.definition.benchmark import HIGHER
 from craterbench.definition.overrides import Resolved
 from craterbench.host.asked import Asked
 from craterbench.host.devices import available_cores, fitting_workers
@@ -18,7 +19,7 @@ from craterbench.plugin.components import EngineSpec, load
 from craterbench.records.store import Store
 from craterbench.search.confirm import Winner, confirm, write_best
 from craterbench.search.coordinator import Coordinator, Lines, trial_seed
-from craterbench.search.findings import HIGHER, Screen, Trial
+from craterbench.search.findings import Screen, Trial
 from craterbench.search.preparation import Prepared
 from craterbench.search.readout import CONFIRMATION
 from craterbench.search.study import Study

@@ -73,7 +73,7 @@ def confirm(
         winners: what the search found, best first, at least one.
         seeds: seeds that the search has not used.
         workers: how many runs at once.
-        objective: the first that the search aimed at, a key of ``findings.HIGHER``.
+        objective: the first that the search aimed at, a key of ``HIGHER``.
         tried: how many settings the search had to choose from.
         again: whether to repeat what is done already.
 

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from craterbench.data.dataset import Development
+from craterbench.definition.benchmark import HIGHER
 from craterbench.definition.overrides import Override, Resolved
 from craterbench.host.asked import Asked
 from craterbench.host.engine import Engine, Worker
 from craterbench.host.runner import Place, Run, Runner
 from craterbench.plugin import UserError
 from craterbench.records.record import Record
-from craterbench.search.findings import HIGHER, SCORES, Screen, Trial
+from craterbench.search.findings import SCORES, Screen, Trial
 from craterbench.search.space import Space
 from craterbench.search.study import Study
 

@@ -6,12 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["HIGHER", "SCORES", "Certified", "Confirmation", "Findings", "Score", "Screen", "Trial"]
+__all__ = ["SCORES", "Certified", "Confirmation", "Findings", "Score", "Screen", "Trial"]
 
-#: What a search can aim at, and whether more of it is better.
-HIGHER: Mapping[str, bool] = {"balanced_accuracy": True, "val_loss": False}
-
-#: What the evaluator calls each of them.
+#: What the evaluator calls the scores that a search can aim at, which are those that a run can be stopped by.
 SCORES: Mapping[str, str] = {"balanced_accuracy": "balanced_accuracy", "val_loss": "loss"}
 
 

@@ -6,7 +6,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from craterbench.search.findings import HIGHER, Certified, Score
+from craterbench.definition.benchmark import HIGHER
+from craterbench.search.findings import Certified, Score
 
 __all__ = ["Compared", "Luck", "sentences"]
 
@@ -51,7 +52,7 @@ def sentences(compared: Sequence[Compared], *, objective: str, tried: int, luck:
 
     Args:
         compared: what the search found, best first.
-        objective: the first that the search aimed at, a key of ``findings.HIGHER``.
+        objective: the first that the search aimed at, a key of ``HIGHER``.
         tried: how many settings the search had to choose from.
     """
     first, *others = compared

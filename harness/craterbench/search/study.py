@@ -21,8 +21,9 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from craterbench.definition.benchmark import HIGHER
 from craterbench.plugin import UserError
-from craterbench.search.findings import HIGHER, Trial
+from craterbench.search.findings import Trial
 from craterbench.search.journal import open_journal, repair
 
 __all__ = ["Plan", "Study", "StudyView", "differences", "studies"]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.data.dataset import Part
-from craterbench.definition.benchmark import Benchmark
+from craterbench.definition.benchmark import HIGHER, Benchmark
 from craterbench.plugin.components import load
 from craterbench.records.checkpoint import Checkpoint
 from craterbench.scoring.counts import Evaluator
@@ -21,9 +21,6 @@ from craterbench.training.feed import Feed
 from craterbench.training.session import Session, Weights
 
 __all__ = ["Course", "Watch", "train"]
-
-#: Whether a higher value of a monitor is better.
-_HIGHER = {"val_loss": False, "balanced_accuracy": True}
 
 
 class Watch:
@@ -101,7 +98,7 @@ def train(
     """
     asked = benchmark.training
     seen, unseen = (Evaluator(part.images, part.masks, part.groups) for part in (feed.sample, feed.validation))
-    watch = Watch(higher=_HIGHER[asked.monitor], patience=asked.patience)
+    watch = Watch(higher=HIGHER[asked.monitor], patience=asked.patience)
     schedule = load(benchmark.schedule.target)
     generators = {"order": order} | ({} if drawing is None else {"drawing": drawing})
     history: list[dict[str, Any]] = []
