@@ -28,9 +28,10 @@ HERE = Path(__file__).parent
 
 @dataclass(frozen=True, kw_only=True)
 class Quality:
-    """Attributes: quality: the share of the crater pixels that are found, which are few in the first epoch."""
+    """Attributes: quality: the share of the crater pixels that are found; sides: nothing, which is not searched."""
 
     quality: Annotated[float, Range(0, 1)] = 0.5
+    sides: tuple[int, ...] = (3, 3)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +46,7 @@ def bench_frameworks():
     optimizers = {"plain": NoParameters}
     return [
         FrameworkSpec(name="scripted", summary="", target="scripted:Session", optimizers=optimizers),
+        FrameworkSpec(name="twin", summary="", target="scripted:Session", optimizers=optimizers),
         FrameworkSpec(
             name="absent", summary="", target="scripted:Session", optimizers=optimizers, requires=("no_such_module",)
         ),
@@ -58,7 +60,10 @@ def bench_models():
 
 @hookimpl
 def bench_losses():
-    return [LossSpec(name="scripted", summary="", target="scripted:Quality")]
+    return [
+        LossSpec(name="scripted", summary="", target="scripted:Quality"),
+        LossSpec(name="lone", summary="", target={"scripted": "scripted:Quality"}),
+    ]
 
 
 @hookimpl

@@ -82,7 +82,7 @@ def resolved(folder: Path, name: str, extends: str = "logistic", epochs: int = 2
     return resolve(Registry.installed(), str(file))
 
 
-def confirmed(runner, winners, reference, *, seeds=(1, 2), again=False):
+def confirmed(runner, winners, reference, *, seeds=(1, 2)):
     winners = [Winner(trial=number, found=0.9, resolved=winner) for number, winner in enumerate(winners, start=17)]
     return confirm(
         runner,
@@ -92,7 +92,6 @@ def confirmed(runner, winners, reference, *, seeds=(1, 2), again=False):
         workers=1,
         objective="balanced_accuracy",
         tried=50,
-        again=again,
     )
 
 
@@ -124,7 +123,7 @@ def test_a_confirmation_is_ordinary_runs_and_says_what_their_table_says(store, t
     assert "the winner, trial 17," in confirmation.lines[0]
 
 
-def test_what_is_done_is_not_repeated_unless_asked_for(store, tmp_path):
+def test_what_is_done_is_not_repeated(store, tmp_path):
     winner, reference = resolved(tmp_path, "quick"), resolved(tmp_path, "reference", "constant")
     first, before = confirmed(runner(store), [winner], reference, seeds=[1]), ends(store)
     assert confirmed(runner(store), [winner], reference, seeds=[1]) == first
@@ -133,8 +132,6 @@ def test_what_is_done_is_not_repeated_unless_asked_for(store, tmp_path):
     assert {key: end for key, end in ends(store).items() if key[1] == 1} == before
     assert [row.seeds for row in more.rows] == [[1, 2], [1, 2]]
     assert len(store.records()[0]) == 4
-    confirmed(runner(store), [winner], reference, seeds=[1], again=True)
-    assert len(store.records()[0]) == 6
 
 
 def test_a_winner_that_is_the_reference_is_not_trained_twice(store, tmp_path):

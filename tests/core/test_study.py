@@ -23,6 +23,7 @@ PLAN = Plan(
     vary={},
     definition={},
     versions={},
+    frameworks=["scikit-learn"],
     space={"parameters": [], "kept": {}},
     data="0" * 64,
     objectives=["balanced_accuracy"],
@@ -31,6 +32,9 @@ PLAN = Plan(
     seed=0,
     epochs=9,
     trials=5,
+    trial_timeout=None,
+    confirm=1,
+    confirm_with="scikit-learn",
 )
 
 
@@ -271,3 +275,34 @@ def test_what_decides_who_is_among_the_best_is_the_most_important(folder, object
         shares = study.importances()
     assert sum(shares.values()) == pytest.approx(1)
     assert shares["top"] > shares["bottom"]
+
+
+def test_of_few_trials_nobody_can_tell_what_matters(folder):
+    with opened(folder, trials=99) as study:
+        for number in range(40):
+            trial = study.ask()
+            always = trial.suggest_float("always", 0, 1)
+            if number % 4 == 0:
+                trial.suggest_float("rarely", 0, 1)
+            if number == 19:
+                assert study.importances() == {}
+            study.complete(trial, [always])
+        assert study.importances() == {"always": 1.0}
+
+
+def test_what_is_left_of_a_study_that_was_not_begun_does_not_turn_another_round(folder):
+    with opened(folder):
+        pass
+    (folder / "study.json").unlink()
+    with opened(folder, objectives=["val_loss"]) as study:
+        tried(study, 0.2), tried(study, 0.1)
+        assert study.best() == [1]
+
+
+def test_a_front_begins_with_what_is_best_in_the_first_objective(folder):
+    with opened(folder, objectives=["balanced_accuracy", "val_loss"]) as study:
+        for values in ([0.6, 0.1], [0.9, 0.3], [0.8, 0.2], [0.5, 0.2]):
+            trial = study.ask()
+            trial.suggest_float("x", 0, 1)
+            study.complete(trial, values)
+        assert study.best() == [1, 2, 0]

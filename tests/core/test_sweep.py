@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import signal
 import subprocess
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import BENCH, children
 
+from craterbench.records.record import Record
 from craterbench.records.store import Store
 from craterbench.search.study import StudyView
 
@@ -111,7 +115,7 @@ def test_ctrl_c_leaves_the_study_whole_and_says_how_to_go_on(script, bench):
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    how = f"bench sweep --resume s --results {bench.results} --confirm 0 --workers 2"
+    how = f"bench sweep --resume s --results {bench.results} --workers 2"
     *_, hint, last = said.splitlines()
     assert sorted(hint.removeprefix("go on with: ").split()) == sorted(how.split())
     assert last == "interrupted"
@@ -150,6 +154,89 @@ def test_a_search_of_which_nothing_is_complete_says_why_and_trains_nothing_anew(
     assert states(bench.results) == ["failed"] * 3
     assert not (bench.results / "studies" / "s" / "best.toml").exists()
     assert not (bench.results / "runs").exists()
+
+
+def confirmation(results: Path) -> dict[str, Any]:
+    return json.loads((results / "studies" / "s" / "confirmation.json").read_text())
+
+
+def definition(store: Store, run: Record) -> dict[str, Any]:
+    return tomllib.loads((store.folder(run) / "benchmark.toml").read_text())
+
+
+def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_began_from(script, bench):
+    result = bench(
+        "sweep", *SEARCH, "--trials", "3", "--workers", "1", "--confirm", "2", "--fix", "training.patience=9"
+    )
+    assert result.exit_code == 0, result.output
+    folder = bench.results / "studies" / "s"
+    best, second, _ = sorted(trials(bench.results), key=lambda trial: -trial.values[0])
+    assert tomllib.loads((folder / "best.toml").read_text())["model"]["quality"] == best.parameters["model.quality"]
+    runs, damaged = Store(bench.results).records()
+    assert damaged == []
+    named = {"s": best.parameters["model.quality"], "s-2": second.parameters["model.quality"], "scripted": 0.5}
+    assert {(run.benchmark, run.seed) for run in runs} == {(name, seed) for name in named for seed in (42, 43, 44)}
+    for run in runs:
+        asked = definition(Store(bench.results), run)
+        assert asked["model"]["quality"] == named[run.benchmark]
+        assert asked["training"]["epochs"] == 4  # as the definition has it; trials had two
+        assert asked["training"]["patience"] == (100 if run.benchmark == "scripted" else 9)
+    kept = confirmation(bench.results)
+    assert [(row["name"], row["trial"], row["seeds"]) for row in kept["rows"]] == [
+        ("s", best.number, [42, 43, 44]), ("s-2", second.number, [42, 43, 44]), ("scripted", None, [42, 43, 44]),
+    ]  # fmt: skip
+    said = " ".join(result.stdout.split())
+    assert f"the winner, trial {best.number}, beats scripted: balanced accuracy" in said
+    assert "training.monitor balanced_accuracy instead of val_loss, training.patience 9 instead of 100." in said
+    assert "epochs 2 instead" not in said
+    assert bench("sweep", "--list").stdout.splitlines()[-1].split()[1] == "3/3"
+
+
+def test_a_study_goes_on_as_it_was_asked_for_and_what_is_shown_is_of_now(script, bench):
+    assert bench("sweep", *SEARCH, "--confirm", "2", "--trials", "2").exit_code == 0
+    folder = bench.results / "studies" / "s"
+    assert (folder / "best-2.toml").exists()
+    older = bench("sweep", "--resume", "s", "--trials", "4", "--confirm", "0")
+    assert "is the best of the 2 trials that there were then; it has 4 now" in " ".join(older.stdout.split())
+    assert not (folder / "best-2.toml").exists()
+    best = max(trials(bench.results), key=lambda trial: trial.values[0])
+    now = tomllib.loads((folder / "best.toml").read_text())
+    assert (now["model"]["quality"], now["training"]["epochs"]) == (best.parameters["model.quality"], 4)
+    newer = bench("sweep", "--resume", "s", "--confirm", "1")
+    assert newer.exit_code == 0, newer.output
+    assert "that there were then" not in bench("sweep", "--show", "s").stdout
+    assert confirmation(bench.results)["tried"] == 4
+    plain = bench("sweep", "--resume", "s")
+    assert plain.exit_code == 0
+    assert [row["name"] for row in confirmation(bench.results)["rows"]] == ["s", "scripted"]
+
+
+def test_what_was_not_trained_anew_is_said_to_be_so(script, bench):
+    result = bench("sweep", *SEARCH, "--trials", "1")
+    assert result.exit_code == 0
+    said = "the best was not trained anew; bench sweep --resume s --confirm 1 does that"
+    assert said in " ".join(result.stdout.split())
+    assert (bench.results / "studies" / "s" / "best.toml").exists()
+
+
+def test_no_setting_is_trained_anew_twice(script, bench):
+    few = ("--vary", "model.quality=0.3|0.6", "--benchmark", "scripted", "--epochs", "2", "--name", "s")
+    assert bench("sweep", *few, "--trials", "5", "--confirm", "3").exit_code == 0
+    rows = confirmation(bench.results)["rows"]
+    assert [row["name"] for row in rows] == ["s", "s-2", "scripted"]
+    assert rows[0]["validation"]["mean"] > rows[1]["validation"]["mean"]
+
+
+def test_what_is_found_in_one_framework_is_certified_in_its_twin(script, bench):
+    search = ("--benchmark", "scripted", "--epochs", "2", "--name", "s", "--trials", "2", "--framework", "scripted")
+    assert bench("sweep", *search, "--confirm-with", "twin").exit_code == 0
+    trained = {run.framework for run in Store(bench.results / "studies" / "s").records()[0]}
+    anew = {run.framework for run in Store(bench.results).records()[0]}
+    assert (trained, anew) == ({"scripted"}, {"twin"})
+    assert not any("loss.name" in trial.parameters for trial in trials(bench.results))  # `lone` has no twin
+    assert bench("sweep", *search, "--name", "alone", "--confirm", "0").exit_code == 0
+    alone = StudyView(bench.results / "studies" / "alone").trials()
+    assert all("loss.name" in trial.parameters for trial in alone)
 
 
 def test_studies_that_are_damaged_or_half_made_are_told_one_by_one(script, bench):
@@ -192,8 +279,10 @@ REFUSED = {
     "--framework absent": "framework 'absent' needs no_such_module, which is not installed",
     "--confirm-with absent": "framework 'absent' needs no_such_module, which is not installed",
     "--benchmark scriptet": "unknown benchmark 'scriptet'; did you mean 'scripted'?",
-    "--fix model.quality=2": "model.quality",
-    "--vary model.qualiti": "model.quality",
+    "--fix model.quality=2 --vary loss": "2 is outside 0 to 1",
+    "--vary model.qualiti": "did you mean 'model.quality'?",
+    "--vary qualiti": "did you mean 'model.quality'?",
+    "--confirm-with twin --vary loss.name=lone|scripted": "loss 'lone'",
     "--resume nope": "there is no study 'nope' in",
 }
 

@@ -30,6 +30,9 @@ _OF_THE_STUDY = (
     "seed", "name",
 )  # fmt: skip
 
+#: Options that it keeps as well, unless they are given anew.
+_MAY_CHANGE = ("trials", "trial_timeout", "confirm", "confirm_with")
+
 _SECONDS = click.FloatRange(0, min_open=True)
 
 _OBJECTIVES = {
@@ -48,7 +51,7 @@ def _finite(context: click.Context, parameter: click.Parameter, seconds: float |
 @click.command("sweep")
 @click.option("--trials", type=click.IntRange(1), default=50, show_default=True, help="Complete or pruned, in all.")
 @click.option("--benchmark", metavar="NAME", default="reference", show_default=True, help="Where the search starts.")
-@click.option("--framework", metavar="NAME", help="What trains the trials; by default the fastest installed.")
+@click.option("--framework", metavar="NAME", help="What trains the trials; by default what is fast here.")
 @click.option("--dataset", metavar="NAME", help="Short for --fix dataset.name=NAME.")
 @click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="The most that a trial trains; 10 unless fixed.")
@@ -144,7 +147,7 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
     from craterbench.report.pictures import illustrate
     from craterbench.report.study import render_study
     from craterbench.report.study_live import study_live
-    from craterbench.search.conduct import Setting, certify, hired, search
+    from craterbench.search.conduct import Setting, certify, hired, search, winners
     from craterbench.search.readout import findings_of
     from craterbench.search.study import Study
 
@@ -155,12 +158,10 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
     setting = Setting(
         engine=engine,
         address=options["scheduler"],
-        confirm_with=options["confirm_with"] or prepared.base.framework.name,
-        **{key: options[key] for key in ("results", "workers", "device", "timeout", "trial_timeout", "confirm")},
+        **{key: options[key] for key in ("results", "workers", "device", "timeout")},
     )
-    registry.get("framework", setting.confirm_with).check_installed()
     for benchmark in (prepared.reference, partial(prepared.anew, [])):
-        benchmark(setting.confirm_with)  # what does not fit that framework is told before the search, not after
+        benchmark()  # what does not fit the framework to train anew in is told before the search, not after
     folder = options["results"] / "studies" / prepared.plan.name
     # workers first, lest a study be made that cannot begin; and they leave before what was found is trained anew
     with ExitStack() as workers, ExitStack() as stack:
@@ -172,20 +173,21 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
                     screen.say(f"plugin {problem.plugin}: {problem.message}")
                 gave_up = search(study, prepared, setting, engine, screen)
             workers.close()
-            if study.best() and setting.confirm:
+            best = winners(study, prepared)
+            if best and study.plan.confirm:
                 with live(quiet=options["quiet"]) as runs:
-                    certify(study, prepared, setting, runs, illustrate)
+                    certify(study, prepared, setting, best, runs, illustrate)
         except (KeyboardInterrupt, UserError):
             if study.trials():  # else nothing is left of it
                 click.echo(f"go on with: {_resuming(context, study.plan.name)}", err=True)
             raise
         except OSError as error:  # a full disk, say
             cure = f"when that is mended, go on with: {_resuming(context, study.plan.name)}"
-            raise UserError(f"{study.folder} cannot be written ({error.strerror}); {cure}") from None
+            raise UserError(f"{error.filename or study.folder}: {error.strerror or error}; {cure}") from None
         found = findings_of(study)
     render_study(found, Console())
     _write_page(study.folder, found)
-    if found.confirmation is not None and any(row.problem for row in found.confirmation.rows):
+    if study.plan.confirm and found.confirmation is not None and any(row.problem for row in found.confirmation.rows):
         click.echo(f"to train again what failed: {_resuming(context, study.plan.name)}", err=True)
         return 1
     return 1 if gave_up or not found.front else 0
@@ -196,7 +198,7 @@ def _resuming(context: click.Context, name: str) -> str:
     words = ["bench", "sweep", "--resume", name]
     for option, value in context.params.items():
         given = context.get_parameter_source(option) is not ParameterSource.DEFAULT
-        if given and option not in (*_OF_THE_STUDY, "trials", "resume"):
+        if given and option not in (*_OF_THE_STUDY, *_MAY_CHANGE, "resume"):
             words += [f"--{option.replace('_', '-')}", *([] if value is True else [str(value)])]
     return shlex.join(words)
 
@@ -213,7 +215,8 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
         changed = [f"--{option}" for option in _OF_THE_STUDY if given(option)]
         if changed:
             raise UserError(f"a study goes on with what it began with; leave out {', '.join(changed)}")
-        return reopen(registry, studies / options["resume"], trials=options["trials"] if given("trials") else None)
+        anew = {option: options[option] for option in _MAY_CHANGE if given(option)}
+        return reopen(registry, studies / options["resume"], anew)
     name = options["name"] or next(f"sweep-{n}" for n in itertools.count(1) if not (studies / f"sweep-{n}").exists())
     if (studies / name / "study.json").exists():
         raise UserError(f"there is a study {name!r} already; --resume {name} goes on with it, or give another --name")
@@ -233,7 +236,7 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
                 key: options[key]
                 for key in (
                     *("benchmark", "framework", "epochs", "vary", "fix"),
-                    *("sampler", "pruner", "seed", "trials", "device"),
+                    *("sampler", "pruner", "seed", "device", *_MAY_CHANGE),
                 )
             },
         ),

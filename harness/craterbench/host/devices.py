@@ -14,15 +14,20 @@ DEVICES = ("auto", "cpu", "gpu")
 #: What a process that trains a small network may need, in bytes: the framework alone takes half of it.
 _MEMORY_NEEDED = 2 * 2**30
 
+#: What a container may take, where there is one.
+_CONTAINER = Path("/sys/fs/cgroup")
+
 # Every library that a child may load reads one of these when it is imported.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def available_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return the number of cores that this process may use, in a container no more than its share of time allows."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
+        share, period = map(int, (_CONTAINER / "cpu.max").read_text(encoding="ascii").split())
+        cores = min(cores, max(1, share // period))
+    return cores
 
 
 def fitting_workers(device: str) -> int:
@@ -35,9 +40,12 @@ def fitting_workers(device: str) -> int:
 
 
 def memory_of_each(workers: int) -> int | None:
-    """Return how much memory each of so many processes may take, in bytes; ``None`` where the system does not tell."""
+    """Return how much memory each of so many processes may take, in bytes; ``None`` where the system does not tell.
+
+    It is no less than one may need, however short memory is.
+    """
     memory = _available_memory()
-    return None if memory is None else memory // workers
+    return None if memory is None else max(memory // workers, _MEMORY_NEEDED)
 
 
 def _available_memory() -> int | None:
@@ -47,10 +55,10 @@ def _available_memory() -> int | None:
         free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) * 1024
     except (OSError, StopIteration, ValueError):
         return None
-    with contextlib.suppress(OSError, ValueError):  # "max" where there is no limit
-        group = Path("/sys/fs/cgroup")
-        limit, taken = (int((group / f"memory.{what}").read_text(encoding="ascii")) for what in ("max", "current"))
-        free = min(free, limit - taken)
+    with contextlib.suppress(OSError, ValueError, KeyError):  # "max" where there is no limit
+        limit, taken = (int((_CONTAINER / f"memory.{what}").read_text(encoding="ascii")) for what in ("max", "current"))
+        kinds = dict(line.split() for line in (_CONTAINER / "memory.stat").read_text(encoding="ascii").splitlines())
+        free = min(free, limit - taken + int(kinds["inactive_file"]))  # files that were read are let go of
     return max(free, 0)
 
 

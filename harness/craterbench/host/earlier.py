@@ -133,7 +133,7 @@ def sort_out(
             record = None if again else earlier.done(one, threads=runner.threads, device=runner.device)
             if record is not None:
                 done_with = f"done already{_other_versions(record, one)}, {record.id}"
-                runner.screen.say(f"{one.title}: {done_with} (--again repeats it)")
+                runner.screen.say(f"{one.title}: {done_with} (bench run --again repeats it)")
                 done[position] = record
                 continue
             before = earlier.interrupted(one, threads=runner.threads, device=runner.device) if resume else None

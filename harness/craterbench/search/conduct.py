@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from craterbench.definition.benchmark import HIGHER
-from craterbench.definition.overrides import Resolved
+from craterbench.definition.overrides import Resolved, leaves
 from craterbench.host.asked import Asked
 from craterbench.host.devices import available_cores, fitting_workers
 from craterbench.host.engine import Engine, Terms
 from craterbench.host.runner import Runner
 from craterbench.host.runner import Screen as RunScreen
 from craterbench.host.versions import packages_of
+from craterbench.plugin import UserError
 from craterbench.plugin.components import EngineSpec, load
 from craterbench.records.store import Store
-from craterbench.search.confirm import Winner, confirm, write_best
+from craterbench.search.confirm import Winner, alike, confirm, write_best
 from craterbench.search.coordinator import Coordinator, Lines, trial_seed
 from craterbench.search.findings import Screen, Trial
 from craterbench.search.preparation import Prepared
 from craterbench.search.readout import CONFIRMATION
+from craterbench.search.space import Space
 from craterbench.search.study import Study
 from craterbench.training.experiment import Outcome
 
-__all__ = ["SEEDS", "Setting", "certify", "hired", "search"]
+__all__ = ["SEEDS", "Setting", "certify", "hired", "search", "winners"]
 
 #: How many seeds a winner is trained anew on, and the first of them: where ``bench run`` begins.
 SEEDS, _FIRST_SEED = 3, 42
@@ -40,9 +43,6 @@ class Setting:
         address: of other machines, if the engine asks for one.
         workers: trials at once, or ``None`` for what the engine finds right.
         timeout: seconds after which no trial is started.
-        trial_timeout: seconds after which a trial has failed.
-        confirm: how many settings are trained anew.
-        confirm_with: the framework that they are trained in.
     """
 
     results: Path
@@ -51,9 +51,6 @@ class Setting:
     workers: int | None
     device: str
     timeout: float | None
-    trial_timeout: float | None
-    confirm: int
-    confirm_with: str
 
 
 def hired(prepared: Prepared, setting: Setting) -> Engine:
@@ -102,36 +99,61 @@ def search(study: Study, prepared: Prepared, setting: Setting, engine: Engine, s
         engine=engine,
         development=prepared.development,
         screen=screen,
-        trial_timeout=setting.trial_timeout,
     )
     coordinator.search(timeout=setting.timeout)
-    if not coordinator.gave_up and study.counted < study.plan.trials:
-        screen.say(f"the time is up after {study.counted} of {study.plan.trials} trials; --resume goes on")
+    if study.counted < study.plan.trials:
+        why = "too many trials in a row failed" if coordinator.gave_up else "the time is up"
+        after = f"after {study.counted} of {study.plan.trials} trials"
+        screen.say(f"{why}, {after}; bench sweep --resume {study.plan.name} goes on")
     return coordinator.gave_up
+
+
+def winners(study: Study, prepared: Prepared) -> list[Winner]:
+    """Return the best of a study as they are to be trained anew, no setting twice; none if no trial is complete.
+
+    Writes the best to ``best.toml``, whether it is to be trained anew or not, and others to ``best-2.toml`` and so on.
+
+    Raises:
+        UserError: one does not fit the framework that it is to be trained anew in.
+    """
+    plan = study.plan
+    found: list[Winner] = []
+    for trial in _best(study):
+        try:
+            resolved = prepared.anew(prepared.space.overrides(trial.parameters))
+        except UserError as refusal:
+            cure = f"with --confirm-with {prepared.framework.name} it can be trained anew"
+            raise UserError(f"trial {trial.number}: {refusal}; {cure}") from None
+        if any(alike(resolved, winner.resolved) for winner in found):
+            continue
+        tail = f"-{len(found) + 1}" if found else ""
+        file = study.folder / f"best{tail}.toml"
+        summary = f"found by the study {plan.name}, trial {trial.number}"
+        write_best(file, resolved, name=f"{plan.name}{tail}", summary=summary)
+        found.append(Winner(trial=trial.number, found=trial.values[0], resolved=prepared.file(file)))
+        if len(found) >= plan.confirm:
+            break
+    for place in itertools.count(max(2, len(found) + 1)):  # of an earlier, longer list
+        try:
+            (study.folder / f"best-{place}.toml").unlink()
+        except FileNotFoundError:
+            return found
+    return found
 
 
 def certify(
     study: Study,
     prepared: Prepared,
     setting: Setting,
+    winners: Sequence[Winner],
     screen: RunScreen,
     illustrate: Callable[[Path, Asked, Outcome], None],
 ) -> None:
     """Train the best of a study anew, beside the benchmark that it started from, and keep what comes of it.
 
-    Writes ``best.toml``, with more than one also ``best-2.toml`` and so on, before anything is trained.
-
     Raises:
         UserError: a run cannot be had as asked.
     """
-    winners = []
-    for place, trial in enumerate(_best(study)[: setting.confirm], start=1):
-        tail = "" if place == 1 else f"-{place}"
-        found = prepared.anew(prepared.space.overrides(trial.parameters), setting.confirm_with)
-        file = study.folder / f"best{tail}.toml"
-        name = f"{study.plan.name}{tail}"
-        write_best(file, found, name=name, summary=f"found by the study {study.plan.name}, trial {trial.number}")
-        winners.append(Winner(trial=trial.number, found=trial.values[0], resolved=prepared.file(file)))
     store = Store(setting.results)
     for record in store.recover()[0]:
         screen.say(f"{record.benchmark} {record.id}: its process died; it is {record.status}")
@@ -146,7 +168,7 @@ def certify(
         screen=screen,
         illustrate=illustrate,
     )
-    reference = prepared.reference(setting.confirm_with)
+    reference = prepared.reference()
     confirmation = confirm(
         runner,
         winners,
@@ -156,7 +178,7 @@ def certify(
         objective=study.plan.objectives[0],
         tried=study.counted,
     )
-    lines = [*confirmation.lines, *_unlike(winners, reference)]
+    lines = [*confirmation.lines, *_unlike(winners[0], reference, prepared.space)]
     confirmation = replace(confirmation, lines=lines)
     file = study.folder / CONFIRMATION
     part = file.with_name(f"{file.name}.part")
@@ -167,23 +189,23 @@ def certify(
 def _best(study: Study) -> list[Trial]:
     """Return the trials that may be trained anew, the best in the first objective first."""
     trials = study.trials()
-    complete = [trial for trial in trials if trial.state == "complete"]
     if not study.single:
-        complete = [trials[number] for number in study.best()]
+        return [trials[number] for number in study.best()]
+    complete = [trial for trial in trials if trial.state == "complete"]
     return sorted(complete, key=lambda trial: trial.values[0], reverse=HIGHER[study.plan.objectives[0]])
 
 
-def _unlike(winners: Sequence[Winner], reference: Resolved) -> list[str]:
-    """Say what sets winners apart from the reference that was not searched: how long they train, and by what."""
-    mine, others = (asdict(each.benchmark.training) for each in (winners[0].resolved, reference))
+def _unlike(winner: Winner, reference: Resolved, space: Space) -> list[str]:
+    """Say what sets a winner apart from the reference that the search did not vary."""
+    mine, others = (leaves(each.benchmark.as_dict()) for each in (winner.resolved, reference))
     unlike = [
-        f"training.{key} {mine[key]} instead of {others[key]}"
-        for key in mine
-        if key != "batch_size" and mine[key] != others[key]
+        f"{key} {mine[key]} instead of {others[key]}"
+        for key in mine.keys() & others.keys() - {"name", "summary"}
+        if mine[key] != others[key] and not space.varies(key)
     ]
     if not unlike:
         return []
-    return [f"The search did not vary it, but a part of the difference may be due to it: {', '.join(unlike)}."]
+    return [f"The search did not vary it, but a part of the difference may be due to it: {', '.join(sorted(unlike))}."]
 
 
 def _fresh_seeds(study: Study) -> list[int]:

@@ -20,7 +20,7 @@ from craterbench.records.record import Record
 from craterbench.search.conclusion import Trained, conclude
 from craterbench.search.findings import Confirmation
 
-__all__ = ["Winner", "confirm", "write_best"]
+__all__ = ["Winner", "alike", "confirm", "write_best"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,6 @@ def confirm(
     workers: int,
     objective: str,
     tried: int,
-    again: bool = False,
 ) -> Confirmation:
     """Train the winners and the reference on these seeds, and say whether the winners beat it.
 
@@ -75,7 +74,6 @@ def confirm(
         workers: how many runs at once.
         objective: the first that the search aimed at, a key of ``HIGHER``.
         tried: how many settings the search had to choose from.
-        again: whether to repeat what is done already.
 
     Raises:
         UserError: a run cannot be had as asked.
@@ -83,12 +81,12 @@ def confirm(
     resolved = [*(winner.resolved for winner in winners), reference]
     settings = {_setting(each): each for each in resolved}  # of two that are alike the last, so of any the reference
     asked = [Asked(each, seed) for each in settings.values() for seed in seeds]
-    records = _trained(runner, dict(enumerate(asked)), workers=workers, again=again)
+    records = _trained(runner, dict(enumerate(asked)), workers)
     # those whose process was killed are gone on with, once: they left what they can go on from
     killed = {
         p: one for p, one in enumerate(asked) if records[p].status == "failed" and runner.store.checkpoint(records[p])
     }
-    records |= _trained(runner, killed, workers=workers, again=False)
+    records |= _trained(runner, killed, workers)
 
     def trained(of: Resolved, trial: int | None = None, found: float | None = None) -> Trained:
         alike = settings[_setting(of)]
@@ -104,10 +102,10 @@ def confirm(
     )
 
 
-def _trained(runner: Runner, asked: Mapping[int, Asked], *, workers: int, again: bool) -> dict[int, Record]:
+def _trained(runner: Runner, asked: Mapping[int, Asked], workers: int) -> dict[int, Record]:
     """Train what is not done already, and return the records by the same numbers."""
     numbers = list(asked)
-    records, starts = sort_out(runner, list(asked.values()), again=again, resume=True)
+    records, starts = sort_out(runner, list(asked.values()), again=False, resume=True)
     with closing(run_all(starts, workers=workers)) as ends:
         for position, record in ends:
             records[position] = record
@@ -115,6 +113,11 @@ def _trained(runner: Runner, asked: Mapping[int, Asked], *, workers: int, again:
                 log = runner.store.folder(record) / "log.txt"
                 runner.screen.say(f"{asked[numbers[position]].title} failed: {record.error}; see {log}")
     return {numbers[position]: record for position, record in records.items()}
+
+
+def alike(one: Resolved, other: Resolved) -> bool:
+    """Whether two train alike, whatever they are called."""
+    return _setting(one) == _setting(other)
 
 
 def _setting(resolved: Resolved) -> str:

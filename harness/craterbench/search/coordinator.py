@@ -110,21 +110,23 @@ class _Active:
     """A trial under way.
 
     Attributes:
-        curve: the best of the first objective so far, after each epoch.
+        history: the first objective after each epoch.
+        curve: the same of the epoch that was the best until then, which would be kept if it were the last.
     """
 
     trial: optuna.Trial
     worker: Worker
     parameters: Mapping[str, Any]
     started: float
-    higher: bool
+    retry_of: int | None
     run: Run | None = None
+    history: list[float] = field(default_factory=list)
     curve: list[float] = field(default_factory=list)
 
-    def reached(self, value: float) -> float:
-        best = (max if self.higher else min)([value, *self.curve[-1:]])
-        self.curve.append(best)
-        return best
+    def reached(self, value: float, best: int) -> float:
+        self.history.append(value)
+        self.curve.append(self.history[best - 1])
+        return self.curve[-1]
 
     def shown(self, state: str, **more: Any) -> Trial:
         return Trial(
@@ -134,6 +136,7 @@ class _Active:
             curve=list(self.curve),
             epochs=len(self.curve),
             seconds=time.monotonic() - self.started,
+            retry_of=self.retry_of,
             **{"values": self.curve[-1:], **more},
         )
 
@@ -155,14 +158,12 @@ class Coordinator:
         engine: Engine,
         development: Development,
         screen: Screen,
-        trial_timeout: float | None = None,
     ) -> None:
         """Take what the search needs.
 
         Args:
             resolve: returns the definition of a trial from its number and what it changes.
             runner: keeps the records of the trials.
-            trial_timeout: seconds after which a trial has failed.
         """
         self._study = study
         self._space = space
@@ -171,7 +172,7 @@ class Coordinator:
         self._engine = engine
         self._development = development
         self._screen = screen
-        self._trial_timeout = trial_timeout
+        self._trial_timeout = study.plan.trial_timeout
         self._active: list[_Active] = []
         self._failures = 0
         self._best: Trial | None = None
@@ -234,8 +235,8 @@ class Coordinator:
 
     def _start(self, worker: Worker) -> None:
         trial = self._study.ask()
-        higher = HIGHER[self._study.plan.objectives[0]]
-        active = _Active(trial, worker, self._space.suggest(trial), time.monotonic(), higher)
+        parameters, again = self._space.suggest(trial), self._study.retry_of(trial)
+        active = _Active(trial, worker, parameters, time.monotonic(), again)
         self._active.append(active)
         number = trial.number
         try:
@@ -255,7 +256,7 @@ class Coordinator:
 
     def _judge(self, active: _Active, row: Mapping[str, Any]) -> bool:
         """Take a row of a trial's history and say whether it goes on."""
-        value = active.reached(float(row[self._study.plan.objectives[0]]))
+        value = active.reached(float(row[self._study.plan.objectives[0]]), int(row["best"]))
         self._screen.trial(active.shown("running"), most=self._study.plan.epochs)
         return not self._study.report(active.trial, value, int(row["epoch"]))
 
@@ -304,7 +305,7 @@ class Coordinator:
             shown = active.shown("complete", record=record.id, values=values)
         else:
             cause = cause or "it has no score"
-            again = died and study.retry_of(active.trial) is None
+            again = died and active.retry_of is None
             study.fail(active.trial, cause, again=again, **kept)
             shown = active.shown("failed", reason=cause, record=None if record is None else record.id)
             self._failures += not again

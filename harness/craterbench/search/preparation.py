@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from craterbench.data.dataset import Development
 from craterbench.definition.benchmark import SECTIONS, Benchmark
@@ -16,6 +18,7 @@ from craterbench.host.devices import computes_bfloat16, environment
 from craterbench.plugin import UserError
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.registry import Registry
+from craterbench.scoring.counts import EVALUATOR_VERSION
 from craterbench.search.space import Space, build_space
 from craterbench.search.study import Plan, differences
 from craterbench.search.wishes import Wish, Wishes, read_wishes
@@ -34,6 +37,7 @@ class Request:
         framework: ``None`` is the fastest that is installed.
         settings: what else holds for every trial, such as the data.
         epochs: of a trial; ``None`` is what a search finds right.
+        confirm_with: the framework that the best is trained anew in; ``None`` is that of the trials.
     """
 
     name: str
@@ -49,6 +53,9 @@ class Request:
     pruner: str
     seed: int
     trials: int
+    trial_timeout: float | None
+    confirm: int
+    confirm_with: str | None
     device: str
 
 
@@ -82,14 +89,14 @@ class Prepared:
         overrides = [*_fixed(self.plan), *tried]
         return resolve(self.registry, self.plan.benchmark, overrides, label=f"trial-{number}")
 
-    def anew(self, tried: Sequence[Override], framework: str) -> Resolved:
+    def anew(self, tried: Sequence[Override]) -> Resolved:
         """Return the benchmark that trains what was tried as the definition says, with nothing made cheaper.
 
         Raises:
-            UserError: it does not fit the framework.
+            UserError: it does not fit the framework that it is to be trained anew in.
         """
         kept = [override for override in _fixed(self.plan) if override.key not in self.plan.search_only]
-        return resolve(self.registry, self.plan.benchmark, [*_in(framework, kept), *tried])
+        return resolve(self.registry, self.plan.benchmark, [*_in(self.plan.confirm_with, kept), *tried])
 
     def file(self, path: Path) -> Resolved:
         """Return the benchmark of a definition that was written to a file.
@@ -99,13 +106,13 @@ class Prepared:
         """
         return resolve(self.registry, str(path))
 
-    def reference(self, framework: str) -> Resolved:
+    def reference(self) -> Resolved:
         """Return the benchmark that the search started from, on the same data; it changes nothing else.
 
         Raises:
-            UserError: it does not fit the framework.
+            UserError: it does not fit the framework that winners are trained anew in.
         """
-        plain = resolve(self.registry, self.plan.benchmark, _data(self.plan))
+        plain, framework = resolve(self.registry, self.plan.benchmark, _data(self.plan)), self.plan.confirm_with
         if plain.benchmark.framework.name == framework:
             return plain
         return resolve(self.registry, self.plan.benchmark, _in(framework, _data(self.plan)))
@@ -126,8 +133,10 @@ def begin(registry: Registry, request: Request) -> Prepared:
         raise UserError(f"--name {request.name}: a benchmark is called so; give another name")
     wishes = read_wishes(request.vary, request.fix, request.space_file)
     chosen = request.framework or _fastest(registry, request, wishes.fixed)
+    confirm_with = request.confirm_with or chosen
     spec: FrameworkSpec = registry.get("framework", chosen)
-    spec.check_installed()
+    for name in (chosen, confirm_with):
+        registry.get("framework", name).check_installed()
     fixed = _in(chosen, [*request.settings, *map(_anywhere, wishes.fixed)])
     taken = {override.key for override in fixed}
     cheaper = [] if "training.epochs" in taken else [Override("training.epochs", request.epochs or EPOCHS, "search")]
@@ -141,7 +150,8 @@ def begin(registry: Registry, request: Request) -> Prepared:
     if benchmark.endswith(".toml"):
         benchmark = str(Path(benchmark).absolute())  # a search may go on elsewhere
     base = resolve(registry, benchmark, [*fixed, *cheaper]).benchmark
-    space = build_space(registry, base, wishes)
+    frameworks = list(dict.fromkeys((chosen, confirm_with)))
+    space = build_space(registry, base, wishes, frameworks)
     development = _development(base)
     plan = Plan(
         name=request.name,
@@ -153,6 +163,7 @@ def begin(registry: Registry, request: Request) -> Prepared:
         vary={name: asdict(wish) for name, wish in wishes.varied.items()},
         definition=base.as_dict(),
         versions=_versions(registry, base, space),
+        frameworks=frameworks,
         space=space.as_json(),
         data=development.digest,
         objectives=list(request.objectives),
@@ -161,41 +172,43 @@ def begin(registry: Registry, request: Request) -> Prepared:
         seed=request.seed,
         epochs=base.training.epochs,
         trials=request.trials,
+        trial_timeout=request.trial_timeout,
+        confirm=request.confirm,
+        confirm_with=confirm_with,
     )
     return Prepared(registry=registry, plan=plan, base=base, space=space, development=development)
 
 
-def reopen(registry: Registry, folder: Path, *, trials: int | None) -> Prepared:
+def reopen(registry: Registry, folder: Path, changed: Mapping[str, Any]) -> Prepared:
     """Settle what a search needs that goes on.
 
     Args:
-        trials: how many there are to be now, if not as many as before.
+        changed: what is to be otherwise than before, of what a plan may change.
 
     Raises:
         UserError: there is none, or its definition, its space or its data have changed since it began.
     """
-    plan = Plan.read(folder)
-    if trials is not None:
-        plan = replace(plan, trials=trials)
+    plan = replace(Plan.read(folder), **changed)
     base = resolve(registry, plan.benchmark, _fixed(plan)).benchmark
-    registry.get("framework", base.framework.name).check_installed()
+    for name in (base.framework.name, plan.confirm_with):
+        registry.get("framework", name).check_installed()
     varied = {name: Wish(**wish | {"choices": tuple(wish["choices"])}) for name, wish in plan.vary.items()}
     pinned = [override for override in _fixed(plan) if override.key in plan.pinned]
-    space = build_space(registry, base, Wishes(varied=varied, fixed=pinned))
+    space = build_space(registry, base, Wishes(varied=varied, fixed=pinned), plan.frameworks)
     development = _development(base)
-    changed = [
-        *differences(leaves(plan.definition), leaves(base.as_dict())),
+    differing = [
+        *differences(leaves(plan.definition), leaves(json.loads(json.dumps(base.as_dict())))),  # as it was written
         *(f"version of {line}" for line in differences(plan.versions, _versions(registry, base, space))),
         *(f"space: {line}" for line in differences(_by_name(plan.space), _by_name(space.as_json()))),
     ]
     if plan.data != development.digest:
-        changed.append(f"data: {plan.data[:16]} when it began, {development.digest[:16]} now")
-    if changed:
+        differing.append(f"data: {plan.data[:16]} when it began, {development.digest[:16]} now")
+    if differing:
         raise UserError(
             "\n".join(
                 [
                     f"study {plan.name!r} cannot go on, for it would not be the same search:",
-                    *(f"  {line}" for line in changed),
+                    *(f"  {line}" for line in differing),
                     "bring back what it began with, or start another study",
                 ]
             )
@@ -224,8 +237,8 @@ def _in(framework: str, overrides: Sequence[Override]) -> list[Override]:
 
 
 def _versions(registry: Registry, base: Benchmark, space: Space) -> dict[str, int]:
-    """Return the versions of all components that trials may have, by ``kind name``."""
-    versions = base.versions()
+    """Return the versions of the evaluator and of all components that trials may have, by ``kind name``."""
+    versions = {"evaluator": EVALUATOR_VERSION, **base.versions()}
     for parameter in space.parameters:
         kind, _, rest = parameter.key.partition(".")
         if kind in SECTIONS and rest == "name":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +26,12 @@ def findings_of(study: StudyView) -> Findings:
     cheaper = [f"{key}={value}" for key, value, _ in study.plan.fixed if key in study.plan.search_only]
     if cheaper:
         notes.append(f"trials were made cheaper: {', '.join(cheaper)}; what is trained anew has the definition's own")
+    best = study.best()
     try:
         confirmation = _confirmation(study)
+        if confirmation is None and best:
+            anew = "" if study.plan.confirm else " --confirm 1"
+            notes.append(f"the best was not trained anew; bench sweep --resume {study.plan.name}{anew} does that")
     except (OSError, ValueError, KeyError, TypeError):
         confirmation = None
         notes.append(f"{study.folder / CONFIRMATION} cannot be read; bench sweep --resume {study.plan.name} writes it")
@@ -45,7 +50,7 @@ def findings_of(study: StudyView) -> Findings:
         trials=trials,
         importances=study.importances(),
         logarithmic=[parameter["name"] for parameter in study.plan.space["parameters"] if parameter.get("log")],
-        front=study.best(),
+        front=best,
         confirmation=confirmation,
         notes=notes,
     )
@@ -56,14 +61,16 @@ def listed(folder: Path) -> dict[str, Any]:
     study = StudyView(folder)
     plan, trials, best = study.plan, study.trials(), study.best()
     done = sum(trial.state in ("complete", "pruned") for trial in trials)
-    state = "running" if study.owned else "done" if done >= plan.trials else "unfinished"
+    state = "unfinished" if done < plan.trials else "done"
+    if state == "done" and best and plan.confirm and not (folder / CONFIRMATION).exists():
+        state = "not trained anew"
     return {
         "name": plan.name,
         "done": done,
         "wanted": plan.trials,
         "objective": plan.objectives[0],
         "best": trials[best[0]].values[0] if best else None,
-        "state": state,
+        "state": "running" if study.owned else state,
         "when": plan.created.replace("T", " ").removesuffix(":00Z").removesuffix("Z"),
     }
 
@@ -80,8 +87,18 @@ def _settings(plan: Plan) -> dict[str, str]:
         "sampler": f"{plan.sampler}, seed {plan.seed}",
         "pruner": pruner if len(plan.objectives) == 1 else "none, for there are two objectives",
         **({"fixed": ", ".join(pinned)} if pinned else {}),
+        "searched": ", ".join(f"{parameter['name']}={_values(parameter)}" for parameter in plan.space["parameters"]),
         "begun": plan.created,
     }
+
+
+def _values(parameter: Mapping[str, Any]) -> str:
+    """Return what is tried of a parameter, as ``--vary`` takes it."""
+    if "choices" in parameter:
+        return "|".join(
+            str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in parameter["choices"]
+        )
+    return f"{parameter['low']:g}..{parameter['high']:g}{':log' * parameter['log']}"
 
 
 def _confirmation(study: StudyView) -> Confirmation | None:

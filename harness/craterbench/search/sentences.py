@@ -19,6 +19,7 @@ class Compared:
     """A winner and the reference.
 
     Attributes:
+        reference: what the search began from.
         part: the part on which they are compared, ``test`` or, where there is none, ``validation``.
         smallest: the smallest true difference that the comparison would mostly find.
         same: whether the winner is the reference's own setting.
@@ -74,10 +75,12 @@ def sentences(compared: Sequence[Compared], *, objective: str, tried: int, luck:
 def _verdict(compared: Compared, who: str) -> str:
     """Say whether a winner beats the reference."""
     mine, other, difference = compared.winner, compared.reference, compared.winner.difference
+    name = other.name.split()[0]
+    reference = "the reference" if name == "reference" else name
     if compared.same:
-        return f"{_capital(who)} is the reference's own setting: there is nothing that it could beat."
+        return f"{_capital(who)} is {reference}'s own setting: there is nothing that it could beat."
     if compared.problem is not None or difference is None:
-        return f"It cannot be said whether {who} beats the reference: {compared.problem}."
+        return f"It cannot be said whether {who} beats {reference}: {compared.problem}."
     on_test = compared.part == "test"
     scores = (mine.test, other.test) if on_test else (mine.validation, other.validation)
     number = len(mine.seeds)
@@ -90,17 +93,17 @@ def _verdict(compared: Compared, who: str) -> str:
         if on_test
         else "The data have no test part. On the validation part, which chose the epochs and by which the search chose,"
     )
-    unsure = f"{where} it cannot be told whether {who} beats the reference: {numbers}"
+    unsure = f"{where} it cannot be told whether {who} beats {reference}: {numbers}"
     if number == 1:
         return f"{unsure}. An interval over one seed leaves out what another seed would change."
     if math.isnan(difference.low):
         return f"{unsure}. There are too few groups of images for an interval."
     if difference.high < 0:
-        return f"{where} {who} is worse than the reference: {numbers}."
+        return f"{where} {who} is worse than {reference}: {numbers}."
     if difference.low > 0:
         if on_test:
-            return f"{where} {who} beats the reference: {numbers}."
-        return f"{where} {who} is ahead of the reference: {numbers}. Other images would probably show less of it."
+            return f"{where} {who} beats {reference}: {numbers}."
+        return f"{where} {who} is ahead of {reference}: {numbers}. Other images would probably show less of it."
     if compared.smallest > 0:
         unseen = f"a true difference below about {compared.smallest:.2g} would mostly go unseen"
         return f"{unsure}, and the interval holds 0. With these images and seeds {unseen}."

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -102,6 +103,12 @@ class Space:
                 values[parameter.name] = parameter.suggest(trial)
         return values
 
+    def varies(self, key: str) -> bool:
+        """Whether a key of the definition is varied, or belongs to a component or a step that is."""
+        varied = {parameter.key.removesuffix(".name") for parameter in self.parameters}
+        pieces = key.split(".")
+        return any(".".join(pieces[:end]) in varied for end in range(1, len(pieces) + 1))
+
     def overrides(self, values: Mapping[str, Any]) -> list[Override]:
         """Return what the values of ``suggest``, or a trial's stored ones, change in the definition.
 
@@ -129,23 +136,25 @@ class Space:
         }
 
 
-def build_space(registry: Registry, base: Benchmark, wishes: Wishes) -> Space:
+def build_space(registry: Registry, base: Benchmark, wishes: Wishes, frameworks: Sequence[str] = ()) -> Space:
     """Return what can be varied of a benchmark with the components that are installed and fit its framework.
 
     Args:
         base: with all that is fixed applied.
+        frameworks: others that the components are to fit as well.
 
     Raises:
         UserError: a wish cannot be met, or nothing is left to vary.
     """
-    return _Plan(registry, base, wishes).space()
+    return _Plan(registry, base, wishes, frameworks).space()
 
 
 class _Plan:
     """Goes through all that can be varied, takes what is wished, and keeps in mind why the rest is not taken."""
 
-    def __init__(self, registry: Registry, base: Benchmark, wishes: Wishes) -> None:
+    def __init__(self, registry: Registry, base: Benchmark, wishes: Wishes, frameworks: Sequence[str]) -> None:
         self.registry = registry
+        self.frameworks = tuple(dict.fromkeys((base.framework.name, *frameworks)))
         self.base = base
         self.wishes = wishes
         self.fixed = wishes.fixed_keys
@@ -159,7 +168,8 @@ class _Plan:
         for key, wish in self.wishes.varied.items():
             if key in _SECTIONS and wish.says_how:
                 raise UserError(f"{wish.source} {key}: is a whole section; give values to one of its parameters")
-        optimizers = self.registry.get("framework", self.base.framework.name).optimizers
+        first, *others = (self.registry.get("framework", name).optimizers for name in self.frameworks)
+        optimizers = {name: first[name] for name in first if all(name in other for other in others)}
         self.section("loss", self.fitting("loss"))
         self.section("model", self.fitting("model"))
         self.augmentation()
@@ -174,14 +184,14 @@ class _Plan:
         return Space(tuple(self.parameters), tuple(kept))
 
     def fitting(self, kind: str) -> dict[str, type]:
-        """Return the classes of parameters of the components that fit the framework, by name."""
+        """Return the classes of parameters of the components that fit the frameworks, by name."""
         specs = [entry.spec for entry in self.registry.entries(kind)]
         brought = Counter(spec.name for spec in specs)  # a name that two plugins bring cannot be used
-        framework = self.base.framework.name
         return {
             spec.name: spec.parameters
             for spec in specs
-            if brought[spec.name] == 1 and (isinstance(spec.target, str) or framework in spec.target)
+            if brought[spec.name] == 1
+            and (isinstance(spec.target, str) or all(name in spec.target for name in self.frameworks))
         }
 
     def wish(self, key: str, *aliases: str) -> Wish | None:
@@ -271,17 +281,19 @@ class _Plan:
                 why = f"{section} {choice!r} needs {lacking}, which has no default and is not varied"
                 raise UserError(f"{wish.source} {key}: {why}")
         if len(complete) == 1 and key in self.wishes.varied:
-            alone = f"{own!r} is the only {section} for {self.base.framework.name}"
+            alone = f"{own!r} is the only {section} for {' and '.join(self.frameworks)}"
             raise UserError(f"{wish.source} {key}: there is nothing to choose, since {alone}")
         return list(wish.choices) or complete
 
     def why_not(self, section: str, choice: Any, components: Mapping[str, type]) -> str:
         if section != "optimizer" and isinstance(choice, str):
             try:
-                self.registry.get(section, choice).target_for(self.base.framework.name)
+                for framework in self.frameworks:
+                    self.registry.get(section, choice).target_for(framework)
             except UserError as error:
                 return str(error)
-        return f"there is no {section} {choice!r} in {self.base.framework.name}; {nearest(str(choice), components)}"
+        where = " and ".join(self.frameworks)
+        return f"there is no {section} {choice!r} in {where}; {nearest(str(choice), components)}"
 
     def lacking(self, section: str, name: str, parameters: type) -> list[str]:
         """Return the parameters of a component that have no default and that the search gives no value."""
@@ -350,6 +362,9 @@ class _Plan:
                 return f"give the whole key: {name}"
         if section in _SECTIONS:
             return f"no component has it; {nearest(key, (name for name in known if name.startswith(section)))}"
+        ends = {name.rpartition(".")[2]: name for name in reversed(known)}
+        for close in difflib.get_close_matches(key, ends, n=1) if "." not in key else ():
+            return f"no component has it; did you mean {ends[close]!r}?"
         return f"no component has it; {nearest(section, _SECTIONS)}"
 
 

@@ -8,6 +8,7 @@ import math
 import os
 import socket
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Any
 
 import filelock
 import optuna
+from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
@@ -27,6 +29,10 @@ from craterbench.search.findings import Trial
 from craterbench.search.journal import open_journal, repair
 
 __all__ = ["Plan", "Study", "StudyView", "differences", "studies"]
+
+#: What importances are told from: the share of the trials that is taken for the best, and as many trials with a
+#: parameter as make five of them, the fewest that Optuna's documentation advises.
+_BEST_SHARE, _FEWEST_TRIALS = 0.25, 20
 
 #: Trials that come to their end before any is pruned, and epochs before which none is.
 _STARTUP_TRIALS, _WARM_UP_EPOCHS = 5, 2
@@ -44,7 +50,7 @@ _PLAN, _JOURNAL, _LOCK, _OWNER = "study.json", "journal.log", ".lock", "owner.js
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """What a study was asked for. It goes on only with what it began with; the number of trials alone may change.
+    """What a study was asked for. It goes on only with what it began with, but for what stands last in the list.
 
     Attributes:
         benchmark: name or path of the definition that it starts from.
@@ -53,10 +59,15 @@ class Plan:
         pinned: those keys of ``fixed`` that the user fixed, and so took out of the space.
         vary: what narrows the space: fields of a ``Wish`` by what they are about.
         definition: the benchmark of the trials before anything is tried, as ``Benchmark.as_dict`` gives it.
-        versions: of its components.
+        versions: of its components, and of the evaluator.
+        frameworks: those that all components of the trials fit.
         space: what is tried (see ``craterbench.search.space.Space.as_json``).
         data: digest of the data.
         epochs: the most that a trial trains.
+        trials: how many there are to be, complete or pruned. This and what follows may change when a study goes on.
+        trial_timeout: seconds after which a trial has failed.
+        confirm: how many settings are trained anew.
+        confirm_with: the framework that they are trained in.
     """
 
     name: str
@@ -68,6 +79,7 @@ class Plan:
     vary: dict[str, dict[str, Any]]
     definition: dict[str, Any]
     versions: dict[str, int]
+    frameworks: list[str]
     space: Any
     data: str
     objectives: list[str]
@@ -76,6 +88,9 @@ class Plan:
     seed: int
     epochs: int
     trials: int
+    trial_timeout: float | None
+    confirm: int
+    confirm_with: str
     schema: int = field(default=1)
 
     def write(self, folder: Path) -> None:
@@ -164,27 +179,36 @@ class StudyView:
         return [_trial(trial) for trial in self._optuna.get_trials(deepcopy=False)]
 
     def best(self) -> list[int]:
-        """Return the numbers of the trials that are best: one, or with two objectives the Pareto front."""
+        """Return the numbers of the best trials: one, or the Pareto front, best first in the first objective."""
         if not any(trial.state == TrialState.COMPLETE for trial in self._optuna.get_trials(deepcopy=False)):
             return []
         if self.single:
             return [self._optuna.best_trial.number]
-        return sorted(trial.number for trial in self._optuna.best_trials)
+        sign = -1.0 if HIGHER[self.plan.objectives[0]] else 1.0
+        front = sorted(self._optuna.best_trials, key=lambda trial: (sign * trial.values[0], trial.number))
+        return [trial.number for trial in front]
 
     def importances(self) -> dict[str, float]:
         """Return how much each parameter matters for reaching the best in the first objective; nothing if untold.
 
         PED-ANOVA (Watanabe, Bansal and Hutter 2023, arXiv:2304.10255), over the trials that are complete: how far the
-        values that the best tenth has differ from those that all have. The shares add up to 1.
+        values that the best quarter has differ from those that all have. Left out is what too few of them have. The
+        shares add up to 1.
         """
+        complete = [trial for trial in self._optuna.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
+        having = Counter(name for trial in complete for name in trial.params)
         sign = -1.0 if HIGHER[self.plan.objectives[0]] else 1.0  # of a target of ours Optuna takes less for better
         target = None if self.single else (lambda trial: sign * float(trial.values[0]))
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of every parameter that is rarely in play
-                return dict(optuna.importance.get_param_importances(self._optuna, target=target))
-        except (ValueError, RuntimeError):
-            return {}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what is new in Optuna, and of parameters that are rarely in play
+            evaluator = PedAnovaImportanceEvaluator(target_quantile=_BEST_SHARE)
+            try:
+                every = get_param_importances(self._optuna, evaluator=evaluator, target=target)
+            except (ValueError, RuntimeError):
+                return {}
+        told = {name: share for name, share in every.items() if having[name] >= _FEWEST_TRIALS}
+        whole = sum(told.values())
+        return {name: share / whole for name, share in told.items()} if whole > 0 else {}
 
 
 class Study(StudyView):
@@ -225,6 +249,8 @@ class Study(StudyView):
         self._new = not (folder / _PLAN).exists()
         if not self._new and Plan.read(folder).created != plan.created:
             raise UserError(f"there is a study {plan.name!r} by now; give another --name")
+        if self._new:  # what has no plan is what is left of a study that was not begun, maybe with other objectives
+            (folder / _JOURNAL).unlink(missing_ok=True)
         if (mended := repair(folder / _JOURNAL)) is not None:
             self.notes.append(mended)
         self._storage = open_journal(folder / _JOURNAL)
