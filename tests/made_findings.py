@@ -14,14 +14,26 @@ EPOCHS = 24
 
 SETTINGS = {
     "benchmark": "reference",
-    "framework": "torch",
-    "epochs": "24",
-    "objective": "balanced accuracy on the validation part, of the best epoch",
-    "sampler": "TPE, seed 0",
-    "pruner": "Hyperband, 3 to 24 epochs",
-    "workers": "2 of 1 thread each",
-    "varied": "14 parameters of loss, model, augmentation, optimizer, schedule and training",
+    "data": "course, 4be1a1f2",
+    "framework": "torch, float32",
+    "epochs": "24 at most, patience 10 on val_loss",
+    "objective": "balanced_accuracy",
+    "sampler": "tpe, seed 0",
+    "pruner": "hyperband",
+    "searched": (
+        "loss.name=bce|bce-dice|dice|focal, loss.focal.gamma=0.0..5.0, loss.focal.alpha=0.05..0.95, "
+        "loss.dice.smooth=0.01..100.0:log, loss.bce-dice.smooth=0.01..100.0:log, loss.bce-dice.weight=0.0..1.0, "
+        "model.depth=2..4, model.filters=8|16|32, model.dropout=0.0..0.5, augmentation.copies=1..4, "
+        "augmentation.flips=false|true, augmentation.rotate-zoom.rotation=0.0..180.0, "
+        "augmentation.rotate-zoom.zoom=0.0..0.5, optimizer.name=adam|sgd, optimizer.learning_rate=1e-05..0.1:log, "
+        "optimizer.sgd.momentum=0.0..0.99, optimizer.sgd.nesterov=false|true, schedule.name=constant|cosine, "
+        "schedule.cosine.final=0.0..0.5, training.batch_size=16|32|64, training.monitor=val_loss"
+    ),
+    "begun": "2026-11-05T12:00:00Z",
 }
+
+#: Importances of which the search does not tell those of parameters that fewer complete trials have.
+TOLD_FROM = 20
 
 
 def study(wanted: int = 50, *, seed: int = 0, objectives: tuple[str, ...] = ("balanced_accuracy",), **changes: Any):
@@ -38,13 +50,14 @@ def study(wanted: int = 50, *, seed: int = 0, objectives: tuple[str, ...] = ("ba
     best = sorted(complete, key=lambda trial: -sign * trial.values[0])
     importances = {"optimizer.learning_rate": 0.46, "loss.name": 0.19, "model.depth": 0.12, "model.filters": 0.09}
     importances |= {"augmentation.copies": 0.06, "schedule.name": 0.04, "training.batch_size": 0.03}
+    having = {name: sum(name in trial.parameters for trial in complete) for name in importances}
     found: dict[str, Any] = {
         "name": "august",
         "settings": SETTINGS,
         "objectives": objectives,
         "wanted": wanted,
         "trials": made,
-        "importances": importances if len(complete) > 5 else {},
+        "importances": {name: share for name, share in importances.items() if having[name] >= TOLD_FROM},
         "front": _front(complete) if len(objectives) > 1 else [trial.number for trial in best[:1]],
         "confirmation": confirmation(best[0]) if best else None,
         "logarithmic": ["optimizer.learning_rate"],

@@ -138,7 +138,7 @@ def test_a_study_without_a_complete_trial_says_why_and_has_no_empty_table(findin
         assert "failed: out of memory" in text
     else:
         assert page.sources == []
-        assert "<table class" not in study_page(findings)
+        assert 'class="trials"' not in study_page(findings)
 
 
 @pytest.mark.parametrize(
@@ -315,3 +315,78 @@ def test_a_winner_without_scores_says_why():
     for said in (shown(findings), "".join(Page(study_page(findings)).said)):
         assert "it died" in said
         assert "Nothing is certain." in said
+
+
+def test_the_best_that_was_not_trained_anew_is_said_to_be_lucky():
+    for made in (study(confirmation=None), study(objectives=("val_loss",), confirmation=None)):
+        best = (min if made.objectives == ("val_loss",) else max)(
+            (trial for trial in made.trials if trial.state == "complete"), key=lambda trial: trial.values[0]
+        )
+        for said in (words(shown(made, 80)), "".join(Page(study_page(made)).said)):
+            assert f"The best trial so far is {best.number}, with" in said
+            assert "It has not been trained anew, and the best of many is always in part the luckiest." in said
+    findings, page = fifty()
+    for said in (shown(findings, 80), "".join(Page(page).said)):
+        assert "best trial so far" not in said
+
+
+def test_importances_say_on_how_many_trials_they_rest():
+    findings, page = fifty()
+    complete = sum(trial.state == "complete" for trial in findings.trials)
+    for said in (words(shown(findings, 80)), "".join(Page(page).said)):
+        assert f"told from the search's own {complete} complete trials, so roughly" in said
+
+
+def columns(text: str) -> list[str]:
+    """Return the last pieces of the parameters' names that head the table of trials."""
+    (heads,) = [line for line in text.splitlines() if line.startswith(" trial  ")]
+    return heads.split("epochs")[1].split()
+
+
+def test_parameters_that_few_of_the_shown_trials_have_stand_behind_the_others():
+    weights = {"loss.focal.gamma": 0.4, "model.depth": 0.3, "optimizer.learning_rate": 0.2, "loss.focal.alpha": 0.1}
+    findings = study(importances=weights)
+    best = sorted((t for t in findings.trials if t.state == "complete"), key=lambda trial: -trial.values[0])[:10]
+    assert 0 < sum("loss.focal.gamma" in trial.parameters for trial in best) < 5
+    wide = shown(findings, 250)
+    every = columns(wide)
+    assert every[:2] == ["depth", "rate"]
+    rare = {name for trial in findings.trials for name in trial.parameters if name.startswith("loss.")} - {"loss.name"}
+    assert every[-len(rare) :][:2] == ["gamma", "alpha"]
+    assert sorted(every[-len(rare) :]) == sorted(name.rpartition(".")[2] for name in rare)
+    assert "left out" not in wide
+    narrow = shown(findings, 80)
+    left_out = re.search(r"left out, since the terminal is narrow: (.*?)\n\n", narrow, re.DOTALL)
+    told = [re.split(r"[._-]", name)[-1] for name in words(left_out[1]).split(", ")]
+    assert [*columns(narrow), *told] == every
+    dash = "– where a trial does not have the parameter\n"
+    assert dash in wide
+    assert dash not in narrow
+
+
+def test_only_the_first_winner_has_the_luck_of_the_best_and_all_differ_from_where_the_search_began():
+    findings, _ = fifty()
+    first, reference = findings.confirmation.rows
+    second = replace(first, name="trial 9", trial=9, found=0.9)
+    rows = [first, second, replace(reference, name="dice framework=torch")]
+    for objective, rest in (("balanced_accuracy", ""), ("val_loss", ", balanced accuracy")):
+        made = study(objectives=(objective,), confirmation=replace(findings.confirmation, rows=rows, lines=["So."]))
+        text, page = shown(made, 200), Page(study_page(made))
+        assert re.findall(r"^ (trial \d+|dice).*?(0\.9\d+|–) +(\S+) ", text, re.MULTILINE) == [
+            (first.name, f"{first.found:.4f}", f"{findings.confirmation.luck:.4f}"),
+            (second.name, "0.9000", "–"),
+            ("dice", "–", "–"),
+        ]
+        assert f"difference to dice{rest}" in text
+        cells = {row[0]: row[2] for row in page.rows if len(row) > 4}
+        assert [cells[row.name] for row in rows] == [f"{findings.confirmation.luck:.4f}", "–", "–"]
+        assert "difference to dice" in page.said
+        assert "to reference" not in text + "".join(page.said)
+        assert max(map(len, shown(made, 80).splitlines())) <= 80
+
+
+def test_a_long_setting_is_wrapped_and_every_head_of_the_page_says_what_it_heads():
+    findings, page = fifty()
+    assert findings.settings["searched"] in words(shown(findings, 80))
+    assert findings.settings["searched"] in Page(page).said
+    assert re.findall(r"<th\b(?![^>]* scope=)[^>]*>|<th[^>]*></th>", page) == []

@@ -30,6 +30,7 @@ th:first-child { position: sticky; left: 0; background: #fff; min-width: 7rem; m
 .interval { display: block; color: var(--dim); font-size: .92em; }
 .trials th:first-child { min-width: 3rem; } .trials td { white-space: nowrap; }
 .trials td.long { white-space: normal; min-width: 18rem; }
+.settings td { max-width: 75ch; overflow-wrap: anywhere; }
 .ledger td { min-width: 6rem; } .ledger td.long { min-width: 18rem; }
 svg { display: block; margin-left: auto; } svg text { font-size: 9px; fill: var(--dim); }
 img { max-width: 100%; height: auto; display: block; }

@@ -16,8 +16,10 @@ from rich.text import Text
 
 from craterbench.report.trials import (
     OBJECTIVES,
+    against,
     counted,
     front,
+    importances_text,
     luck_text,
     nothing_complete,
     parameters_text,
@@ -26,16 +28,14 @@ from craterbench.report.trials import (
     score_text,
     short_names,
     spread_text,
+    unconfirmed,
     unvaried,
     value_text,
     varied,
 )
 from craterbench.search.findings import Certified, Confirmation, Findings, Score, Trial
 
-__all__ = ["IMPORTANCES", "Listed", "list_studies", "render_study"]
-
-#: What is to be said of importances wherever they are shown.
-IMPORTANCES = "how much each parameter matters for being among the best, told from the search's own trials"
+__all__ = ["Listed", "list_studies", "render_study"]
 
 #: How many trials and importances are shown.
 _TOP = 10
@@ -77,7 +77,7 @@ def list_studies(studies: Sequence[Listed], console: Console) -> None:
 
 
 def render_study(findings: Findings, console: Console) -> None:
-    """Print a study: its settings, its best trials, importances, and the winners trained anew."""
+    """Print a study: its settings, its best trials, importances, and the winners trained anew if there are any."""
     console.print(Text(f"study {findings.name}", style="bold"))
     _print_settings(findings, console)
     complete = ranked(findings)
@@ -129,15 +129,20 @@ def _print_trials(findings: Findings, complete: Sequence[Trial], console: Consol
     else:
         several = f"The best {len(shown)} of {len(complete)} complete trials"
         _print(console, f"{several if len(complete) > 1 else 'The one complete trial'}, by {names[0]}")
-    short = _shorts(findings)
+    short = _shorts(findings, shown)
     table, left_out = _trials(shown, names, short, len(short)), 0
     while left_out < len(short) and _least(table, console) > console.width:
         left_out += 1
         table = _trials(shown, names, short, len(short) - left_out)
     console.print(table)
+    notes = []
+    if any(name not in trial.parameters for trial in shown for name in list(short)[: len(short) - left_out]):
+        notes.append("– where a trial does not have the parameter")
     if left_out:
-        told = ", ".join(list(short.values())[-left_out:])
-        _print(console, f"left out, since the terminal is narrow: {told}", style="dim")
+        notes.append(f"left out, since the terminal is narrow: {', '.join(list(short.values())[-left_out:])}")
+    for note in notes:
+        _print(console, note, style="dim")
+    if notes:
         console.print()
 
 
@@ -158,15 +163,17 @@ def _least(table: Table, console: Console) -> int:
     return Measurement.get(console, console.options.update(max_width=10_000), table).maximum
 
 
-def _shorts(findings: Findings) -> dict[str, str]:
+def _shorts(findings: Findings, shown: Sequence[Trial]) -> dict[str, str]:
+    """Return the names of the columns: what fewer than half of the trials shown have stands behind all else."""
     short = short_names(name for trial in findings.trials for name in trial.parameters)
-    return {name: short[name] for name in varied(findings)}
+    names = sorted(varied(findings), key=lambda name: 2 * sum(name in trial.parameters for trial in shown) < len(shown))
+    return {name: short[name] for name in names}
 
 
 def _print_importances(findings: Findings, console: Console) -> None:
     if not findings.importances:
         return
-    _print(console, f"Importances: {IMPORTANCES}")
+    _print(console, f"Importances: {importances_text(findings)}")
     short = short_names(name for trial in findings.trials for name in trial.parameters)
     ordered = sorted(findings.importances.items(), key=lambda each: -each[1])[:_TOP]
     most = ordered[0][1] or 1.0
@@ -181,6 +188,8 @@ def _print_importances(findings: Findings, console: Console) -> None:
 def _print_confirmation(findings: Findings, console: Console) -> None:
     confirmation = findings.confirmation
     if confirmation is None:
+        if ranked(findings):
+            _print(console, unconfirmed(findings))
         return
     if confirmation.rows:
         _print_rows(findings, confirmation, console)
@@ -199,7 +208,7 @@ def _print_rows(findings: Findings, confirmation: Confirmation, console: Console
     }
     if all(row.test is None for row in confirmation.rows):
         del scores["test"]
-    last = "difference to reference, balanced accuracy" if loss else "difference to reference"
+    last = f"difference to {against(confirmation)}{', balanced accuracy' if loss else ''}"
     right = ("found in\nsearch", "expected\nluck", *scores, last)
     table = _table("", *right, right=right, wrapped=("", last))
     for row in confirmation.rows:

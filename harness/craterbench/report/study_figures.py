@@ -13,13 +13,14 @@ from matplotlib.ticker import MaxNLocator
 
 from craterbench.definition.benchmark import HIGHER
 from craterbench.report.svg import same_look, svg
-from craterbench.report.trials import OBJECTIVES, front, marked, short_names, worth
+from craterbench.report.trials import OBJECTIVES, front, marked, ranked, short_names, worth
 from craterbench.search.findings import Findings, Trial
 
 __all__ = [
     "AMBER",
     "BLUE",
     "MANY",
+    "NAMED",
     "RED",
     "draw_curves",
     "draw_front",
@@ -40,8 +41,11 @@ MANY = 200
 #: The axis of curves reaches this many times as far from the best as the worst quarter of them ends.
 _ABOVE = 6
 
-#: How many importances are drawn, and how many trials of a front have their number beside them.
-_BARS, _NAMED = 12, 20
+#: How many importances are drawn.
+_BARS = 12
+
+#: How many trials of a front have their number beside them, the best by the first objective.
+NAMED = 20
 
 
 def well(axes: Axes) -> None:
@@ -204,32 +208,37 @@ def draw_importances(findings: Findings) -> str:
 def draw_front(findings: Findings) -> str:
     """Return an SVG of two objectives, one over the other, with the front; one trial is complete at least."""
     first, second = findings.objectives[:2]
-    best = front(findings)
-    others = [trial for trial in findings.trials if trial.state == "complete" and trial not in best]
+    best = [trial for trial in front(findings) if _both(trial)]
+    others = [trial for trial in ranked(findings) if trial not in best and _both(trial)]
     with same_look():
         figure = Figure(figsize=(7, 3.8), layout="constrained")
         axes = figure.subplots()
-        rest = [(trial.values[0], trial.values[1]) for trial in others if _both(trial)]
-        line = sorted((trial.values[0], trial.values[1], trial.number) for trial in best if _both(trial))
-        x, y = ([point[side] for point in [*rest, *line]] for side in (0, 1))
-        ends = limits(x, higher=HIGHER[first]), limits(y, higher=HIGHER[second])
-        for points, marker, colour, label in ((rest, "o", BLUE, "complete"), (line, "D", RED, "the front")):
+        ends = [_front_limits(best, others, side, higher=HIGHER[key]) for side, key in enumerate((first, second))]
+        for trials, marker, colour, label in ((others, "o", BLUE, "complete"), (best, "D", RED, "the front")):
             axes.plot(
-                np.clip([point[0] for point in points], *ends[0]),
-                np.clip([point[1] for point in points], *ends[1]),
+                *(np.clip([trial.values[side] for trial in trials], *ends[side]) for side in (0, 1)),
                 marker, color=colour, markeredgewidth=0, markersize=5, label=label,
-                clip_on=False, rasterized=len(points) > MANY,
+                clip_on=False, rasterized=len(trials) > MANY,
             )  # fmt: skip
         # what can be had of the second when at least so much of the first is wanted
         where: Literal["pre", "post"] = "pre" if HIGHER[first] else "post"
-        axes.step([x for x, _, _ in line], [y for _, y, _ in line], where=where, color=RED, linewidth=1)
-        for x_at, y_at, number in line[:_NAMED]:
-            axes.annotate(str(number), (x_at, y_at), xytext=(5, -3), textcoords="offset points", va="top", fontsize=8)
+        line = sorted((trial.values[0], trial.values[1]) for trial in best)
+        axes.step([x for x, _ in line], [y for _, y in line], where=where, color=RED, linewidth=1)
+        for trial in best[:NAMED]:
+            at = trial.values[0], trial.values[1]
+            axes.annotate(str(trial.number), at, xytext=(5, -3), textcoords="offset points", va="top", fontsize=8)
         axes.set(xlabel=OBJECTIVES[first], ylabel=OBJECTIVES[second], xlim=roomy(ends[0]), ylim=roomy(ends[1]))
         axes.ticklabel_format(useOffset=False)
         well(axes)
         figure.legend(loc="outside upper center", ncols=2, frameon=False)
         return svg(figure)
+
+
+def _front_limits(best: Sequence[Trial], others: Sequence[Trial], side: int, *, higher: bool) -> tuple[float, float]:
+    """Return the limits of an objective, with the whole front between them however far that reaches."""
+    values = [trial.values[side] for trial in best]
+    low, high = limits([*values, *(trial.values[side] for trial in others)], higher=higher)
+    return min([low, *values]), max([high, *values])
 
 
 def _both(trial: Trial) -> bool:

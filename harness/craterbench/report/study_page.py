@@ -9,13 +9,14 @@ from html import escape
 from craterbench.report.axis import Axis
 from craterbench.report.columns import Spread
 from craterbench.report.sheet import picture, section, sheet
-from craterbench.report.study import IMPORTANCES
-from craterbench.report.study_figures import draw_curves, draw_front, draw_history, draw_importances
+from craterbench.report.study_figures import NAMED, draw_curves, draw_front, draw_history, draw_importances
 from craterbench.report.study_space import LINES, PARALLEL, draw_parallel, draw_slices
 from craterbench.report.trials import (
     OBJECTIVES,
+    against,
     counted,
     front,
+    importances_text,
     luck_text,
     nothing_complete,
     parameters_text,
@@ -24,6 +25,7 @@ from craterbench.report.trials import (
     score_text,
     short_names,
     spread_text,
+    unconfirmed,
     unvaried,
     value_text,
     varied,
@@ -32,6 +34,9 @@ from craterbench.report.trials import (
 from craterbench.search.findings import Certified, Findings, Score, Trial
 
 __all__ = ["study_page"]
+
+#: What is to be said of a drawing that clips scores.
+_EDGE = "Trials far worse than the others are drawn at the edge."
 
 
 def study_page(findings: Findings) -> str:
@@ -55,19 +60,10 @@ def _said(findings: Findings) -> Iterable[str]:
     done = sum(trial.state in ("complete", "pruned") for trial in findings.trials)
     lines = list(findings.confirmation.lines) if findings.confirmation else []
     if not lines:
-        lines = [_best(findings)] if ranked(findings) else [nothing_complete(findings)]
+        lines = [unconfirmed(findings)] if ranked(findings) else [nothing_complete(findings)]
     for position, line in enumerate(lines):
         yield f'<p class="verdict">{escape(line)}</p>' if position == 0 else f"<p>{escape(line)}</p>"
     yield f'<p class="dim">Done {done} of {findings.wanted} trials: {counted(findings) or "none was started"}.</p>'
-
-
-def _best(findings: Findings) -> str:
-    best = ranked(findings)[0]
-    score = f"{OBJECTIVES[findings.objectives[0]]} of {score_text(worth(best))}"
-    return (
-        f"The best trial so far is {best.number}, with a {score}. It has not been trained anew, and the best of many "
-        "is always in part the luckiest."
-    )
 
 
 def _confirmed(findings: Findings) -> str:
@@ -84,7 +80,7 @@ def _confirmed(findings: Findings) -> str:
         ("validation", "balanced accuracy"): [row.validation for row in rows],
         ("validation", "loss"): [row.val_loss for row in rows],
         ("test", "balanced accuracy"): [row.test for row in rows],
-        ("difference to reference", "balanced accuracy"): [row.difference for row in rows],
+        (f"difference to {against(confirmation)}", "balanced accuracy"): [row.difference for row in rows],
     }
     for (heading, what), scores in every.items():
         if any(scores):
@@ -97,13 +93,14 @@ def _confirmed(findings: Findings) -> str:
     return (
         f'<h2>Trained anew</h2><p class="dim">On seeds that the search had not used: {seeds}. Mean over seeds ± their '
         "standard deviation, with the 95 % interval of the mean. The search never saw the test part.</p>"
-        f'<div class="scroll"><table><thead><tr><th></th>{"".join(heads)}</tr></thead>'
+        f'<div class="scroll"><table><thead><tr><th scope="col">setting</th>{"".join(heads)}</tr></thead>'
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
 
 
 def _head(heading: str, what: str, drawn: str = "") -> str:
-    return f'<th class="number">{escape(heading)}<span class="interval">{escape(what)}</span>{drawn}</th>'
+    told = f'{escape(heading)}<span class="interval">{escape(what)}</span>{drawn}'
+    return f'<th scope="col" class="number">{told}</th>'
 
 
 def _plain(text: str) -> str:
@@ -131,19 +128,21 @@ def _figures(findings: Findings) -> Iterable[str]:
     """Return the drawings that stand side by side, each if there is something to be drawn."""
     name = OBJECTIVES[findings.objectives[0]]
     complete = ranked(findings)
-    edge = "Trials far worse than the others are drawn at the edge."
     if any(worth(trial) is not None for trial in findings.trials):
         best = f"; the best is {score_text(worth(complete[0]))}, of trial {complete[0].number}" if complete else ""
         yield _figure(
-            "History", f"{name} of each trial, and the best so far. {edge}", draw_history(findings),
+            "History", f"{name} of each trial, and the best so far. {_EDGE}", draw_history(findings),
             f"{name} of {len(findings.trials)} trials in their order{best}",
         )  # fmt: skip
     if len(findings.objectives) > 1 and complete:
+        unbeaten = front(findings)
+        numbered = "with their numbers" if len(unbeaten) <= NAMED else f"the {NAMED} best by {name} with their numbers"
         yield _figure(
-            "Pareto front", f"The trials that no other beats in both, with their numbers. {edge}",
+            "Pareto front",
+            f"The trials that no other beats in both, {numbered}. Others that are far worse are drawn at the edge.",
             draw_front(findings),
-            f"two objectives of {len(complete)} complete trials; the front has {len(front(findings))} of them",
-        )  # fmt: skip
+            f"two objectives of {len(complete)} complete trials; the front has {len(unbeaten)} of them",
+        )
     if any(map(math.isfinite, (value for trial in findings.trials for value in trial.curve))):
         yield _figure(
             "Learning curves", f"{name} that each trial had reached after each epoch.", draw_curves(findings),
@@ -152,7 +151,7 @@ def _figures(findings: Findings) -> Iterable[str]:
     if findings.importances:
         most = max(findings.importances, key=lambda name: findings.importances[name])
         yield _figure(
-            "Importances", f"{IMPORTANCES}.", draw_importances(findings),
+            "Importances", f"{importances_text(findings)}.", draw_importances(findings),
             f"importances of parameters, {most} the greatest with {findings.importances[most]:.2f}",
         )  # fmt: skip
 
@@ -167,7 +166,7 @@ def _wide(findings: Findings) -> Iterable[str]:
     best = "the best is a diamond" if len(findings.objectives) == 1 else "those of the Pareto front are diamonds"
     yield _figure(
         "Slices",
-        f"{name} over each parameter{order}. A dot is a complete trial, a triangle a pruned one; {best}.",
+        f"{name} over each parameter{order}. A dot is a complete trial, a triangle a pruned one; {best}. {_EDGE}",
         draw_slices(findings),
         f"{name} over each of {len(names)} parameters",
     )
@@ -177,7 +176,7 @@ def _wide(findings: Findings) -> Iterable[str]:
     yield _figure(
         "Parallel coordinates",
         f"{few}: a line for each trial, dark where its {name} is good, below the axis of a parameter that it does not "
-        "have.",
+        f"have. {_EDGE}",
         draw_parallel(findings),
         f"the parameters of {min(LINES, len(complete))} complete trials and their {name}",
     )
@@ -198,12 +197,13 @@ def _trials(findings: Findings) -> str:
     short = short_names(name for trial in findings.trials for name in trial.parameters)
     names = varied(findings)
     again = {trial.retry_of: trial.number for trial in findings.trials if trial.retry_of is not None}
-    heads = "".join(f'<th class="number">{escape(OBJECTIVES[objective])}</th>' for objective in findings.objectives)
-    parameters = "".join(f'<th title="{escape(name)}">{escape(short[name])}</th>' for name in names)
+    head, number = '<th scope="col">', '<th scope="col" class="number">'
+    heads = "".join(f"{number}{escape(OBJECTIVES[objective])}</th>" for objective in findings.objectives)
+    parameters = "".join(f'<th scope="col" title="{escape(name)}">{escape(short[name])}</th>' for name in names)
     rows = "\n".join(_row(trial, names, len(findings.objectives), again.get(trial.number)) for trial in findings.trials)
     return (
-        '<h2>All trials</h2><div class="scroll"><table class="trials"><thead><tr><th>trial</th><th>state</th>'
-        f'{heads}<th class="number">epochs</th><th class="number">seconds</th>{parameters}<th>remarks</th></tr></thead>'
+        f'<h2>All trials</h2><div class="scroll"><table class="trials"><thead><tr>{head}trial</th>{head}state</th>'
+        f"{heads}{number}epochs</th>{number}seconds</th>{parameters}{head}remarks</th></tr></thead>"
         f"<tbody>\n{rows}\n</tbody></table></div>"
     )
 
@@ -232,4 +232,4 @@ def _settings(findings: Findings) -> str:
     if same:
         settings["the same in all trials"] = parameters_text(same, {name: name for name in same}, between=", ")
     rows = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>\n' for k, v in settings.items())
-    return f"<h2>Settings</h2><table><tbody>\n{rows}</tbody></table>" if rows else ""
+    return f'<h2>Settings</h2><table class="settings"><tbody>\n{rows}</tbody></table>' if rows else ""

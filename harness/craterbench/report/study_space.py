@@ -202,7 +202,8 @@ def _ticks(scale: Scale) -> dict[float, str]:
 
 
 def _score_ticks(low: float, high: float) -> dict[float, str]:
-    return {share: f"{low + share * (high - low):.3f}" for share in (0.0, 0.25, 0.5, 0.75, 1.0)}
+    decimals = max(0, 2 - math.floor(math.log10(high - low)))
+    return {share: f"{low + share * (high - low):.{decimals}f}" for share in (0.0, 0.25, 0.5, 0.75, 1.0)}
 
 
 def _draw_axis(axes: Axes, position: int, name: str, ticks: Mapping[float, str], *, gap: bool) -> None:

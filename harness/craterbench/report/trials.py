@@ -11,8 +11,10 @@ from craterbench.search.findings import Certified, Confirmation, Findings, Score
 
 __all__ = [
     "OBJECTIVES",
+    "against",
     "counted",
     "front",
+    "importances_text",
     "luck_text",
     "marked",
     "nothing_complete",
@@ -22,6 +24,7 @@ __all__ = [
     "score_text",
     "short_names",
     "spread_text",
+    "unconfirmed",
     "unvaried",
     "value_text",
     "varied",
@@ -64,8 +67,19 @@ def spread_text(score: Score | None, *, between: str = " ", signed: bool = False
 
 
 def luck_text(confirmation: Confirmation, row: Certified) -> str:
-    """Return how much of what a winner had reached in the search may be luck; the reference was not picked."""
-    return score_text(confirmation.luck if row.trial is not None else None)
+    """Return how much of what the best had reached in the search may be luck.
+
+    Of the second best this luck would be too much, and the reference was not picked.
+    """
+    return score_text(confirmation.luck if row is confirmation.rows[0] and row.trial is not None else None)
+
+
+def against(confirmation: Confirmation) -> str:
+    """Return the name of the benchmark that the search began from, to which the differences are; it has the last row.
+
+    What its row has after its name, such as the framework, the winners have as well.
+    """
+    return confirmation.rows[-1].name.partition(" ")[0]
 
 
 def short_names(names: Iterable[str]) -> Mapping[str, str]:
@@ -157,6 +171,24 @@ def _numbered(numbers: Sequence[int]) -> str:
     if len(numbers) > _NAMED:
         return f"{len(numbers)} trials ({named}, …)"
     return f"{'trial' if len(numbers) == 1 else 'trials'} {named}"
+
+
+def importances_text(findings: Findings) -> str:
+    """Return what is to be said of importances wherever they are shown."""
+    return (
+        "how much each parameter matters for being among the best, told from the search's own "
+        f"{len(ranked(findings))} complete trials, so roughly"
+    )
+
+
+def unconfirmed(findings: Findings) -> str:
+    """Return which trial is the best, of one at least that is complete, and what that is worth by itself."""
+    best = ranked(findings)[0]
+    score = f"{OBJECTIVES[findings.objectives[0]]} of {score_text(worth(best))}"
+    return (
+        f"The best trial so far is {best.number}, with a {score}. It has not been trained anew, and the best of many "
+        "is always in part the luckiest."
+    )
 
 
 def nothing_complete(findings: Findings) -> str:
