@@ -13,11 +13,13 @@ from craterbench.search.wishes import read_wishes
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
+TOML = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+
 
 def test_every_definition_in_the_readme_resolves(tmp_path):
-    blocks = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    assert blocks
-    for block in blocks:
+    definitions = [block for block in TOML if "[vary]" not in block]
+    assert definitions
+    for block in definitions:
         path = tmp_path / "shallow.toml"
         path.write_text(block)
         assert resolve(Registry.installed(), str(path)).benchmark.model.parameters.depth == 2
@@ -32,6 +34,16 @@ def test_every_command_in_the_readme_exists_with_its_options():
         assert set(re.findall(r"--[\w-]+", rest)) <= known
         names = [word.strip("'") for word in rest.split() if not word.startswith("-")]
         assert verb in ("list", "sweep", "table", "parity") or names
+
+
+def test_every_space_in_the_readme_can_be_searched(tmp_path):
+    spaces = [block for block in TOML if "[vary]" in block]
+    assert spaces
+    registry, path = Registry.installed(), tmp_path / "space.toml"
+    for block in spaces:
+        path.write_text(block)
+        wishes = read_wishes([], [], path)
+        assert build_space(registry, resolve(registry, "reference", wishes.fixed).benchmark, wishes).parameters
 
 
 def test_every_wish_in_the_readme_can_be_met():
