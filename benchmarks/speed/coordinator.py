@@ -259,7 +259,7 @@ def main() -> None:
         print(told("all trials", clock.ends))
         print(told(f"last {LAST}", clock.ends[-LAST - 1 :]))
         started = time.perf_counter()
-        prepared = reopen(registry, folder, trials=trials + 1)
+        prepared = reopen(registry, folder, {"trials": trials + 1})
         checked = time.perf_counter() - started
         with Study(folder, prepared.plan) as study:
             opened = time.perf_counter() - started
@@ -288,6 +288,9 @@ def request(trials: int, epochs: int) -> Request:
         pruner="median",
         seed=0,
         trials=trials,
+        trial_timeout=None,
+        confirm=1,
+        confirm_with=None,
         device="cpu",
     )
 

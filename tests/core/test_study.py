@@ -73,6 +73,7 @@ def test_what_a_dead_process_left_running_has_failed_and_is_tried_once_more_and_
     with opened(folder) as study:
         assert states(study) == ["complete", "failed", "waiting"]
         assert study.trials()[1].reason == "the search stopped in the middle of it"
+        assert study.trials()[1].seconds is None  # it took the time until now, or none of it
         again = tried(study)
         assert study.retry_of(again) == left.number
         assert again.params == left.params

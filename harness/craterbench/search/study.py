@@ -45,6 +45,9 @@ _STATES = {
     TrialState.FAIL: "failed",
 }
 
+#: Why a trial failed that a dead process left running; nobody knows when it ended.
+_STOPPED = "the search stopped in the middle of it"
+
 _PLAN, _JOURNAL, _LOCK, _OWNER = "study.json", "journal.log", ".lock", "owner.json"
 
 
@@ -271,7 +274,7 @@ class Study(StudyView):
         for trial in known:
             if trial.state == TrialState.RUNNING:
                 again = "retry_of" not in trial.user_attrs
-                self.fail(trial.number, "the search stopped in the middle of it", again=again)
+                self.fail(trial.number, _STOPPED, again=again)
 
     def __enter__(self) -> Study:
         return self
@@ -376,7 +379,7 @@ def studies(root: Path) -> Iterator[Path]:
 
 
 def _trial(trial: FrozenTrial) -> Trial:
-    attributes = trial.user_attrs
+    attributes, reason = trial.user_attrs, trial.user_attrs.get("reason")
     curve = [trial.intermediate_values[step] for step in sorted(trial.intermediate_values)]
     values = list(trial.values or [])
     if trial.state == TrialState.PRUNED and not values:
@@ -388,9 +391,9 @@ def _trial(trial: FrozenTrial) -> Trial:
         values=values,
         curve=curve,
         epochs=attributes.get("epochs", len(curve)),
-        seconds=trial.duration.total_seconds() if trial.duration is not None else None,
+        seconds=None if trial.duration is None or reason == _STOPPED else trial.duration.total_seconds(),
         record=attributes.get("record"),
-        reason=attributes.get("reason"),
+        reason=reason,
         retry_of=attributes.get("retry_of"),
     )
 

@@ -1,0 +1,59 @@
+"""What a machine, or a container on it, leaves to be shared out."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from craterbench.host import devices, local
+from craterbench.host.devices import available_cores, fitting_workers, memory_of_each
+from craterbench.host.engine import Terms
+from craterbench.plugin.registry import Registry
+
+GIB = 2**30
+
+
+@pytest.fixture
+def container(tmp_path, monkeypatch):
+    """Write what a container says of its limits."""
+    monkeypatch.setattr(devices, "_CONTAINER", tmp_path)
+
+    def limit(**files: str) -> None:
+        for name, content in files.items():
+            (tmp_path / name.replace("_", ".")).write_text(content)
+
+    return limit
+
+
+def test_a_share_of_time_is_so_many_cores(container):
+    plain = available_cores()
+    container(cpu_max="max 100000\n")
+    assert available_cores() == plain == len(os.sched_getaffinity(0))
+    container(cpu_max="100000 100000\n")
+    assert available_cores() == 1
+    container(cpu_max="50000 100000\n")
+    assert available_cores() == 1
+    container(cpu_max="99900000 100000\n")
+    assert available_cores() == plain
+
+
+def test_files_that_a_container_has_read_are_not_memory_that_is_taken(container):
+    container(
+        memory_max=f"{9 * GIB}\n", memory_current=f"{8 * GIB}\n", memory_stat=f"anon 0\ninactive_file {4 * GIB}\n"
+    )
+    assert memory_of_each(1) == 5 * GIB
+    assert fitting_workers("cpu") == min(2, available_cores())
+    container(memory_stat="anon 0\ninactive_file 0\n")
+    assert fitting_workers("cpu") == 1
+    assert memory_of_each(1) == 2 * GIB  # what one may need, or no child would ever stay warm
+
+
+@pytest.mark.parametrize(("most", "stays"), [(2**50, True), (1, False), (None, True)])
+def test_a_child_stays_warm_until_it_has_grown_beyond_its_share(monkeypatch, most, stays):
+    monkeypatch.setattr(local, "memory_of_each", lambda workers: most)
+    spec = Registry.installed().get("framework", "sklearn")
+    with local.open_engine(Terms(framework=spec, packages={}, device="cpu", workers=1)) as engine:
+        first = engine.hire()
+        engine.dismiss(first, usable=True)
+        assert (engine.hire() is first) == stays
