@@ -6,7 +6,8 @@ import os
 import re
 import signal
 import subprocess
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,14 @@ def parent(pid: int) -> int:
     return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
 
 
-def searching(address: str, results: Path, *more: str) -> subprocess.Popen[str]:
+@contextmanager
+def searching(address: str, results: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     words = ("sweep", *SEARCH, "--results", str(results), "--engine", "dask", "--scheduler", address, *more)
-    return subprocess.Popen([BENCH, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    with subprocess.Popen([BENCH, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def trials(results: Path) -> list[Trial]:
@@ -61,7 +67,7 @@ def test_a_search_comes_to_its_end_with_a_worker_that_joins_late_and_is_killed(s
     with ExitStack() as stack:
         address, _ = stack.enter_context(scheduler(tmp_path))
         stack.enter_context(worker_of(address, tmp_path))
-        search = searching(address, bench.results, "--trials", "7")
+        search = stack.enter_context(searching(address, bench.results, "--trials", "7"))
         assert eventually(lambda: len(script.starts()) == 1)
         stack.enter_context(worker_of(address, tmp_path))  # while the only trial that runs says nothing
         assert eventually(lambda: len(script.starts()) == 2)
@@ -91,7 +97,7 @@ def test_the_loss_of_the_scheduler_ends_the_search_and_is_laid_at_no_trial_s_doo
         address, process = stack.enter_context(scheduler(tmp_path))
         for _ in range(2):
             stack.enter_context(worker_of(address, tmp_path))
-        search = searching(address, bench.results, "--trials", "3")
+        search = stack.enter_context(searching(address, bench.results, "--trials", "3"))
         assert eventually(lambda: len(script.starts()) == 2)
         process.kill()
         _, said = search.communicate(timeout=PATIENCE)
