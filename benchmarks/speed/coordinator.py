@@ -135,6 +135,9 @@ class InstantEngine:
         for worker in self._all:
             worker.stop()
 
+    def check(self) -> None:
+        """Do nothing: it is there."""
+
     def hire(self) -> Worker | None:
         """Return a worker, if one is idle."""
         return self._idle.pop() if self._idle else None

@@ -27,12 +27,15 @@ from craterbench_engines.mailbox import Mailbox
 if TYPE_CHECKING:
     from craterbench.data.dataset import Development
 
-__all__ = ["ENDED", "READY", "TOPIC", "answer", "ask", "collect", "provide", "serve"]
+__all__ = ["ENDED", "READY", "TOPIC", "UNREADABLE", "answer", "ask", "collect", "provide", "serve"]
 
 TOPIC = "craterbench"
 
 #: Kinds of events that no child tells: the relay can be asked, and the task has ended.
 READY, ENDED = "ready", "ended"
+
+#: How a task ends that cannot be read on this Dask worker, which a child could not tell either.
+UNREADABLE = "unreadable"
 
 _LOOK = 0.5  # seconds between two looks at whether the relay is still wanted
 
@@ -142,10 +145,11 @@ class _Relay:
     def _ask(self, kind: str, arguments: bytes) -> None:
         self._log.unlink(missing_ok=True)
         try:
-            self._child.ask(kind, pickle.loads(arguments), self._log)
-        except Exception as error:  # a plugin that is not installed here, say
-            self._end("failed", f"{type(error).__name__}: {error}")
+            content = pickle.loads(arguments)
+        except Exception as error:  # a module that is not installed here, say
+            self._end(UNREADABLE, f"{type(error).__name__}: {error}")
         else:
+            self._child.ask(kind, content, self._log)
             self._busy = True
 
     def _hear(self) -> None:

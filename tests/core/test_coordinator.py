@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import platform
 import select
 import signal
 import time
@@ -134,6 +135,16 @@ def test_the_digits_of_a_trial_follow_from_its_number_in_a_warm_child_as_in_a_fr
         )
     assert [row["val_loss"] for row in warm] == [str(row["val_loss"]) for row in same]
     assert [row["val_loss"] for row in warm] != [str(row["val_loss"]) for row in other]
+
+
+def test_a_record_tells_of_the_machine_that_trained_and_not_of_the_one_that_searches(script, tmp_path, monkeypatch):
+    there = (platform.python_version(), f"{platform.system()} {platform.machine()}")
+    prepared = planned(trials=1)
+    monkeypatch.setattr(platform, "machine", lambda: "of this process alone")
+    monkeypatch.setattr(platform, "python_version", lambda: "0.1")
+    conducted(tmp_path, prepared)
+    (record,) = records(tmp_path).values()
+    assert (record.environment["python"], record.environment["machine"]) == there
 
 
 def test_a_worker_that_is_killed_takes_its_trial_with_it_which_is_tried_once_more_but_not_twice(script, tmp_path):

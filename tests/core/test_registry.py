@@ -117,6 +117,19 @@ def test_life_cycle_hooks_are_all_called_and_one_that_raises_is_reported():
     assert [(problem.plugin, "tensorboard is full" in problem.message) for problem in problems] == [("bad", True)]
 
 
+def test_a_component_knows_the_distribution_that_brings_it(tmp_path, monkeypatch):
+    code = (
+        "from craterbench.plugin import LossSpec, hookimpl\n"
+        "@hookimpl\n"
+        "def bench_losses():\n"
+        "    return [LossSpec(name='brought', summary='', target='a:b')]\n"
+    )
+    installed.install(tmp_path, "plugin_of_its_own", code)
+    monkeypatch.syspath_prepend(tmp_path)
+    brought = {entry.spec.name: entry.distribution for entry in Registry.installed().entries("loss")}
+    assert (brought["brought"], brought["bce"]) == ("plugin_of_its_own", "craterbench")
+
+
 def test_the_installed_plugins_have_no_problem():
     assert Registry.installed().problems == []
 

@@ -59,7 +59,8 @@ class Terms:
 
     Attributes:
         framework: the framework that they train in.
-        packages: the versions of the distributions that can move a digit, as they are here.
+        packages: the versions, as they are here, of what can move a digit: libraries, the framework, and the
+            distributions of the plugins that trials may use.
         device: ``auto``, ``cpu`` or ``gpu``.
         workers: how many at most, or ``None`` for what the engine finds right.
         address: where other machines are asked for, as the command line has it.
@@ -86,6 +87,13 @@ class Engine(Protocol):
     def __enter__(self) -> Engine: ...
 
     def __exit__(self, *error: object) -> None: ...
+
+    def check(self) -> None:
+        """See that the engine is there at all: otherwise the loss of a worker is not laid at its trial's door.
+
+        Raises:
+            UserError: it is gone, and all its workers with it.
+        """
 
     def hire(self) -> Worker | None:
         """Return a worker with nothing to do, or ``None`` if there is none just now.

@@ -50,6 +50,9 @@ class LocalEngine:
         """How many threads each of them uses."""
         return self._threads
 
+    def check(self) -> None:
+        """Do nothing: this machine is there."""
+
     def hire(self) -> Worker | None:
         """Return a child with nothing to do, a warm one if there is any; ``None`` if all are at work."""
         if len(self._busy) >= self._workers:

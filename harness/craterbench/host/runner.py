@@ -343,8 +343,8 @@ class Run:
 
 
 def _started(record: Record, asked: Asked, start: Start, results: Path) -> Record:
-    """Return the record of a run whose data and device are known."""
-    environment = {**record.environment, "device": start.device}
+    """Return the record of a run whose data are known, and where it trains, which may be another machine."""
+    environment = {**record.environment, "device": start.device, "python": start.python, "machine": start.machine}
     judged = {key: environment[key] for key in ("components", "packages", "device")}
     return replace(
         record,

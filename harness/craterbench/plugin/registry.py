@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -41,18 +41,26 @@ class Problem:
 
 @dataclass(frozen=True)
 class Entry:
-    """A component, and the plugin that brings it."""
+    """A component, the plugin that brings it, and the distribution that holds the plugin, if that is known."""
 
     plugin: str
     spec: Any
+    distribution: str | None = None
 
 
 class Registry:
     """The plugins that could be loaded, their components by kind and name, and the problems of the rest."""
 
-    def __init__(self, plugins: Iterable[tuple[str, Callable[[], object]]]) -> None:
-        """Load plugins, each a name and a function that imports it; what goes wrong is kept in ``problems``."""
+    def __init__(
+        self, plugins: Iterable[tuple[str, Callable[[], object]]], distributions: Mapping[str, str] | None = None
+    ) -> None:
+        """Load plugins, each a name and a function that imports it; what goes wrong is kept in ``problems``.
+
+        Args:
+            distributions: which distribution holds a plugin, by the plugin's name.
+        """
         self.problems: list[Problem] = []
+        self._distributions = distributions or {}
         self._manager = pluggy.PluginManager("craterbench")
         self._manager.add_hookspecs(hookspecs)
         for name, importer in sorted(plugins, key=lambda plugin: plugin[0]):
@@ -65,7 +73,9 @@ class Registry:
     @classmethod
     def installed(cls) -> Registry:
         """Return the registry of the installed plugins: the entry points in the group ``craterbench``."""
-        return cls((point.name, point.load) for point in importlib.metadata.entry_points(group="craterbench"))
+        points = importlib.metadata.entry_points(group="craterbench")
+        distributions = {point.name: point.dist.name for point in points if point.dist is not None}
+        return cls(((point.name, point.load) for point in points), distributions)
 
     def _register(self, name: str, plugin: object) -> None:
         known = {hook for hook, _ in inspect.getmembers(hookspecs, inspect.isfunction) if hook.startswith("bench_")}
@@ -95,7 +105,7 @@ class Registry:
                 self.problems.append(Problem(plugin, f"{KINDS[kind]} raised {type(error).__name__}: {error}"))
                 continue
             for spec in specs:
-                entries.setdefault(spec.name, []).append(Entry(plugin, spec))
+                entries.setdefault(spec.name, []).append(Entry(plugin, spec, self._distributions.get(plugin)))
         for name, taken in entries.items():
             if len(taken) > 1:
                 for entry in taken:

@@ -15,7 +15,7 @@ from craterbench.host.devices import available_cores, fitting_workers
 from craterbench.host.engine import Engine, Terms
 from craterbench.host.runner import Runner
 from craterbench.host.runner import Screen as RunScreen
-from craterbench.host.versions import packages_of
+from craterbench.host.versions import packages_of, versions_of
 from craterbench.plugin import UserError
 from craterbench.plugin.components import EngineSpec, load
 from craterbench.records.store import Store
@@ -61,7 +61,7 @@ def hired(prepared: Prepared, setting: Setting) -> Engine:
     """
     terms = Terms(
         framework=prepared.framework,
-        packages=packages_of(prepared.base),
+        packages=packages_of(prepared.base) | versions_of(prepared.distributions()),
         device=setting.device,
         workers=setting.workers,
         address=setting.address,

@@ -36,8 +36,8 @@ _MOST_FAILURES = 10
 #: How long the search waits for a worker when it has none at all, in seconds.
 _PATIENCE = 60.0
 
-#: How long the search waits at most for what a worker tells, in seconds: systems know no time without end.
-_LONGEST_WAIT = 3600.0
+#: How long the search waits at most for what a worker tells, in seconds, before it looks whether another has come.
+_LONGEST_WAIT = 5.0
 
 
 def trial_seed(study_seed: int, number: int) -> int:
@@ -194,7 +194,7 @@ class Coordinator:
             timeout: seconds after which no trial is started.
 
         Raises:
-            UserError: there has been no worker for a while, or the results folder cannot be written.
+            UserError: no worker has been free for a while, the engine is gone, or a folder cannot be written.
         """
         last = None if timeout is None else time.monotonic() + timeout
         self._remember_best()
@@ -227,7 +227,7 @@ class Coordinator:
             elif self._active:
                 return
             elif waited >= _PATIENCE:
-                raise UserError(f"there has been no worker for {_PATIENCE:.0f} s; start one, and go on with --resume")
+                raise UserError(f"no worker has been free for {_PATIENCE:.0f} s; start one, and go on with --resume")
             else:
                 with self._ctrl_c.allowed():
                     time.sleep(1.0)
@@ -261,11 +261,12 @@ class Coordinator:
         return not self._study.report(active.trial, value, int(row["epoch"]))
 
     def _hear(self) -> None:
-        """Wait for what a worker tells, or until a trial has taken too long."""
+        """Wait a while for what a worker tells, and for no longer than until a trial has taken too long."""
         connections = {active.run.connection: active for active in self._active if active.run is not None}
         with self._ctrl_c.allowed():
             told = wait(list(connections), timeout=self._until_too_long())
         for ready in told:
+            self._engine.check()  # or all trials would have failed, and those that were tried once more for good
             active = connections[ready]  # type: ignore[index]
             assert active.run is not None
             active.run.advance()
@@ -283,9 +284,7 @@ class Coordinator:
             return float("inf")
         return active.started + self._trial_timeout - time.monotonic()
 
-    def _until_too_long(self) -> float | None:
-        if self._trial_timeout is None:
-            return None
+    def _until_too_long(self) -> float:
         return max(0.0, min(_LONGEST_WAIT, *(self._too_long(active) for active in self._active)))
 
     def _end(self, active: _Active, cause: str | None) -> None:

@@ -17,7 +17,7 @@ from craterbench.host.child import Child, ChildDied, ChildError
 from craterbench.host.devices import computes_bfloat16, environment
 from craterbench.plugin import UserError
 from craterbench.plugin.components import FrameworkSpec
-from craterbench.plugin.registry import Registry
+from craterbench.plugin.registry import KINDS, Registry
 from craterbench.scoring.counts import EVALUATOR_VERSION
 from craterbench.search.space import Space, build_space
 from craterbench.search.study import Plan, differences
@@ -79,6 +79,12 @@ class Prepared:
         """What the trials train in."""
         spec: FrameworkSpec = self.registry.get("framework", self.base.framework.name)
         return spec
+
+    def distributions(self) -> list[str]:
+        """Return the distributions of the plugins that bring what trials may have, as far as they are known."""
+        entries = [(f"{kind} {entry.spec.name}", entry) for kind in KINDS for entry in self.registry.entries(kind)]
+        brought = {entry.distribution for name, entry in entries if name in self.plan.versions}
+        return sorted(name for name in brought if name is not None)
 
     def trial(self, number: int, tried: Sequence[Override]) -> Resolved:
         """Return the benchmark of a trial.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import time
 from collections.abc import Callable
@@ -53,12 +54,16 @@ class Start:
         data_digest: of the whole data set.
         data_notes: what the data set says of itself.
         device: what is trained on.
+        python: the version of Python that trains.
+        machine: its system and architecture.
         warnings: what makes its scores doubtful.
     """
 
     data_digest: str
     data_notes: tuple[str, ...]
     device: str
+    python: str
+    machine: str
     warnings: tuple[str, ...]
 
 
@@ -119,7 +124,14 @@ def perform(
     data, test = _data(benchmark) if given is None else (given, None)
     feed = prepare(data.part, benchmark, drawing, fold)
     session = open_session(benchmark, image_shape=data.part.images.shape[1:3], seed=seed, device=device)
-    start = Start(data.digest, data.notes, session.device, (*feed.warnings, *_test_leaks(test, data.part)))
+    start = Start(
+        data_digest=data.digest,
+        data_notes=data.notes,
+        device=session.device,
+        python=platform.python_version(),
+        machine=f"{platform.system()} {platform.machine()}",
+        warnings=(*feed.warnings, *_test_leaks(test, data.part)),
+    )
     on_start(start)
     ready = time.perf_counter()
     course = train(
