@@ -5,6 +5,7 @@ first of them in turn. Both search the same space on the same images, of as many
 single precision on the same three seeds. Printed for each seed, and as a geometric mean, are the ratios plain / bench:
 
 - search: until the last trial has ended.
+- an epoch of the search: the same over the epochs that were trained, of which each side prunes others.
 - confirmed score: the target is the lower of the two confirmed scores (mean balanced accuracy on the validation part),
   so that both have confirmed as much. A side's time is that of the first complete trial that scored at least that (all
   of its search, if none did), and then of its confirmation.
@@ -56,6 +57,7 @@ class Side:
 
     Attributes:
         complete: time and value of every trial that came to its end.
+        epochs: of all trials.
         search: when the last trial ended.
         confirmed: when the best setting had been trained on its last seed.
         score: the mean over those seeds.
@@ -63,6 +65,7 @@ class Side:
     """
 
     complete: Sequence[tuple[float, float]]
+    epochs: int
     search: float
     confirmed: float
     score: float
@@ -103,6 +106,7 @@ def run_bench(seed: int, options: Sequence[str], results: Path) -> Side:
     winner = json.loads((study / "confirmation.json").read_text(encoding="utf-8"))["rows"][0]
     return Side(
         [(ended(trial) - started, trial.values[0]) for trial in trials if trial.state == TrialState.COMPLETE],
+        sum(len(trial.intermediate_values) for trial in trials),
         max(map(ended, trials)) - started,
         max(record.stat().st_mtime for record in anew) - started,
         winner["validation"]["mean"],
@@ -113,21 +117,21 @@ def run_bench(seed: int, options: Sequence[str], results: Path) -> Side:
 def run_plain(seed: int, options: Sequence[str], results: Path) -> Side:
     """Search with the plain script."""
     started = time.time()
-    complete, search, confirmed, score = [], 0.0, 0.0, math.nan
+    complete, epochs, search, confirmed, score = [], 0, 0.0, 0.0, math.nan
     command = [sys.executable, PLAIN, "--seed", str(seed), *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             told, at = json.loads(line), time.time() - started
             if told["event"] == "trial":
-                search = at
+                search, epochs = at, epochs + told["epochs"]
                 if told["state"] == "complete":
                     complete.append((at, told["value"]))
             elif told["event"] == "confirmed":
                 confirmed, score = at, told["mean"]
     if process.returncode:
         raise SystemExit(f"{PLAIN} ended with status {process.returncode}")
-    return Side(complete, search, confirmed, score, time.time() - started)
+    return Side(complete, epochs, search, confirmed, score, time.time() - started)
 
 
 def compare(seeds: Sequence[int], options: Sequence[str], results: Path) -> None:
@@ -141,15 +145,17 @@ def compare(seeds: Sequence[int], options: Sequence[str], results: Path) -> None
         target = min(bench.score, plain.score)
         measured = {
             "search": (bench.search, plain.search),
+            "an epoch of the search": (bench.search / bench.epochs, plain.search / plain.epochs),
             "confirmed score": (bench.reached(target), plain.reached(target)),
             "confirmed": (bench.confirmed, plain.confirmed),
             "command": (bench.whole, plain.whole),
         }
         scores = f"confirmed {bench.score:.4f} by bench, {plain.score:.4f} by the plain script"
-        print(f"seed {seed}: {scores}; the target is {target:.4f}")
+        epochs = f"{bench.epochs} and {plain.epochs} epochs"
+        print(f"seed {seed}: {scores}; the target is {target:.4f}; {epochs} in the search")
         for what, (ours, theirs) in measured.items():
             ratios.setdefault(what, []).append(theirs / ours)
-            print(f"  {what}: bench {ours:.1f} s, plain {theirs:.1f} s, ratio {theirs / ours:.2f}", flush=True)
+            print(f"  {what}: bench {ours:.2f} s, plain {theirs:.2f} s, ratio {theirs / ours:.2f}", flush=True)
     for what, found in ratios.items():
         each = ", ".join(f"{ratio:.2f}" for ratio in found)
         print(f"{what}, plain / bench: geometric mean {statistics.geometric_mean(found):.2f} ({each})")

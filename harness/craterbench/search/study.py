@@ -34,8 +34,8 @@ __all__ = ["Plan", "Study", "StudyView", "differences", "studies"]
 #: parameter as make five of them, the fewest that Optuna's documentation advises.
 _BEST_SHARE, _FEWEST_TRIALS = 0.25, 20
 
-#: Trials that come to their end before any is pruned, and epochs before which none is.
-_STARTUP_TRIALS, _WARM_UP_EPOCHS = 5, 2
+#: Trials that come to their end before any is pruned, and the first epoch after which one may be.
+_STARTUP_TRIALS, _FIRST_EPOCH = 5, 1
 
 _STATES = {
     TrialState.WAITING: "waiting",
@@ -412,5 +412,5 @@ def _pruner(plan: Plan) -> BasePruner:
     if len(plan.objectives) > 1 or plan.pruner == "none":
         return NopPruner()
     if plan.pruner == "median":
-        return MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=_WARM_UP_EPOCHS)
-    return HyperbandPruner(min_resource=min(_WARM_UP_EPOCHS, plan.epochs), max_resource=plan.epochs)
+        return MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=_FIRST_EPOCH)
+    return HyperbandPruner(min_resource=_FIRST_EPOCH, max_resource=plan.epochs)
