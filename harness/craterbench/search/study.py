@@ -35,7 +35,7 @@ __all__ = ["Plan", "Study", "StudyView", "differences", "studies"]
 _BEST_SHARE, _FEWEST_TRIALS = 0.25, 20
 
 #: Trials that come to their end before any is pruned, and the first epoch after which one may be.
-_STARTUP_TRIALS, _FIRST_EPOCH = 5, 1
+_STARTUP_TRIALS, _FIRST_EPOCH = 5, 2
 
 _STATES = {
     TrialState.WAITING: "waiting",
@@ -413,4 +413,4 @@ def _pruner(plan: Plan) -> BasePruner:
         return NopPruner()
     if plan.pruner == "median":
         return MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=_FIRST_EPOCH)
-    return HyperbandPruner(min_resource=_FIRST_EPOCH, max_resource=plan.epochs)
+    return HyperbandPruner(min_resource=min(_FIRST_EPOCH, plan.epochs), max_resource=plan.epochs)
