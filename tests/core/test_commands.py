@@ -88,7 +88,7 @@ def test_what_is_done_is_not_repeated_unless_it_is_asked_to_be(bench):
     second = bench(*asked)
     assert ids(second)[:3] == first[:3]
     assert ids(second)[3] not in first
-    assert f"constant seed 43: done already, {first[1]} (--again repeats it)" in second.stderr.splitlines()
+    assert f"constant seed 43: done already, {first[1]} (bench run --again repeats it)" in second.stderr.splitlines()
     assert not set(ids(bench(*asked, "--again"))) & set(ids(second))
 
 
