@@ -90,7 +90,7 @@ def answer(ticket: str, go_on: bool) -> None:
 def collect(ticket: str) -> bytes:
     """Return, pickled, what the task that has ended came to: its kind and content as a child tells them, and the log.
 
-    Beside them stands whether the child has grown beyond the memory that its Dask worker may take.
+    Beside them stands whether the child has grown by much, or beyond the memory that its Dask worker may take.
     """
     relay = _relays[ticket]
     outcome, relay.outcome = relay.outcome, b""
@@ -174,5 +174,4 @@ class _Relay:
         self.tell(ENDED)
 
     def _has_grown(self) -> bool:
-        held, limit = self._child.memory, self._worker.memory_manager.memory_limit
-        return held is not None and limit is not None and held > limit
+        return self._child.has_grown(self._worker.memory_manager.memory_limit)

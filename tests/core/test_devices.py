@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from craterbench.host import devices, local
+from craterbench.host import child, devices, local
 from craterbench.host.devices import available_cores, fitting_workers, memory_of_each
 from craterbench.host.engine import Terms
 from craterbench.plugin.registry import Registry
@@ -49,9 +49,12 @@ def test_files_that_a_container_has_read_are_not_memory_that_is_taken(container)
     assert memory_of_each(1) == 2 * GIB  # what one may need, or no child would ever stay warm
 
 
-@pytest.mark.parametrize(("most", "stays"), [(2**50, True), (1, False), (None, True)])
-def test_a_child_stays_warm_until_it_has_grown_beyond_its_share(monkeypatch, most, stays):
+@pytest.mark.parametrize(
+    ("most", "growth", "stays"), [(2**50, 2**50, True), (None, 2**50, True), (1, 2**50, False), (2**50, -1, False)]
+)
+def test_a_child_stays_warm_until_it_has_grown_by_much_or_beyond_its_share(monkeypatch, most, growth, stays):
     monkeypatch.setattr(local, "memory_of_each", lambda workers: most)
+    monkeypatch.setattr(child, "_GROWTH", growth)
     spec = Registry.installed().get("framework", "sklearn")
     with local.open_engine(Terms(framework=spec, packages={}, device="cpu", workers=1)) as engine:
         first = engine.hire()

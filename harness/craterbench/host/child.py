@@ -47,6 +47,9 @@ _WORK = {
 
 _LOG_LINES = 20
 
+#: By how many bytes a child may grow after its first task: TensorFlow, for one, keeps something of every model.
+_GROWTH = 512 * 2**20
+
 _GRACE = 3.0  # seconds that a child has to go after each way of asking it to
 
 
@@ -78,6 +81,7 @@ class Child:
             self._process.start()
         theirs.close()  # or the end of the child would never be seen
         self._provided: set[str] = set()
+        self._held_at_first: int | None = None
 
     def __enter__(self) -> Child:
         return self
@@ -108,6 +112,14 @@ class Child:
         except (OSError, ValueError, IndexError):
             return None
         return pages * os.sysconf("SC_PAGE_SIZE")
+
+    def has_grown(self, most: int | None) -> bool:
+        """Whether the child holds more bytes than that, or half a GiB more than when this was first asked."""
+        held = self.memory
+        if held is None:
+            return False
+        self._held_at_first = self._held_at_first or held
+        return held > self._held_at_first + _GROWTH or (most is not None and held > most)
 
     def data_digest(self, benchmark: Benchmark, *, log: Path) -> str:
         """Return the digest of a benchmark's data; the child imports no framework for it.

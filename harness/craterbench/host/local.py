@@ -64,14 +64,10 @@ class LocalEngine:
         return child
 
     def dismiss(self, worker: Worker, *, usable: bool) -> None:
-        """Take a child back; one that has grown beyond its share of the memory is replaced."""
+        """Take a child back; one that has grown by much, or beyond its share, is replaced."""
         child = next(child for child in self._busy if child is worker)
         self._busy.remove(child)
-        if usable and not self._grown(child):
+        if usable and not child.has_grown(self._most):
             self._idle.append(child)
         else:
             child.stop()
-
-    def _grown(self, child: Child) -> bool:
-        held = child.memory
-        return held is not None and self._most is not None and held > self._most
