@@ -195,7 +195,7 @@ def made_outcome(resolved: Resolved, development: Development) -> Outcome:
     evaluator = Evaluator(part.images, part.masks, part.groups)
     shown = part.take(np.arange(12))
     return Outcome(
-        start=Start(development.digest, development.notes, "cpu", ()),
+        start=Start(development.digest, development.notes, "cpu", python="", machine="", warnings=()),
         course=Course([], 1, weights, 1.0, 1),
         scored={"validation": Scored(evaluator.yardstick, evaluator.count(part.images))},
         samples=Samples(shown.images, shown.masks, shown.images),
