@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import re
 import signal
 import socket
@@ -11,8 +10,7 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,60 +21,14 @@ import pytest
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
-from dask_commands import PATIENCE, eventually, free_port, scheduler, worker_of
-from distributed import Client, LocalCluster
+from dask_commands import eventually, scheduler, worker_of
+from dask_workers import ENDLESS, begin, heard, hired, small, terms
 
-from craterbench.definition.benchmark import Benchmark
-from craterbench.definition.overrides import parse_override, resolve
 from craterbench.host.child import Child, ChildDied, ChildError
 from craterbench.host.devices import environment
-from craterbench.host.engine import Engine, Terms, Worker
-from craterbench.host.versions import packages_of
 from craterbench.plugin import UserError
-from craterbench.plugin.registry import Registry
 from craterbench.training.experiment import development
 from craterbench_engines import in_dask
-
-ENDLESS = ("training.epochs=100000", "training.patience=100000")
-
-
-def small(*settings: str, name: str = "logistic") -> Benchmark:
-    common = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16", "training.epochs=3")
-    return resolve(Registry.installed(), name, [parse_override(setting) for setting in (*common, *settings)]).benchmark
-
-
-def terms(address: str, benchmark: Benchmark | None = None, **changes: Any) -> Terms:
-    benchmark = benchmark or small()
-    framework = Registry.installed().get("framework", benchmark.framework.name)
-    packages = packages_of(benchmark)
-    return replace(Terms(framework=framework, packages=packages, device="cpu", address=address), **changes)
-
-
-def begin(worker: Any, benchmark: Benchmark, log: Path, *, seed: int = 1, asks: bool = False) -> None:
-    """Ask a worker, of whatever engine, for a trial."""
-    images = development(benchmark)
-    worker.provide(images)
-    task = {"benchmark": benchmark, "seed": seed, "device": "cpu", "asks": asks, "given": images.digest}
-    worker.ask("perform", task, log)
-
-
-def heard(worker: Any, judge: Callable[[int], bool] | None = None) -> list[tuple[str, Any]]:
-    """Return all that a worker tells of its task, each epoch of which is judged if it asks."""
-    told = []
-    while not told or told[-1][0] != "finished":
-        assert worker.connection.poll(PATIENCE)
-        told.append(worker.hear())
-        if judge is not None and told[-1][0] == "epoch":
-            worker.answer(go_on=judge(len(told) - 1))
-    return told
-
-
-def hired(engine: Engine) -> Worker:
-    deadline = time.monotonic() + PATIENCE
-    while (worker := engine.hire()) is None:
-        assert time.monotonic() < deadline, "nobody could be hired"
-        time.sleep(0.1)
-    return worker
 
 
 def training_processes(dask_worker: int) -> list[int]:
@@ -84,30 +36,6 @@ def training_processes(dask_worker: int) -> list[int]:
     below = Path(f"/proc/{dask_worker}/task").glob("*/children")
     pids = [int(pid) for listed in below for pid in listed.read_text().split()]
     return [pid for pid in pids if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(host="127.0.0.1", n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def address(cluster: LocalCluster) -> str:
-    return str(cluster.scheduler_address).removeprefix("tcp://")
-
-
-@pytest.fixture
-def dask_pids(address: str) -> Iterator[Callable[[], dict[str, int]]]:
-    """The process numbers of the Dask workers, as they are when it is called."""
-    with Client(address, set_as_default=False) as client:
-        yield lambda: dict(client.run(os.getpid))
-
-
-@pytest.fixture
-def engine(address: str) -> Iterator[Engine]:
-    with in_dask.open_engine(terms(address)) as engine:
-        yield engine
 
 
 def without_seconds(told: list[tuple[str, Any]]) -> list[dict[str, Any]]:
@@ -320,129 +248,6 @@ def test_dask_commands_as_their_documentation_says_and_a_worker_that_joins_later
         with pytest.raises(UserError, match=rf"the Dask scheduler at {address} is gone"):
             eventually(engine.hire)
     assert capfd.readouterr() == ("", "")  # Dask says nothing on the terminal of the search
-
-
-def test_no_scheduler_no_worker_and_no_address_are_told_with_their_cure(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match="--scheduler HOST:PORT"):
-        in_dask.open_engine(replace(terms(""), address=None))
-    for wrong in ("localhost", "8786", "host:port", "a b:1"):
-        with pytest.raises(UserError, match="give HOST:PORT"):
-            in_dask.open_engine(terms(wrong))
-    monkeypatch.setattr(in_dask, "_PATIENCE", 2)
-    nobody = f"127.0.0.1:{free_port()}"
-    with pytest.raises(UserError, match=rf"no Dask scheduler answers at {nobody} .*dask scheduler --port"):
-        in_dask.open_engine(terms(nobody))
-    with socket.create_server(("127.0.0.1", 0)) as mute:  # somebody else's port
-        door = f"127.0.0.1:{mute.getsockname()[1]}"
-        with pytest.raises(UserError, match=f"no Dask scheduler answers at {door}"):
-            in_dask.open_engine(terms(door))
-    monkeypatch.undo()
-    with (
-        scheduler(tmp_path) as (address, _),
-        pytest.raises(UserError, match=f"at {address} has no workers; .*dask worker {address}"),
-    ):
-        in_dask.open_engine(terms(address))
-
-
-def test_other_versions_on_a_dask_worker_are_refused_with_both(tmp_path, monkeypatch):
-    metadata = tmp_path / "other" / "scipy-0.1.dist-info" / "METADATA"  # what the worker says that it has installed
-    metadata.parent.mkdir(parents=True)
-    metadata.write_text("Metadata-Version: 2.1\nName: scipy\nVersion: 0.1\n")
-    path = os.pathsep.join([str(tmp_path / "other"), os.environ.get("PYTHONPATH", "")])
-    with scheduler(tmp_path) as (address, _), worker_of(address, tmp_path, PYTHONPATH=path):
-        here = terms(address).packages["scipy"]
-        with pytest.raises(UserError, match=rf"(?s)other versions.*tcp://127.0.0.1:\d+: scipy 0.1 \(here {here}\)$"):
-            in_dask.open_engine(terms(address))
-        wanted = {"torch-of-nobody": "2.6"}
-        with pytest.raises(UserError, match=r"torch-of-nobody is missing \(here 2.6\)$"):
-            in_dask.open_engine(terms(address, packages=wanted))
-        ours = platform.machine()
-        monkeypatch.setattr(platform, "machine", lambda: "vax")
-        with pytest.raises(UserError, match=rf"architecture {ours} \(here vax\)"):
-            in_dask.open_engine(terms(address))
-
-
-def test_another_dask_at_the_scheduler_is_refused_with_both_before_anything_else_is_asked_of_it(tmp_path):
-    script = """
-        import asyncio
-        from distributed.core import Server
-
-        def versions(packages):
-            return {"host": {}, "packages": {"python": "3.9.1.final.0", "distributed": "1.2.3"}}
-
-        async def main():
-            server = Server({"versions": versions})
-            await server.listen("tcp://127.0.0.1:0")
-            print(server.address, flush=True)
-            await server.finished()
-
-        asyncio.run(main())
-    """
-    (tmp_path / "old.py").write_text(textwrap.dedent(script))
-    with subprocess.Popen([sys.executable, "old.py"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as old:
-        assert old.stdout is not None
-        try:
-            with pytest.raises(UserError, match=r"the scheduler: python 3.9 \(here .*distributed 1.2.3 \(here"):
-                in_dask.open_engine(terms(old.stdout.readline().strip()))
-        finally:
-            old.kill()
-
-
-def test_a_dask_worker_that_does_not_answer_is_named(address, dask_pids, monkeypatch):
-    monkeypatch.setattr(in_dask, "_PATIENCE", 2)
-    mute, pid = next(iter(dask_pids().items()))
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        with pytest.raises(UserError, match=rf"Dask workers that do not answer: {mute}; stop them"):
-            in_dask.open_engine(terms(address))
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
-def test_dask_workers_that_are_at_work_for_another_search_are_hired_when_they_are_free(engine, address, tmp_path):
-    for worker in (hired(engine), hired(engine)):
-        begin(worker, small(*ENDLESS), tmp_path / "log.txt", asks=True)
-        assert worker.hear()[0] == "start"
-    with in_dask.open_engine(terms(address)) as other:
-        assert (other.workers, other.hire()) == (0, None)
-        engine.dismiss(worker, usable=False)
-        begin(free := hired(other), small(), tmp_path / "other.txt")
-        assert heard(free)
-        assert free.address == worker.address
-
-
-def test_a_late_worker_with_fewer_threads_is_not_hired_and_ends_the_search_only_after_a_while(tmp_path, monkeypatch):
-    with ExitStack() as stack:
-        address, _ = stack.enter_context(scheduler(tmp_path))
-        with worker_of(address, tmp_path, threads=2):
-            engine = stack.enter_context(in_dask.open_engine(terms(address)))
-            first = hired(engine)
-            stack.enter_context(worker_of(address, tmp_path, threads=1))
-        with pytest.raises(ChildDied):
-            heard(first)
-        engine.dismiss(first, usable=False)
-        assert (engine.threads, engine.workers, engine.hire()) == (2, 0, None)
-        monkeypatch.setattr(in_dask, "_UNFIT", 0)
-        with pytest.raises(UserError, match=r"(?s)no Dask worker is left .*its --nthreads is 1, and trials use 2"):
-            engine.hire()
-
-
-def test_a_dask_worker_that_cannot_read_a_trial_is_lost_and_not_hired_again(address, script, tmp_path):
-    benchmark = resolve(Registry.installed(), "scripted", []).benchmark
-    with in_dask.open_engine(terms(address, benchmark)) as engine:
-        begin(worker := hired(engine), benchmark, tmp_path / "log.txt")
-        with pytest.raises(ChildDied, match="cannot read a trial: ModuleNotFoundError: No module named 'scripted'"):
-            heard(worker)
-        engine.dismiss(worker, usable=False)
-        assert engine.workers == 1
-        assert hired(engine).address != worker.address
-
-
-def test_a_plugin_that_no_dask_worker_has_is_told_before_anything_is_tried(address, script, bench):
-    result = bench("sweep", "--benchmark", "scripted", "--engine", "dask", "--scheduler", address)
-    assert result.exit_code == 2
-    assert "scripted is missing (here 1)" in result.stderr
-    assert not (bench.results / "studies").exists()
 
 
 def test_the_framework_is_imported_with_its_threads_and_never_by_the_dask_worker(address, dask_pids, tmp_path):
