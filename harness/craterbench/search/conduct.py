@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -133,11 +132,10 @@ def winners(study: Study, prepared: Prepared) -> list[Winner]:
         found.append(Winner(trial=trial.number, found=trial.values[0], resolved=prepared.file(file)))
         if len(found) >= plan.confirm:
             break
-    for place in itertools.count(max(2, len(found) + 1)):  # of an earlier, longer list
-        try:
-            (study.folder / f"best-{place}.toml").unlink()
-        except FileNotFoundError:
-            return found
+    written = {f"best-{place}.toml" for place in range(2, len(found) + 1)}
+    for file in study.folder.glob("best-*.toml"):
+        if file.name not in written:  # of an earlier, longer list
+            file.unlink()
     return found
 
 
