@@ -34,7 +34,7 @@ class Request:
     """What the command line asks a new search for.
 
     Attributes:
-        framework: ``None`` is the fastest that is installed.
+        framework: ``None`` is the benchmark's own, or one with bfloat16 where this machine computes in it.
         settings: what else holds for every trial, such as the data.
         epochs: of a trial; ``None`` is what a search finds right.
         confirm_with: the framework that the best is trained anew in; ``None`` is that of the trials.
@@ -138,7 +138,7 @@ def begin(registry: Registry, request: Request) -> Prepared:
     if request.name in registry.names("benchmark"):
         raise UserError(f"--name {request.name}: a benchmark is called so; give another name")
     wishes = read_wishes(request.vary, request.fix, request.space_file)
-    chosen = request.framework or _fastest(registry, request, wishes.fixed)
+    chosen = request.framework or _framework_of_trials(registry, request, wishes.fixed)
     confirm_with = request.confirm_with or chosen
     spec: FrameworkSpec = registry.get("framework", chosen)
     for name in (chosen, confirm_with):
@@ -261,7 +261,7 @@ def _by_name(space: dict[str, object]) -> dict[str, object]:
     return {parameter["name"]: parameter for parameter in parameters} | {"kept": space["kept"]}
 
 
-def _fastest(registry: Registry, request: Request, fixed: Sequence[Override]) -> str:
+def _framework_of_trials(registry: Registry, request: Request, fixed: Sequence[Override]) -> str:
     """Return the framework of the benchmark, or one that has bfloat16 where this machine computes in it.
 
     That takes half the time of single precision or less; between frameworks in single precision there is less to gain.
