@@ -1,127 +1,76 @@
-"""What the harness costs a PyTorch user: ``python benchmarks/speed/torch_epochs.py [PAIRS]``.
+"""What the harness costs a PyTorch user: ``python benchmarks/speed/torch_epochs.py [--beside N]``.
 
-Epochs of the reference's network are trained in turn by a session of the harness and by a bare loop, tuned as one
-would (channels last, fused Adam, data on the device, nothing read back), on the same images in the same order; which
-comes first changes from pair to pair. Printed are the ratios of images a second, in float32 and bfloat16, and their
-share of the rate at which this machine multiplies matrices. On a CPU with Keras installed, the session is then
-measured against the plain script of ``keras_epochs.py``, which trains in a process of its own, an epoch of each in
-turn. On a GPU, the time between launches is measured too, and what CUDA graphs make of the bare loop.
+Epochs of the reference are trained in turn, on the same images in the same order, by a session of the harness in
+PyTorch, by a bare PyTorch loop, tuned as one would (channels last, fused Adam, data on the device, nothing read back),
+in float32 and bfloat16, by the session in Keras, and by the plain Keras script of ``keras_epochs.py``. Each has a
+process of its own, and the bare loops have the environment and the dropout that the harness gives its own. Printed are
+the ratios of images a second, and the share of the rate at which this machine multiplies matrices in the same rounds;
+with ``--beside N``, while N other processes keep the cores busy. On a GPU, the time between launches is measured too,
+and what CUDA graphs make of the bare loop.
 """
 
 from __future__ import annotations
 
+import argparse
 import importlib.util
-import multiprocessing
 import statistics
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Sequence
-from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
 
 import numpy as np
+from trainers import (
+    MATRIX_OPERATIONS,
+    RATE,
+    SEED,
+    SIZE,
+    BareLoop,
+    Batches,
+    Trainer,
+    busy_processes,
+    epoch_part,
+    in_turn,
+    ratios,
+)
 
-from craterbench.data.dataset import Part
-from craterbench.definition.overrides import Override, resolve
-from craterbench.plugin import NoParameters
+from craterbench.definition.overrides import resolve
+from craterbench.host.devices import available_cores, environment
 from craterbench.plugin.registry import Registry
-from craterbench.training.feed import prepare
 from craterbench.training.loop import batches_of
-from craterbench.training.session import Session, open_session
-from craterbench_martian.chips import mars_hrsc
 
-# PyTorch is imported in functions: the process that trains in Keras imports this file too, and must not have both.
+# PyTorch is imported in functions: a process that trains in Keras imports this file too, and must not have both.
 
-SEED, SIZE, RATE = 42, 32, 5e-4
+PRECISIONS = ("float32", "bfloat16")
 
-
-def epoch_part() -> Part:
-    """Return the images of an epoch of the reference, augmented."""
-    benchmark = resolve(Registry.installed(), "torch-twin").benchmark
-    return next(prepare(mars_hrsc(NoParameters()).development, benchmark, np.random.default_rng([SEED, 1])).epochs)
-
-
-def open_twin(precision: str) -> Session:
-    """Open the harness's session."""
-    asked = resolve(Registry.installed(), "torch-twin", [Override("training.precision", precision, "")]).benchmark
-    return open_session(asked, image_shape=(48, 48), seed=SEED, device="auto")
+#: Who is compared with whom: images a second of the second for each of the first.
+PAIRS = (
+    ("bare loop, float32", "session, float32"),
+    ("bare loop, bfloat16", "session, bfloat16"),
+    ("Keras session", "session, float32"),
+    ("Keras session", "session, bfloat16"),
+    ("Keras script", "session, float32"),
+    ("Keras script", "session, bfloat16"),
+    ("Keras script", "Keras session"),
+    ("session, float32", "session, bfloat16"),
+)
 
 
-class BareLoop:
-    """What a careful PyTorch user would write."""
+def trainers() -> dict[str, Trainer]:
+    """Return a process for each side."""
+    registry, threads = Registry.installed(), available_cores()
 
-    def __init__(self, part: Part, precision: str) -> None:
-        import torch
+    def variables(framework: str) -> Mapping[str, str]:
+        spec = registry.get("framework", framework)
+        return environment(threads=threads, device="auto", framework=spec.environment)
 
-        from craterbench_unet.in_torch import build
-
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.half = precision == "bfloat16"
-        parameters = resolve(Registry.installed(), "torch-twin").benchmark.model.parameters
-        self.model = build(parameters, (48, 48), SEED).to(self.device, memory_format=torch.channels_last)
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=RATE, fused=True)
-        self.images, self.masks = (
-            torch.from_numpy(array).to(self.device, torch.float32).permute(0, 3, 1, 2)
-            for array in (part.images, part.masks)
-        )
-        self.torch = torch
-
-    def epoch(self, batches: Sequence[Any]) -> None:
-        """Train an epoch."""
-        self.model.train()
-        for rows in batches:
-            chosen = self.torch.from_numpy(rows).to(self.device)
-            self.step(self.images[chosen], self.masks[chosen])
-        if self.device == "cuda":
-            self.torch.cuda.synchronize()
-
-    def step(self, images: Any, masks: Any) -> None:
-        """Make a step."""
-        with self.torch.autocast(self.device, self.torch.bfloat16, enabled=self.half):
-            probabilities = self.model(images)
-        self.optimizer.zero_grad(set_to_none=True)
-        self.torch.nn.functional.binary_cross_entropy(probabilities, masks).backward()
-        self.optimizer.step()
-
-
-def in_turn(pairs: int, ours: Callable[[], None], theirs: Callable[[], None]) -> tuple[list[float], list[float]]:
-    """Return the seconds of each, after one of each that is not counted."""
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for pair in range(pairs + 1):
-        for which in (0, 1) if pair % 2 else (1, 0):
-            started = time.perf_counter()
-            (ours, theirs)[which]()
-            seconds[which].append(time.perf_counter() - started)
-    return seconds[0][1:], seconds[1][1:]
-
-
-def told(what: str, ours: Sequence[float], theirs: Sequence[float]) -> str:
-    """Return a line on the ratios of images a second."""
-    ratios = sorted(other / one for one, other in zip(ours, theirs, strict=True))
-    quarter = len(ratios) // 4
-    return (
-        f"{what}: median of {len(ratios)} pairs {statistics.median(ratios):.3f}, quartiles {ratios[quarter]:.3f} "
-        f"and {ratios[-1 - quarter]:.3f}; session {statistics.median(ours):.2f} s an epoch"
-    )
-
-
-def matrix_rate(precision: str) -> float:
-    """Return how many floating-point operations a second a product of large square matrices makes here."""
-    import torch
-
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    size = 8192 if device == "cuda" else 2048
-    one = torch.rand(size, size, device=device, dtype=getattr(torch, precision))
-    seconds = []
-    for _ in range(10):
-        started = time.perf_counter()
-        one @ one
-        if device == "cuda":
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return 2 * size**3 / min(seconds)
+    sides = {}
+    for precision in PRECISIONS:
+        for kind, name in (("session", "session"), ("bare", "bare loop"), ("matrix", "matrix product")):
+            sides[f"{name}, {precision}"] = Trainer(kind=kind, precision=precision, environment=variables("torch"))
+    if importlib.util.find_spec("keras"):
+        script = {"KERAS_BACKEND": "tensorflow", "TF_CPP_MIN_LOG_LEVEL": "3"}
+        sides["Keras session"] = Trainer(framework="keras", environment=variables("keras"))
+        sides["Keras script"] = Trainer(kind="script", framework="keras", environment=script)
+    return sides
 
 
 def operations_an_image() -> float:
@@ -137,44 +86,7 @@ def operations_an_image() -> float:
     return float(counter.get_total_flops())
 
 
-def serve_keras(pipe: Connection) -> None:
-    """Train an epoch of the plain Keras script whenever asked, and tell the seconds of its training."""
-    from keras_epochs import PlainScript
-
-    twin = resolve(Registry.installed(), "reference").benchmark
-    weights = open_session(twin, image_shape=(48, 48), seed=SEED, device="auto").weights()
-    part = epoch_part()
-    with tempfile.TemporaryDirectory() as folder:
-        script = PlainScript(part, part.take(np.arange(SIZE)), weights, Path(folder))
-        while pipe.recv() == "epoch":
-            script.epoch()
-            pipe.send(script.training[-1])
-
-
-def against_keras(pairs: int, part: Part, batches: Sequence[Any]) -> tuple[list[float], list[float]]:
-    """Return the seconds of an epoch in the session and in the plain Keras script, in turn."""
-    context = multiprocessing.get_context("spawn")
-    pipe, theirs = context.Pipe()
-    process = context.Process(target=serve_keras, args=(theirs,), daemon=True)
-    process.start()
-    session = open_twin("float32")
-    rates = np.full(len(batches), RATE)
-    ours, keras = [], []
-    for pair in range(pairs + 1):
-        for which in (0, 1) if pair % 2 else (1, 0):
-            if which:
-                pipe.send("epoch")
-                keras.append(pipe.recv())
-            else:
-                started = time.perf_counter()
-                session.train_epoch(part.images, part.masks, batches, rates)
-                ours.append(time.perf_counter() - started)
-    pipe.send("end")
-    process.join()
-    return ours[1:], keras[1:]
-
-
-def launches(loop: BareLoop, batches: Sequence[Any]) -> None:
+def launches(loop: BareLoop, batches: Batches) -> None:
     """Print, on a GPU, what an epoch is made of, and what a step captured as a CUDA graph makes of it."""
     torch = loop.torch
     full = [rows for rows in batches if len(rows) == SIZE]
@@ -207,34 +119,37 @@ def launches(loop: BareLoop, batches: Sequence[Any]) -> None:
 
 
 def main() -> None:
-    """Print the ratios."""
+    """Measure and print."""
     import torch
 
-    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 10
-    part = epoch_part()
-    batches = batches_of(np.random.default_rng(SEED).permutation(len(part)), SIZE)
-    rates = np.full(len(batches), RATE)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--beside", type=int, default=0, help="other processes that keep the cores busy")
+    parser.add_argument("--copies", type=int, default=2, help="augmented copies of each image, as in a definition")
+    asked = parser.parse_args()
+    part = epoch_part(asked.copies)
     operations = operations_an_image()
-    on = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{torch.get_num_threads()} threads"
-    print(f"{len(part)} images an epoch, {operations / 1e9:.3f} GFLOP an image, on {on}")
-    for precision in ("float32", "bfloat16"):
-        session, loop = open_twin(precision), BareLoop(part, precision)
-
-        def ours(session: Session = session) -> None:
-            session.train_epoch(part.images, part.masks, batches, rates)
-
-        def theirs(loop: BareLoop = loop) -> None:
-            loop.epoch(batches)
-
-        seconds = in_turn(pairs, ours, theirs)
-        print(told(f"{precision}: session / bare loop, images a second", *seconds))
-        rate = matrix_rate(precision)
-        share = operations * len(part) / statistics.median(seconds[0]) / rate
-        print(f"{precision}: {share:.0%} of the {rate / 1e9:.0f} GFLOP/s of a matrix product")
-        if loop.device == "cuda":
-            launches(loop, batches)
-    if not torch.cuda.is_available() and importlib.util.find_spec("keras"):
-        print(told("float32: session / plain Keras script, images a second", *against_keras(pairs, part, batches)))
+    on = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{available_cores()} cores"
+    print(f"{len(part)} images an epoch, {operations / 1e9:.3f} GFLOP an image, on {on}, beside {asked.beside} others")
+    with busy_processes(asked.beside):
+        measured = in_turn(trainers(), asked.rounds, copies=asked.copies)
+    for first, second in PAIRS:
+        if first in measured:
+            print(f"{second} / {first}, images a second: {ratios(measured[first], measured[second])}")
+    for precision in PRECISIONS:
+        session, matrix = (
+            statistics.median(seconds for seconds, _ in measured[f"{side}, {precision}"])
+            for side in ("session", "matrix product")
+        )
+        rate = MATRIX_OPERATIONS / matrix
+        print(
+            f"session, {precision}: {session:.2f} s an epoch, {operations * len(part) / session / rate:.0%} of the "
+            f"{rate / 1e9:.0f} GFLOP/s of a matrix product"
+        )
+    if torch.cuda.is_available():
+        batches = batches_of(np.random.default_rng(SEED).permutation(len(part)), SIZE)
+        for precision in PRECISIONS:
+            launches(BareLoop(part, precision), batches)
 
 
 if __name__ == "__main__":

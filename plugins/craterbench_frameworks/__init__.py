@@ -56,6 +56,7 @@ def bench_frameworks() -> list[FrameworkSpec]:
         FrameworkSpec(
             name="torch",
             summary="PyTorch, with Keras' updates",
+            version=2,  # since dropout is drawn by torch_dropout
             target="craterbench_frameworks.in_torch:TorchSession",
             optimizers=OPTIMIZERS,
             precisions=("float32", "bfloat16", "float64"),

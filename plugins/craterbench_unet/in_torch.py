@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from craterbench_frameworks.torch_dropout import dropout
 from craterbench_unet.initial import dropouts, kernels
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class UNetModule(nn.Module):  # type: ignore[misc]
 
     def _stage(self, name: str, x: torch.Tensor, rate: float) -> torch.Tensor:
         x = self.get_submodule(f"{name}_conv_1")(x)
-        x = nn.functional.dropout(x, rate, self.training)
+        x = dropout(x, rate, self.training)
         return self.get_submodule(f"{name}_conv_2")(x)
 
 

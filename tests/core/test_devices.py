@@ -7,7 +7,7 @@ import os
 import pytest
 
 from craterbench.host import child, devices, local
-from craterbench.host.devices import available_cores, fitting_workers, memory_of_each
+from craterbench.host.devices import available_cores, environment, fitting_workers, memory_of_each
 from craterbench.host.engine import Terms
 from craterbench.plugin.registry import Registry
 
@@ -60,3 +60,28 @@ def test_a_child_stays_warm_until_it_has_grown_by_much_or_beyond_its_share(monke
         first = engine.hire()
         engine.dismiss(first, usable=True)
         assert (engine.hire() is first) == stays
+
+
+WAITING_AND_MEMORY = {"GOMP_SPINCOUNT", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"}
+
+
+@pytest.fixture
+def variables(monkeypatch):
+    """Return the names of a child's environment variables where nobody has set any."""
+    for name in WAITING_AND_MEMORY:
+        monkeypatch.delenv(name, raising=False)
+    return lambda: environment(threads=1, device="cpu", framework={})
+
+
+def test_on_linux_threads_wait_asleep_and_memory_is_kept_unless_its_user_says_otherwise(monkeypatch, variables):
+    monkeypatch.setattr(devices.sys, "platform", "linux")
+    assert variables().keys() >= WAITING_AND_MEMORY
+    monkeypatch.setenv("GOMP_SPINCOUNT", "infinite")
+    assert "GOMP_SPINCOUNT" not in variables()  # so that a child inherits it as it is
+    assert variables().keys() >= WAITING_AND_MEMORY - {"GOMP_SPINCOUNT"}
+
+
+@pytest.mark.parametrize("platform", ["darwin", "win32"])
+def test_elsewhere_only_threads_and_device_are_set(monkeypatch, variables, platform):
+    monkeypatch.setattr(devices.sys, "platform", platform)
+    assert variables().keys() == {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES"}
