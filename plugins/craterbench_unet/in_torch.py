@@ -26,7 +26,7 @@ class Convolution(nn.Conv2d):  # type: ignore[misc]
         self._activation = activation
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """Return the activation of the convolution."""
+        """Return the activation of the convolution, in whose place it may lie: nothing else reads that."""
         return self._activation(super().forward(x))
 
 
@@ -40,7 +40,7 @@ class UNetModule(nn.Module):  # type: ignore[misc]
             if name.endswith("_up"):
                 layer: nn.Module = nn.ConvTranspose2d(shape[3], shape[2], 2, stride=2)
             else:
-                layer = Convolution(shape, _sigmoid if name == "output" else torch.relu)
+                layer = Convolution(shape, _sigmoid if name == "output" else torch.relu_)
             self.add_module(name, layer)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:
