@@ -170,8 +170,8 @@ def test_what_cannot_be_gone_on_with_starts_anew_and_says_why(tmp_path):
         changed = replace(left, environment=left.environment | environment)
         (folder / "record.json").write_text(json.dumps(changed.as_json()))
 
-    leave(threads=99)
-    assert f"{left.id} cannot be gone on with, it had 99 thread(s), not" in said()
+    leave(device="gpu")
+    assert f"{left.id} cannot be gone on with, it was on gpu, not cpu; starting anew" in said("--device", "cpu")
     leave(packages={"numpy": "1"})
     assert "other versions of its packages" in said()
     leave()
@@ -196,15 +196,13 @@ def test_a_run_whose_data_change_just_before_it_goes_on_is_left_as_it_was(tmp_pa
     registry = Registry.installed()
     overrides = [parse_override(setting) for setting in left.overrides]
     wanted = Asked(resolve(registry, "logistic", overrides), seed=42)
-    with Earlier(store) as earlier:
-        found = earlier.interrupted(wanted, threads=left.environment["threads"], device="auto")
+    found = Earlier(store).interrupted(wanted, device="auto")
     assert isinstance(found, tuple)
     write(0.9)
     runner = Runner(
         registry=registry,
         store=store,
         device="auto",
-        threads=left.environment["threads"],
         screen=Quiet(),
         illustrate=lambda folder, record, outcome: None,
     )
