@@ -44,7 +44,12 @@ def _number(context: click.Context, parameter: click.Parameter, workers: str) ->
 )
 @click.option("--folds", type=click.IntRange(2), metavar="K", help="Cross-validate: K runs of each benchmark and seed.")
 @click.option(
-    "--workers", callback=_number, default="auto", show_default=True, metavar="N", help="Runs at once, on shared cores."
+    "--workers",
+    callback=_number,
+    default="auto",
+    show_default=True,
+    metavar="N",
+    help="Runs at once, which share the cores; auto is what fits.",
 )
 @click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
 @click.option("--dataset", metavar="NAME", help="Short for --set dataset.name=NAME.")

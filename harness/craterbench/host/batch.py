@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from contextlib import closing
 
 from craterbench.host.asked import Asked
 from craterbench.host.devices import shares
@@ -55,11 +56,12 @@ def train(
         position: _Wanted(runner, earlier, asked[position], threads=threads, again=again, resume=resume)
         for position in missing
     }
-    for position, record in run_all(starts, workers=at_once):
-        if record.status == "failed":
-            log = runner.store.folder(record) / "log.txt"
-            runner.screen.say(f"{asked[position].title} failed: {record.error}; see {log}")
-        yield position, record
+    with closing(run_all(starts, workers=at_once)) as ends:
+        for position, record in ends:
+            if record.status == "failed":
+                log = runner.store.folder(record) / "log.txt"
+                runner.screen.say(f"{asked[position].title} failed: {record.error}; see {log}")
+            yield position, record
 
 
 class _Wanted:
@@ -80,8 +82,8 @@ class _Wanted:
         """
         store = self._runner.store
         with store.alone():
-            known = self._elsewhere is not None and self._elsewhere.identity is not None
-            if self._elsewhere is not None and known and store.is_under_way(self._elsewhere.id):
+            before = self._elsewhere
+            if before is not None and before.identity is not None and store.is_under_way(before.id):
                 return None
             for record in store.recover()[0]:
                 self._say(_died(record))
@@ -93,11 +95,11 @@ class _Wanted:
                 if done is not None:
                     self._say(_done_already(self._asked, done))
                     return done
-            before = self._earlier.interrupted(self._asked, device=self._runner.device) if self._resume else None
-            if isinstance(before, tuple):
-                return self._runner.resume(self._asked, *before)
-            if before is not None:
-                self._say(f"{self._asked.title}: {before}")
+            left = self._earlier.interrupted(self._asked, device=self._runner.device) if self._resume else None
+            if isinstance(left, tuple):
+                return self._runner.resume(self._asked, *left)
+            if left is not None:
+                self._say(f"{self._asked.title}: {left}")
             return self._runner.start(self._asked, threads=self._threads)
 
     def _is_elsewhere(self) -> bool:
