@@ -210,7 +210,6 @@ def search(study: Study, prepared: Prepared, clock: Clock) -> None:
         registry=prepared.registry,
         store=Store(study.folder),
         device="cpu",
-        threads=InstantEngine.threads,
         screen=Lines(clock),
         illustrate=None,
     )

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import importlib.util
+import io
 import json
 import os
 import pty
@@ -16,6 +18,10 @@ import pytest
 import tomli_w
 from installed import install
 from processes import BENCH, children, started
+from rich.console import Console
+
+from craterbench.host import devices
+from craterbench.report.live import Bar
 
 SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16", "--epochs", "2")
 ENDLESS = ("--dataset", "synthetic", "--epochs", "100000", "--set", "training.patience=100000")
@@ -111,8 +117,64 @@ def test_what_was_done_with_other_versions_says_so_and_what_another_evaluator_sc
     assert again(packages=None)[0] == first["id"]
     found, _ = again(evaluator=first["environment"]["evaluator"] + 1)
     assert found != first["id"]
-    shutil.rmtree(bench.results / "runs" / "constant" / found)
-    assert again(threads=None)[0] != first["id"]
+
+
+def test_threads_and_device_make_no_other_run_but_are_said(bench, monkeypatch):
+    monkeypatch.setattr(devices, "available_cores", lambda: 6)
+    asked = ("run", "constant", *SMALL, "--json")
+    (first,) = json.loads(bench(*asked, "--workers", "2").stdout)
+    assert (first["environment"]["threads"], first["environment"]["device"]) == (3, "cpu")
+    alike = bench(*asked, "--workers", "2")
+    assert f"constant seed 42: done already, {first['id']}" in alike.stderr
+    other = bench(*asked, "--workers", "1", "--device", "gpu")  # which could not be had
+    assert other.exit_code == 0
+    assert f"constant seed 42: done already with threads 3, device cpu, {first['id']}" in other.stderr
+    assert [json.loads(result.stdout)[0]["id"] for result in (alike, other)] == [first["id"]] * 2
+    assert "use --device cpu" in bench(*asked, "--device", "gpu", "--again").stderr
+    (again,) = json.loads(bench(*asked, "--workers", "1", "--again").stdout)
+    assert again["environment"]["threads"] == 6
+    assert again["identity"] == first["identity"]
+
+
+def test_a_record_whose_identity_has_threads_and_device_in_it_is_still_known(bench):
+    """As every record had before threads and device left the identity."""
+    asked = ("run", "constant", *SMALL, "--json")
+    (first,) = json.loads(bench(*asked).stdout)
+    file = bench.results / "runs" / "constant" / first["id"] / "record.json"
+    told = {"definition": first["definition"], "data": first["dataset"]["digest"], "seed": 42, "fold": None}
+
+    def found(trained, recorded, **changed) -> bool:
+        identity = hashlib.sha256(json.dumps(told | changed | trained).encode()).hexdigest()[:16]
+        environment = first["environment"] | recorded
+        file.write_text(json.dumps(first | {"identity": identity, "environment": environment}))
+        (record,) = json.loads(bench(*asked).stdout)
+        if record["id"] != first["id"]:
+            shutil.rmtree(file.parents[1] / record["id"])
+        return record["id"] == first["id"]
+
+    trained = {"threads": 7, "device": "gpu"}
+    assert found(trained, trained)
+    assert not found(trained, {"threads": 7, "device": "cpu"})
+    assert not found(trained, trained, data="other")
+
+
+@pytest.mark.parametrize(("runs", "threads"), [(1, 8), (2, 4), (3, 2), (5, 2)])
+def test_workers_are_as_many_as_runs_and_machine_allow_and_all_runs_have_the_same_threads(
+    bench, monkeypatch, runs, threads
+):
+    monkeypatch.setattr(devices, "available_cores", lambda: 8)
+    monkeypatch.setattr(devices, "fitting_workers", lambda device: 3)
+    records = json.loads(bench("run", "constant", *SMALL, "--seeds", str(runs), "--json").stdout)
+    assert [record["environment"]["threads"] for record in records] == [threads] * runs
+
+
+def test_what_is_done_already_takes_no_share_of_the_cores(bench, monkeypatch):
+    monkeypatch.setattr(devices, "available_cores", lambda: 4)
+    monkeypatch.setattr(devices, "fitting_workers", lambda device: 4)
+    asked = ("run", "constant", *SMALL, "--json")
+    records = [json.loads(bench(*asked, "--seeds", seeds).stdout) for seeds in ("2", "3")][-1]
+    assert [record["environment"]["threads"] for record in records] == [2, 2, 4]
+    assert ": runs with threads 2 and 4\n" in bench("table", "--format", "markdown").stdout
 
 
 def test_folds_validate_on_every_image_once_and_are_runs_of_their_own(bench):
@@ -177,6 +239,26 @@ def test_on_a_terminal_there_is_a_bar(tmp_path):
     assert "2/2" in text
     assert "val_loss" in text
     assert "done" in text
+
+
+def test_however_many_runs_have_ended_those_under_way_are_in_sight():
+    screen = Console(file=io.StringIO(), force_terminal=True, width=80, height=10)
+    row = {"epoch": 1, "objective": 0.5, "training_loss": 0.5, "val_loss": 0.4, "balanced_accuracy": 0.75, "best": 1}
+    with Bar(screen) as bar:
+        for number in range(20):
+            bar.start(str(number), f"logistic seed {number}", 8, [])
+            bar.epoch(str(number), row)
+            if number < 18:
+                bar.end(str(number), "done")
+        bar._progress.refresh()
+        lines = screen.file.getvalue().splitlines()
+    for number in range(18):
+        said = f"logistic seed {number}: done after epoch 1/8, best 0.7500 in epoch 1,"
+        assert any(said in line for line in lines), number
+    shown = "\n".join(lines[-4:])  # what is under way now
+    assert "logistic seed 18: objective 0.5000" in shown
+    assert "logistic seed 19: objective 0.5000" in shown
+    assert "1/8" in shown
 
 
 def test_plugins_are_told_what_happens_in_the_order_in_which_it_does(tmp_path):
@@ -323,6 +405,8 @@ def npz(path: Path, side: int = 16, number: int = 10) -> str:
         (["run", "refrence"], "did you mean 'reference'"),
         (["run", "x*"], "no benchmark matches 'x*'"),
         (["run", "constant", "--set", "training.epoch=3"], "did you mean 'epochs'"),
+        (["run", "constant", *SMALL, "--workers", "0"], "'0' is neither auto nor a number from 1 on"),
+        (["run", "constant", *SMALL, "--workers", "all"], "'all' is neither auto nor a number from 1 on"),
         (["run", "constant", "--epochs", "0"], "training.epochs: 0 is outside 1 to 100000"),
         (["run", "constant", "--set", "epochs"], "--set key=value"),
         (["run", "constant", "--dataset", "npz"], "dataset.path: is missing"),

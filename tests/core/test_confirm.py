@@ -14,6 +14,7 @@ from tables import rows
 
 from craterbench.definition.identity import definition_digest
 from craterbench.definition.overrides import resolve
+from craterbench.host import devices
 from craterbench.host.runner import Runner
 from craterbench.plugin import hookimpl
 from craterbench.plugin.registry import Registry
@@ -73,7 +74,7 @@ def runner(store, *plugins) -> Runner:
     points = importlib.metadata.entry_points(group="craterbench")
     others = [(f"plugin {number}", lambda plugin=plugin: plugin) for number, plugin in enumerate(plugins)]
     registry = Registry([*((point.name, point.load) for point in points), *others])
-    return Runner(registry=registry, store=store, device="cpu", threads=1, screen=Lines(), illustrate=lambda *of: None)
+    return Runner(registry=registry, store=store, device="cpu", screen=Lines(), illustrate=lambda *of: None)
 
 
 def resolved(folder: Path, name: str, extends: str = "logistic", epochs: int = 20):
@@ -82,14 +83,14 @@ def resolved(folder: Path, name: str, extends: str = "logistic", epochs: int = 2
     return resolve(Registry.installed(), str(file))
 
 
-def confirmed(runner, winners, reference, *, seeds=(1, 2)):
+def confirmed(runner, winners, reference, *, seeds=(1, 2), workers=1):
     winners = [Winner(trial=number, found=0.9, resolved=winner) for number, winner in enumerate(winners, start=17)]
     return confirm(
         runner,
         winners,
         reference,
         seeds=seeds,
-        workers=1,
+        workers=workers,
         objective="balanced_accuracy",
         tried=50,
     )
@@ -202,12 +203,15 @@ def test_every_definition_can_be_written_and_is_the_same_when_it_is_read(tmp_pat
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_what_was_confirmed_is_done_for_bench_run_too(bench, store, tmp_path):
+def test_what_was_confirmed_is_done_for_bench_run_too_whatever_its_threads(bench, store, tmp_path, monkeypatch):
     file = tmp_path / "best.toml"
     write_best(file, resolved(tmp_path, "quick"), name="study-1", summary="trial 17")
     best = resolve(Registry.installed(), str(file))
-    confirmed(runner(store), [best], resolved(tmp_path, "reference", "constant"), seeds=[1])
-    result = bench("run", str(file), "--seed", "1", "--workers", "1000")  # one thread each, as the runner has
+    confirmed(runner(store), [best], resolved(tmp_path, "reference", "constant"), seeds=[1], workers=1000)
+    (trained,) = (record for record in store.records()[0] if record.benchmark == "study-1")
+    assert trained.environment["threads"] == 1
+    monkeypatch.setattr(devices, "available_cores", lambda: 5)
+    result = bench("run", str(file), "--seed", "1")
     assert result.exit_code == 0, result.output
-    assert "study-1 seed 1: done already" in result.output
+    assert f"study-1 seed 1: done already with threads 1, {trained.id}" in result.output
     assert len(store.records()[0]) == 2

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from craterbench.host import child, devices, local
-from craterbench.host.devices import available_cores, environment, fitting_workers, memory_of_each
+from craterbench.host.devices import available_cores, environment, fitting_workers, memory_of_each, shares
 from craterbench.host.engine import Terms
 from craterbench.plugin.registry import Registry
 
@@ -47,6 +47,26 @@ def test_files_that_a_container_has_read_are_not_memory_that_is_taken(container)
     container(memory_stat="anon 0\ninactive_file 0\n")
     assert fitting_workers("cpu") == 1
     assert memory_of_each(1) == 2 * GIB  # what one may need, or no child would ever stay warm
+
+
+@pytest.mark.parametrize(
+    ("runs", "workers", "most", "expected"),
+    [
+        (1, None, 1, (1, 8)),
+        (2, None, 1, (2, 4)),
+        (9, None, 1, (3, 2)),  # as many as fit
+        (0, None, 1, (1, 8)),
+        (9, None, 3, (2, 4)),  # one has three threads anyway
+        (9, None, 99, (1, 8)),
+        (9, 5, 1, (5, 1)),
+        (1, 4, 8, (4, 2)),  # what is asked for is had
+        (1, 99, 1, (99, 1)),
+    ],
+)
+def test_cores_are_shared_among_the_runs_that_train_at_once(monkeypatch, runs, workers, most, expected):
+    monkeypatch.setattr(devices, "available_cores", lambda: 8)
+    monkeypatch.setattr(devices, "fitting_workers", lambda device: 3)
+    assert shares(runs, workers, "cpu", most=most) == expected
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,12 @@ def test_the_page_has_the_numbers_of_the_other_formats(bench):
     assert f"{gained:+.4f}[{low:+.4f}, {high:+.4f}]" in cells
 
 
+def test_a_mixture_of_threads_is_said_on_the_page(store):
+    for threads in (1, 2):
+        run(store, "dice", threads, environment={"threads": threads, "device": "cpu", "packages": {}})
+    assert "<li>dice: runs with threads 1 and 2</li>" in made(store)
+
+
 def test_the_page_needs_no_network_and_no_script(store):
     two_rows(store)
     text = made(store)

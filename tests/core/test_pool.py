@@ -143,9 +143,7 @@ def here(results: Path, listener: Listener, illustrate) -> tuple[Runner, list[As
     registry = Registry([*((point.name, point.load) for point in points), ("listener", lambda: listener)])
     settings = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16", "training.epochs=3")
     resolved = resolve(registry, "logistic", [parse_override(setting) for setting in settings])
-    runner = Runner(
-        registry=registry, store=Store(results), device="cpu", threads=1, screen=Lines(), illustrate=illustrate
-    )
+    runner = Runner(registry=registry, store=Store(results), device="cpu", screen=Lines(), illustrate=illustrate)
     return runner, [Asked(resolved, seed) for seed in (1, 2)]
 
 
@@ -158,7 +156,7 @@ def test_a_run_that_cannot_even_start_lets_those_under_way_come_to_their_end(tmp
 
     ended = []
     with pytest.raises(UserError, match="another process is at it"):
-        ended.extend(run_all({0: lambda: runner.start(asked), 1: refuse, 2: refuse}, workers=2))
+        ended.extend(run_all({0: lambda: runner.start(asked, threads=1), 1: refuse, 2: refuse}, workers=2))
     assert [(position, record.status) for position, record in ended] == [(0, "done")]
     assert listener.finished == [(1, "done")]
     assert [record.status for record in records(tmp_path)] == ["done"]
@@ -172,7 +170,7 @@ def test_a_run_whose_pictures_cannot_be_drawn_is_done_without_them(tmp_path):
 
     listener = Listener()
     runner, asked = here(tmp_path, listener, illustrate)
-    ended = dict(run_all({one.seed: partial(runner.start, one) for one in asked}, workers=2))
+    ended = dict(run_all({one.seed: partial(runner.start, one, threads=1) for one in asked}, workers=2))
     assert {seed: record.status for seed, record in ended.items()} == {1: "done", 2: "done"}
     assert sorted(listener.finished) == [(1, "done"), (2, "done")]
     assert records(tmp_path) == [ended[1], ended[2]]

@@ -137,6 +137,17 @@ def test_that_the_epoch_was_chosen_on_validation_images_is_said_once_and_under_t
     assert "chosen on" not in notes(store, columns=["benchmark", "test_loss"], test=True)
 
 
+@pytest.mark.parametrize("form", ["rich", "markdown", "json"])
+def test_a_mixture_of_threads_and_devices_is_said_below_the_table(store, form):
+    for seed, (threads, device) in enumerate([(1, "cpu"), (2, "cpu"), (2, "gpu")]):
+        run(store, "dice", seed, environment={"threads": threads, "device": device, "packages": {}})
+    table, said, _ = rendered(store, form, columns=None).partition(
+        "dice: runs with threads 1 and 2, device cpu and gpu"
+    )
+    assert said
+    assert "balanced" in table
+
+
 def test_markdown_says_with_which_versions_and_on_which_machine(store):
     run(store, "reference", environment={"python": "3.11.7", "threads": 2, "packages": {"keras": "3.15.1"}})
     text = rendered(store, "markdown")

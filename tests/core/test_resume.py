@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import signal
@@ -170,13 +171,55 @@ def test_what_cannot_be_gone_on_with_starts_anew_and_says_why(tmp_path):
         changed = replace(left, environment=left.environment | environment)
         (folder / "record.json").write_text(json.dumps(changed.as_json()))
 
-    leave(threads=99)
-    assert f"{left.id} cannot be gone on with, it had 99 thread(s), not" in said()
+    leave(device="gpu")
+    assert f"{left.id} cannot be gone on with, it was on gpu, not cpu; starting anew" in said("--device", "cpu")
     leave(packages={"numpy": "1"})
     assert "other versions of its packages" in said()
     leave()
     (folder / "state.safetensors").write_bytes(b"damaged")
     assert "no state that can be read" in said()
+
+
+def test_a_run_that_began_with_one_thread_goes_on_with_one_whatever_it_would_have_now(tmp_path, unbroken):
+    process = started(command(tmp_path, "--workers", "1000"), until="epoch 20/")
+    process.send_signal(signal.SIGKILL)
+    process.communicate(timeout=60)
+    process = started(command(tmp_path, "--workers", "1", "--resume"), until="epoch ")
+    (child,) = children(process.pid)
+    variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
+    process.communicate(timeout=60)
+    assert b"OMP_NUM_THREADS=1" in variables
+    (record,), _ = Store(tmp_path).records()
+    assert (record.status, record.environment["threads"], record.epochs) == ("done", 1, EPOCHS)
+    assert record.parts == unbroken[1]["parts"]
+
+
+def test_what_threads_and_device_were_part_of_goes_on_too(tmp_path):
+    left = broken(tmp_path, "parent", signal.SIGINT)
+    told = {"definition": left["definition"], "data": left["dataset"]["digest"], "seed": 42, "fold": None}
+    trained = {key: left["environment"][key] for key in ("threads", "device")}
+    former = hashlib.sha256(json.dumps(told | trained).encode()).hexdigest()[:16]
+    file = tmp_path / "runs" / "logistic" / left["id"] / "record.json"
+    file.write_text(json.dumps(left | {"identity": former}))
+    record, _ = again(tmp_path, "--resume")
+    assert (record["id"], record["status"]) == (left["id"], "done")
+    assert record["identity"] == left["identity"] != former
+
+
+def test_a_run_whose_device_is_gone_is_left_as_it_was_and_the_cure_starts_it_anew(tmp_path):
+    left = broken(tmp_path, "parent", signal.SIGINT)
+    file = tmp_path / "runs" / "logistic" / left["id"] / "record.json"
+    on_gpu = left | {"environment": left["environment"] | {"device": "gpu"}}
+    file.write_text(json.dumps(on_gpu))
+    result = subprocess.run(command(tmp_path, "--resume"), capture_output=True, text=True, check=False)
+    assert result.returncode == 2
+    assert "logistic seed 42 cannot go on, it began with device gpu: " in result.stderr
+    assert "use --device cpu" in result.stderr
+    assert json.loads(file.read_text()) == on_gpu
+    record, said = again(tmp_path, "--resume", "--device", "cpu")
+    assert f"{left['id']} cannot be gone on with, it was on gpu, not cpu; starting anew" in said
+    assert (record["status"], record["environment"]["device"]) == ("done", "cpu")
+    assert record["id"] != left["id"]
 
 
 def test_a_run_whose_data_change_just_before_it_goes_on_is_left_as_it_was(tmp_path):
@@ -196,15 +239,13 @@ def test_a_run_whose_data_change_just_before_it_goes_on_is_left_as_it_was(tmp_pa
     registry = Registry.installed()
     overrides = [parse_override(setting) for setting in left.overrides]
     wanted = Asked(resolve(registry, "logistic", overrides), seed=42)
-    with Earlier(store) as earlier:
-        found = earlier.interrupted(wanted, threads=left.environment["threads"], device="auto")
+    found = Earlier(store).interrupted(wanted, device="auto")
     assert isinstance(found, tuple)
     write(0.9)
     runner = Runner(
         registry=registry,
         store=store,
         device="auto",
-        threads=left.environment["threads"],
         screen=Quiet(),
         illustrate=lambda folder, record, outcome: None,
     )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from craterbench.host.devices import DEVICES, available_cores
+from craterbench.host.devices import DEVICES
 from craterbench.plugin import UserError
 from craterbench.plugin.errors import nearest
 from craterbench.plugin.registry import Registry
@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 __all__ = ["run_command"]
 
 
+def _number(context: click.Context, parameter: click.Parameter, workers: str) -> int | None:
+    """Return how many workers are asked for; ``None`` for ``auto``."""
+    if workers == "auto":
+        return None
+    if not workers.isdecimal() or int(workers) < 1:
+        raise click.BadParameter(f"{workers!r} is neither auto nor a number from 1 on", context, parameter)
+    return int(workers)
+
+
 @click.command("run")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
 @click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=42, show_default=True, help="Seed of the first run.")
@@ -35,7 +44,12 @@ __all__ = ["run_command"]
 )
 @click.option("--folds", type=click.IntRange(2), metavar="K", help="Cross-validate: K runs of each benchmark and seed.")
 @click.option(
-    "--workers", type=click.IntRange(1), default=1, show_default=True, help="Runs at once; they share the cores."
+    "--workers",
+    callback=_number,
+    default="auto",
+    show_default=True,
+    metavar="N",
+    help="Runs at once, which share the cores; auto is what fits.",
 )
 @click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
 @click.option("--dataset", metavar="NAME", help="Short for --set dataset.name=NAME.")
@@ -54,7 +68,7 @@ def run_command(
     seed: int,
     seeds: int,
     folds: int | None,
-    workers: int,
+    workers: int | None,
     epochs: int | None,
     dataset: str | None,
     data: Path | None,
@@ -71,8 +85,7 @@ def run_command(
     A NAME is a benchmark that bench list shows, a shell pattern of such names, or the path of a TOML file.
     """
     from craterbench.definition.overrides import resolve
-    from craterbench.host.earlier import sort_out
-    from craterbench.host.pool import run_all
+    from craterbench.host.batch import train
     from craterbench.host.runner import Runner
     from craterbench.records.store import Store
     from craterbench.report.live import live
@@ -92,23 +105,10 @@ def run_command(
         with live(quiet=quiet or as_json) as screen:
             for problem in registry.problems:
                 screen.say(f"plugin {problem.plugin}: {problem.message}")
-            recovered, damaged = store.recover()
-            for record in recovered:
-                screen.say(f"{record.benchmark} {record.id}: its process died; it is {record.status}")
-            for line in damaged:
-                screen.say(line)
-            threads = max(1, available_cores() // workers)
-            runner = Runner(
-                registry=registry, store=store, device=device, threads=threads, screen=screen, illustrate=illustrate
-            )
+            runner = Runner(registry=registry, store=store, device=device, screen=screen, illustrate=illustrate)
             asked = _asked(benchmarks, range(seed, seed + seeds), folds)
-            records, starts = sort_out(runner, asked, again=again, resume=resume)
-            with closing(run_all(starts, workers=workers)) as ends:
-                for position, record in ends:
-                    records[position] = record
-                    if record.status == "failed":
-                        log = store.folder(record) / "log.txt"
-                        screen.say(f"{asked[position].title} failed: {record.error}; see {log}")
+            with closing(train(runner, asked, workers=workers, again=again, resume=resume)) as ends:
+                records.update(ends)  # one by one, as they end
     finally:  # also when a later run is refused, or by Ctrl-C: what is done is shown
         shown = [record for _, record in sorted(records.items())]
         if as_json and shown:
@@ -148,11 +148,16 @@ def _matching(registry: Registry, names: Sequence[str]) -> list[str]:
 
 
 def _asked(benchmarks: Sequence[Resolved], seeds: Iterable[int], folds: int | None) -> list[Asked]:
+    """Return the runs that are wanted, each once, also if two names mean the same benchmark."""
     from craterbench.data.split import Fold
     from craterbench.host.asked import Asked
 
     validating = [None] if folds is None else [Fold(number, folds) for number in range(1, folds + 1)]
-    return [Asked(*each) for each in itertools.product(benchmarks, seeds, validating)]
+    asked: dict[str, Asked] = {}
+    for each in itertools.product(benchmarks, seeds, validating):
+        one = Asked(*each)
+        asked.setdefault(one.key, one)
+    return list(asked.values())
 
 
 def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:

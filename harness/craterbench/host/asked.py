@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from craterbench.data.split import Fold
 from craterbench.definition.benchmark import Benchmark
-from craterbench.definition.identity import definition_digest, run_identity
+from craterbench.definition.identity import definition_digest, former_identity, run_identity
 from craterbench.definition.overrides import Resolved
 from craterbench.records.record import Record
 
@@ -42,13 +43,30 @@ class Asked:
         fold = [] if self.fold is None else [f"fold {self.fold}"]
         return " ".join([self.benchmark.name, f"seed {self.seed}", *fold])
 
+    @property
+    def _row(self) -> tuple[Any, ...]:
+        return self.benchmark.name, self.overrides, definition_digest(self.benchmark), self.seed, self.fold_name
+
+    @property
+    def key(self) -> str:
+        """Equal for two that are the same run of the same row, as far as can be told before the data are read."""
+        return repr((*self._row, self.benchmark.dataset))
+
     def is_of(self, record: Record) -> bool:
         """Say whether a record was asked for alike, so that both stand in one row of the table."""
-        mine = (self.benchmark.name, self.overrides, definition_digest(self.benchmark), self.seed, self.fold_name)
-        return mine == (record.benchmark, record.overrides, record.definition, record.seed, record.fold)
+        return self._row == (record.benchmark, record.overrides, record.definition, record.seed, record.fold)
 
-    def identity(self, *, data: str, threads: int, device: str) -> str:
-        """Return the identity of the run, with what is known only where it runs (see ``run_identity``)."""
-        return run_identity(
-            self.benchmark, data=data, seed=self.seed, fold=self.fold_name, threads=threads, device=device
-        )
+    def identity(self, *, data: str) -> str:
+        """Return the identity of the run on data of this digest (see ``run_identity``)."""
+        return run_identity(self.benchmark, data=data, seed=self.seed, fold=self.fold_name)
+
+    def is_same_as(self, record: Record, *, data: str) -> bool:
+        """Say whether a record is of this very run on data of this digest, whatever it was trained with and on.
+
+        An older record's identity is compared as it was made then, with the threads and the device of that record.
+        """
+        known = {self.identity(data=data)}
+        trained = {key: record.environment[key] for key in ("threads", "device") if key in record.environment}
+        if len(trained) == 2:
+            known.add(former_identity(self.benchmark, data=data, seed=self.seed, fold=self.fold_name, **trained))
+        return record.identity in known

@@ -8,7 +8,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-__all__ = ["DEVICES", "available_cores", "computes_bfloat16", "environment", "fitting_workers", "memory_of_each"]
+__all__ = [
+    "DEVICES",
+    "available_cores",
+    "computes_bfloat16",
+    "environment",
+    "fitting_workers",
+    "memory_of_each",
+    "shares",
+]
 
 DEVICES = ("auto", "cpu", "gpu")
 
@@ -48,6 +56,19 @@ def fitting_workers(device: str) -> int:
     memory = _available_memory()
     cores = available_cores()
     return max(1, cores if memory is None else min(cores, memory // _MEMORY_NEEDED))
+
+
+def shares(runs: int, workers: int | None, device: str, *, most: int = 1) -> tuple[int, int]:
+    """Return how many of so many runs to train at once, and how many threads each of them has for itself.
+
+    Args:
+        workers: how many are asked for at once, or ``None`` for as many as there are runs and the machine allows.
+        most: how many threads one of the runs has anyway.
+    """
+    cores = available_cores()
+    if workers is None:
+        workers = max(1, min(runs, fitting_workers(device), cores // most))
+    return workers, max(1, cores // workers)
 
 
 def memory_of_each(workers: int) -> int | None:

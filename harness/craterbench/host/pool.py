@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from multiprocessing.connection import Connection, wait
@@ -15,9 +16,15 @@ __all__ = ["run_all"]
 
 Key = TypeVar("Key")
 
+#: Seconds after which those are asked again whose run another process had under way.
+_PATIENCE = 0.5
 
-def run_all(starts: Mapping[Key, Callable[[], Run]], *, workers: int) -> Generator[tuple[Key, Record]]:
+
+def run_all(starts: Mapping[Key, Callable[[], Run | Record | None]], *, workers: int) -> Generator[tuple[Key, Record]]:
     """Start runs in their order, at most so many at once, and yield the record of each as it ends.
+
+    A start may find that the run is done, and return its record, or that it is under way elsewhere, and return
+    ``None``: then those behind it come first, and it is asked again.
 
     Whatever stops this loop, such as Ctrl-C or that the iterator is closed, leaves the runs under way ``interrupted``.
 
@@ -25,10 +32,15 @@ def run_all(starts: Mapping[Key, Callable[[], Run]], *, workers: int) -> Generat
         UserError: a run cannot be had as asked; no other was started after it, and those under way came to their end.
     """
     waiting = deque(starts.items())
+    elsewhere: list[tuple[Key, Callable[[], Run | Record | None]]] = []
+    ask_again = 0.0
     under_way: dict[Connection, tuple[Key, Run]] = {}
     refusal: UserError | None = None
     try:
-        while under_way or (waiting and refusal is None):
+        while under_way or ((waiting or elsewhere) and refusal is None):
+            if time.monotonic() >= ask_again:
+                waiting += elsewhere
+                elsewhere.clear()
             while waiting and refusal is None and len(under_way) < workers:
                 key, start = waiting.popleft()
                 try:
@@ -36,13 +48,20 @@ def run_all(starts: Mapping[Key, Callable[[], Run]], *, workers: int) -> Generat
                 except UserError as error:
                     refusal = error
                     break
-                if run.ended:
+                if run is None:
+                    elsewhere.append((key, start))
+                    ask_again = time.monotonic() + _PATIENCE
+                elif isinstance(run, Record):
+                    yield key, run
+                elif run.ended:
                     yield key, run.record
                 else:
                     under_way[run.connection] = key, run
+            left = max(0.0, ask_again - time.monotonic()) if elsewhere and refusal is None else None
             if not under_way:
+                time.sleep(left or 0.0)
                 continue  # to wait for nothing would never end
-            for connection in cast(list[Connection], wait(list(under_way))):
+            for connection in cast(list[Connection], wait(list(under_way), left)):
                 key, run = under_way[connection]
                 try:
                     run.advance()

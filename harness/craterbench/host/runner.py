@@ -68,7 +68,6 @@ class Runner:
     """Starts runs, each in a child of its own unless it is given another place.
 
     Attributes:
-        threads: how many threads each child may use.
         illustrate: called with the folder, what was asked for and the outcome of a run that is done, to add its
             pictures; ``None`` adds none.
     """
@@ -76,21 +75,23 @@ class Runner:
     registry: Registry
     store: Store
     device: str
-    threads: int
     screen: Screen
     illustrate: Callable[[Path, Asked, Outcome], None] | None
 
-    def start(self, asked: Asked, place: Place | None = None) -> Run:
+    def start(self, asked: Asked, *, threads: int, place: Place | None = None) -> Run:
         """Start a run from its beginning.
+
+        Args:
+            threads: how many threads its child may use, or the worker of the place does.
 
         Raises:
             UserError: the results folder cannot be written.
         """
-        record = self._new_record(asked)
+        record = self._new_record(asked, threads)
         return Run(self, asked, record, self.store.begin(record), place=place)
 
     def resume(self, asked: Asked, interrupted: Record, checkpoint: Checkpoint) -> Run:
-        """Go on with a run from a checkpoint.
+        """Go on with a run from a checkpoint, with as many threads and on the device that it began with.
 
         Raises:
             UserError: another process does so already.
@@ -102,7 +103,7 @@ class Runner:
         for problem in self.registry.tell(hook, **arguments):
             self.screen.say(f"plugin {problem.plugin}: {problem.message}")
 
-    def _new_record(self, asked: Asked) -> Record:
+    def _new_record(self, asked: Asked, threads: int) -> Record:
         benchmark = asked.benchmark
         run_id, started = new_id()
         dataset = self.registry.get("dataset", benchmark.dataset.name)
@@ -132,7 +133,7 @@ class Runner:
                 "python": platform.python_version(),
                 "packages": packages,
                 "machine": f"{platform.system()} {platform.machine()}",
-                "threads": self.threads,
+                "threads": threads,
                 "device": self.device,
             },
         )
@@ -192,9 +193,10 @@ class Run:
         self._folder.write_definition(benchmark.as_dict())
         self._folder.write_history(self._history)
         runner.tell("bench_run_started", run=self._told)
-        device = self.record.environment["device"]  # as asked for or, of a run that goes on, what it came to
+        # as asked for or, of a run that goes on, what it began with
+        threads, device = (self.record.environment[key] for key in ("threads", "device"))
         if self._place is None:
-            self._worker = Child(environment(threads=runner.threads, device=device, framework=framework.environment))
+            self._worker = Child(environment(threads=threads, device=device, framework=framework.environment))
         else:
             self._worker = self._place.worker
             self._worker.provide(self._place.development)
@@ -243,7 +245,13 @@ class Run:
         except ChildDied:
             self.died = True
             raise
-        except (UserError, ChildError):
+        except UserError as refusal:
+            self.worker_free = True
+            if self._before is not None:
+                began = f"it began with device {self.record.environment['device']}"
+                raise UserError(f"{self._asked.title} cannot go on, {began}: {refusal}") from None
+            raise
+        except ChildError:
             self.worker_free = True
             raise
         self.worker_free = kind == "finished"
@@ -261,7 +269,7 @@ class Run:
 
     def _on_start(self, start: Start) -> None:
         record = _started(self.record, self._asked, start, self._runner.store.root)
-        if self._before is not None and record.identity != self._before.identity:
+        if self._before is not None and record.dataset["digest"] != self._before.dataset.get("digest"):
             raise UserError(f"{self._asked.title} cannot go on: its data have just changed; leave out --resume")
         self.record = record
         self._folder.write_record(record)
@@ -348,7 +356,7 @@ def _started(record: Record, asked: Asked, start: Start, results: Path) -> Recor
     judged = {key: environment[key] for key in ("components", "packages", "device")}
     return replace(
         record,
-        identity=asked.identity(data=start.data_digest, threads=environment["threads"], device=start.device),
+        identity=asked.identity(data=start.data_digest),
         dataset={**record.dataset, "digest": start.data_digest, "notes": list(start.data_notes)},
         environment=environment,
         warnings=list(start.warnings),

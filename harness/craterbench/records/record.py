@@ -33,7 +33,7 @@ class Record:
         definition: digest of the whole definition and of its components' versions; the seed is not in it.
         depth: the model's depth, where it has one.
         fold: which of how many folds validated, as ``2/5``; ``None`` where the definition's own split cut the parts.
-        identity: digest of all that can change the scores (see ``craterbench.definition.identity``).
+        identity: digest of what was asked for and of the data (see ``craterbench.definition.identity``).
         dataset: name, digest, provenance, licence and notes.
         parts: for each scored part its yardstick and its scores: over ``all`` pixels, ``rim`` and ``interior``.
         best_epoch: the epoch whose weights were scored.

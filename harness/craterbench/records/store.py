@@ -10,7 +10,7 @@ import secrets
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -47,10 +47,9 @@ class RunFolder:
     folder, which moves: in it, to lock a run that has just moved would make its old folder anew.
     """
 
-    def __init__(self, store: Store, record: Record, lock: filelock.BaseFileLock, made: Sequence[Path] = ()) -> None:
+    def __init__(self, store: Store, record: Record, lock: filelock.BaseFileLock) -> None:
         self._store = store
         self._lock = lock
-        self._made = made
         self.path = store.running / record.id
 
     def write_definition(self, definition: Mapping[str, Any]) -> None:
@@ -109,7 +108,7 @@ class RunFolder:
         """Remove the run as if it had never been, with the folders that were made for it."""
         shutil.rmtree(self.path, ignore_errors=True)
         _let_go(self._lock)
-        _remove_empty([self._store.running, *self._made])
+        self._store.remove_empty()
 
 
 class Store:
@@ -120,6 +119,31 @@ class Store:
         self.root = root
         self.runs = root / "runs"
         self.running = root / ".running"
+        self._made: set[Path] = set()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep others out who look whether a run is under way and start it if it is not: only one may do both at once.
+
+        The system lets go of the lock if the process dies.
+
+        Raises:
+            UserError: the results folder cannot be written.
+        """
+        lock = filelock.FileLock(self.running / "starting.lock")
+        try:
+            while not lock.is_locked:
+                self._make(self.running)
+                with contextlib.suppress(FileNotFoundError):  # another process has just removed the folder as empty
+                    lock.acquire()
+        except OSError as error:
+            self.remove_empty()
+            raise self._not_written(error) from None
+        try:
+            yield
+        finally:
+            _let_go(lock)
+            self.remove_empty()
 
     def begin(self, record: Record) -> RunFolder:
         """Make the folder of a run that starts, and the one where it will lie when it is whole.
@@ -128,21 +152,23 @@ class Store:
             UserError: the results folder cannot be written.
         """
         folder, whole, lock = self.running / record.id, self.folder(record), self._lock(record.id)
-        made = [path for path in (self.running, whole.parent, self.runs, *self.running.parents) if not path.exists()]
         try:
-            _make(folder)
-            _make(whole.parent)
+            self._make(folder)
+            self._make(whole.parent)
             lock.acquire(timeout=0)
-            run = RunFolder(self, record, lock, made)
+            run = RunFolder(self, record, lock)
             run.write_record(record)  # only now do others see the run, and its lock is held
         except OSError as error:
             _let_go(lock)
-            _remove_empty([folder, *made])
-            raise UserError(
-                f"the results folder {self.root} cannot be written ({error.strerror}); "
-                "give another one with --results DIR"
-            ) from None
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+            self.remove_empty()
+            raise self._not_written(error) from None
         return run
+
+    def _not_written(self, error: OSError) -> UserError:
+        cure = "give another one with --results DIR"
+        return UserError(f"the results folder {self.root} cannot be written ({error.strerror}); {cure}")
 
     def reopen(self, record: Record) -> RunFolder:
         """Move a run that was interrupted back to those under way.
@@ -162,7 +188,7 @@ class Store:
             whole.replace(run.path)
         except (OSError, ValueError):
             _let_go(lock)
-            _remove_empty([self.running])
+            self.remove_empty()
             raise UserError(
                 f"{whole} cannot be gone on with: another process has just done so, or has removed it"
             ) from None
@@ -184,13 +210,26 @@ class Store:
         """
         whole = self.folder(record)
         try:
-            _make(whole.parent)
+            self._make(whole.parent)
             lies = folder.replace(whole)
         except OSError:
             lies = folder
         _let_go(lock)
-        _remove_empty([self.running])
+        self.remove_empty()
         return lies
+
+    def remove_empty(self) -> None:
+        """Remove the folder of the runs under way, once there is none, and what else was made here and is empty."""
+        try:
+            self.running.rmdir()
+        except FileNotFoundError:
+            pass
+        except OSError:
+            return
+        for folder in sorted(self._made, key=lambda path: len(path.parts), reverse=True):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        self._made.clear()  # what is left has something in it
 
     def recover(self) -> tuple[list[Record], list[str]]:
         """Move the runs that a dead process left under way to those that are whole.
@@ -217,13 +256,45 @@ class Store:
                 _let_go(lock)
                 if file.exists():  # else its process has just moved it
                     damaged.append(f"{file}: left where it is: {error}")
-        _remove_empty([self.running])
+        self.remove_empty()
         return recovered, damaged
 
-    def records(self) -> tuple[list[Record], list[str]]:
-        """Return the records of all whole runs, oldest first, and a line on each that could not be read."""
+    def under_way(self) -> list[Record]:
+        """Return the records, as far as they are known, of the runs that living processes have under way, by their id.
+
+        Ask only while ``alone``: to see whether a process lives, its lock is taken for a moment.
+        """
+        records = []
+        for file in sorted(self.running.glob(f"*/{_RECORD}")):
+            with contextlib.suppress(ValueError):  # it cannot be read, or has just been moved
+                record = _read(file)
+                if self.is_under_way(record.id):
+                    records.append(record)
+        return records
+
+    def is_under_way(self, run: str) -> bool:
+        """Say whether a living process has the run of this id under way; ask only while ``alone``."""
+        lock = self._lock(run)
+        try:
+            if not (self.running / run).exists():
+                return False
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            return True
+        except OSError:  # the folder has just been removed
+            return False
+        _let_go(lock)
+        return False
+
+    def records(self, benchmark: str | None = None) -> tuple[list[Record], list[str]]:
+        """Return the records of all whole runs, oldest first, and a line on each that could not be read.
+
+        Args:
+            benchmark: the name of the one whose runs are wanted, or ``None`` for those of all.
+        """
         records, damaged = [], []
-        for file in self.runs.glob(f"*/*/{_RECORD}"):
+        where, pattern = (self.runs, f"*/*/{_RECORD}") if benchmark is None else (self.runs / benchmark, f"*/{_RECORD}")
+        for file in where.glob(pattern):
             try:
                 record = _read(file)
                 if record.benchmark != file.parents[1].name:
@@ -232,6 +303,15 @@ class Store:
             except ValueError as error:
                 damaged.append(f"{file}: left out: {error}")
         return sorted(records, key=lambda record: record.id), sorted(damaged)
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder and those above it, although another process may be removing one of them as empty."""
+        self._made |= {path for path in (folder, *folder.parents) if not path.exists()}
+        for _ in range(10):
+            with contextlib.suppress(FileNotFoundError):
+                folder.mkdir(parents=True, exist_ok=True)
+                return
+        folder.mkdir(parents=True, exist_ok=True)
 
     def _lock(self, run: str) -> filelock.BaseFileLock:
         return filelock.FileLock(self.running / f"{run}.lock")
@@ -312,25 +392,9 @@ def _no_number(name: str) -> Any:
     raise ValueError(f"{name} is no JSON")
 
 
-def _make(folder: Path) -> None:
-    """Make a folder and those above it, although another process may be removing one of them as empty."""
-    for _ in range(10):
-        with contextlib.suppress(FileNotFoundError):
-            folder.mkdir(parents=True, exist_ok=True)
-            return
-    folder.mkdir(parents=True, exist_ok=True)
-
-
 def _let_go(lock: filelock.BaseFileLock) -> None:
     """Remove a lock's file, if the lock is held, and release it."""
     if lock.is_locked:
         with contextlib.suppress(OSError):  # Windows removes no open file
             Path(lock.lock_file).unlink(missing_ok=True)
         lock.release()
-
-
-def _remove_empty(folders: Iterable[Path]) -> None:
-    """Remove those folders, the innermost first, that are empty."""
-    for folder in folders:
-        with contextlib.suppress(OSError):
-            folder.rmdir()

@@ -108,25 +108,27 @@ class _Task:
 
     def __init__(self, progress: Progress, title: str, epochs: int, history: Sequence[Mapping[str, Any]]) -> None:
         self._progress, self._title = progress, title
-        self._best, self._kept, self._scores = _Best(history), "", ""
+        self._best, self._told = _Best(history), list[str]()
+        self._epochs, self._of = len(history), epochs
         self._task = progress.add_task(f"{title}: {_beginning(history)}", total=epochs, completed=len(history))
 
     def epoch(self, row: Mapping[str, Any]) -> None:
-        objective, self._scores = _scores(row)
-        self._kept = self._best(row)
-        self._tell(objective, completed=row["epoch"])
+        objective, scores = _scores(row)
+        self._epochs, self._told = row["epoch"], [self._best(row), scores]
+        first = f"{self._title}: {objective}, {self._told[0]}"
+        self._progress.update(self._task, description=f"{first}\n{scores}", completed=self._epochs)
 
-    def end(self, status: str) -> None:
-        self._tell(status)
-        self._progress.stop_task(self._task)
-
-    def _tell(self, what: str, *, completed: int | None = None) -> None:
-        first = ", ".join(text for text in (f"{self._title}: {what}", self._kept) if text)
-        self._progress.update(self._task, description=f"{first}\n{self._scores}".rstrip(), completed=completed)
+    def end(self, status: str) -> str:
+        """Take the bar away, and return what is left to say."""
+        self._progress.remove_task(self._task)
+        return ", ".join([f"{self._title}: {status} after epoch {self._epochs}/{self._of}", *self._told])
 
 
 class Bar(Quiet):
-    """A progress bar for each run."""
+    """A progress bar for each run under way, below a line for each that has ended.
+
+    More bars than lines of the terminal would push those out of sight that still move.
+    """
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -154,8 +156,8 @@ class Bar(Quiet):
         self._tasks[run].epoch(row)
 
     def end(self, run: str, status: str) -> None:
-        """Stop the bar where it is: early stopping rarely reaches its end."""
-        self._tasks.pop(run).end(status)
+        """Put a line in the place of the bar."""
+        self.say(self._tasks.pop(run).end(status))
 
     def say(self, line: str) -> None:
         """Print a line above the bars."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from craterbench.definition.benchmark import HIGHER
 from craterbench.definition.overrides import Resolved, leaves
 from craterbench.host.asked import Asked
-from craterbench.host.devices import available_cores, fitting_workers
 from craterbench.host.engine import Engine, Terms
 from craterbench.host.runner import Runner
 from craterbench.host.runner import Screen as RunScreen
@@ -86,7 +85,6 @@ def search(study: Study, prepared: Prepared, setting: Setting, engine: Engine, s
         registry=prepared.registry,
         store=store,
         device=setting.device,
-        threads=engine.threads,
         screen=Lines(screen),
         illustrate=None,
     )
@@ -152,17 +150,10 @@ def certify(
     Raises:
         UserError: a run cannot be had as asked.
     """
-    store = Store(setting.results)
-    for record in store.recover()[0]:
-        screen.say(f"{record.benchmark} {record.id}: its process died; it is {record.status}")
-    # they are trained here, wherever the trials were
-    asked = setting.workers if setting.address is None else None
-    workers = asked or min(fitting_workers(setting.device), SEEDS * (len(winners) + 1))
     runner = Runner(
         registry=prepared.registry,
-        store=store,
+        store=Store(setting.results),
         device=setting.device,
-        threads=max(1, available_cores() // workers),
         screen=screen,
         illustrate=illustrate,
     )
@@ -172,7 +163,7 @@ def certify(
         winners,
         reference,
         seeds=_fresh_seeds(study),
-        workers=workers,
+        workers=setting.workers if setting.address is None else None,  # they train here, wherever the trials did
         objective=study.plan.objectives[0],
         tried=study.counted,
     )

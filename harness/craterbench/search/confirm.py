@@ -13,8 +13,7 @@ from pathlib import Path
 
 from craterbench.definition.overrides import Resolved
 from craterbench.host.asked import Asked
-from craterbench.host.earlier import sort_out
-from craterbench.host.pool import run_all
+from craterbench.host.batch import train
 from craterbench.host.runner import Runner
 from craterbench.records.record import Record
 from craterbench.search.conclusion import Trained, conclude
@@ -59,7 +58,7 @@ def confirm(
     reference: Resolved,
     *,
     seeds: Sequence[int],
-    workers: int,
+    workers: int | None,
     objective: str,
     tried: int,
 ) -> Confirmation:
@@ -71,7 +70,7 @@ def confirm(
     Args:
         winners: what the search found, best first, at least one.
         seeds: seeds that the search has not used.
-        workers: how many runs at once.
+        workers: how many runs at once, or ``None`` for as many as the machine allows.
         objective: the first that the search aimed at, a key of ``HIGHER``.
         tried: how many settings the search had to choose from.
 
@@ -102,17 +101,11 @@ def confirm(
     )
 
 
-def _trained(runner: Runner, asked: Mapping[int, Asked], workers: int) -> dict[int, Record]:
+def _trained(runner: Runner, asked: Mapping[int, Asked], workers: int | None) -> dict[int, Record]:
     """Train what is not done already, and return the records by the same numbers."""
     numbers = list(asked)
-    records, starts = sort_out(runner, list(asked.values()), again=False, resume=True)
-    with closing(run_all(starts, workers=workers)) as ends:
-        for position, record in ends:
-            records[position] = record
-            if record.status == "failed":
-                log = runner.store.folder(record) / "log.txt"
-                runner.screen.say(f"{asked[numbers[position]].title} failed: {record.error}; see {log}")
-    return {numbers[position]: record for position, record in records.items()}
+    with closing(train(runner, list(asked.values()), workers=workers, resume=True)) as ends:
+        return {numbers[position]: record for position, record in ends}
 
 
 def alike(one: Resolved, other: Resolved) -> bool:

@@ -249,7 +249,7 @@ class Coordinator:
             return
         self._screen.trial(active.shown("running"), most=self._study.plan.epochs)
         place = Place(worker=worker, development=self._development, judge=lambda row: self._judge(active, row))
-        active.run = self._runner.start(asked, place)
+        active.run = self._runner.start(asked, threads=self._engine.threads, place=place)
         self._study.begin(trial, active.run.record.id)
         if active.run.ended:
             self._end(active, active.run.record.error)
