@@ -17,7 +17,6 @@ from typing import Any
 
 import filelock
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
@@ -26,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from craterbench.definition.benchmark import HIGHER
 from craterbench.plugin import UserError
 from craterbench.search.findings import Trial
-from craterbench.search.journal import open_journal, repair
+from craterbench.search.journal import open_journal, own_journal, repair
 
 __all__ = ["Plan", "Study", "StudyView", "differences", "studies"]
 
@@ -198,6 +197,9 @@ class StudyView:
         values that the best quarter has differ from those that all have. Left out is what too few of them have. The
         shares add up to 1.
         """
+        # it brings scikit-learn's forests with it, for which no search should wait before it starts
+        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
         complete = [trial for trial in self._optuna.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
         having = Counter(name for trial in complete for name in trial.params)
         sign = -1.0 if HIGHER[self.plan.objectives[0]] else 1.0  # of a target of ours Optuna takes less for better
@@ -256,7 +258,7 @@ class Study(StudyView):
             (folder / _JOURNAL).unlink(missing_ok=True)
         if (mended := repair(folder / _JOURNAL)) is not None:
             self.notes.append(mended)
-        self._storage = open_journal(folder / _JOURNAL)
+        self._storage = own_journal(folder / _JOURNAL)
         self._optuna = optuna.create_study(
             storage=self._storage,
             study_name=plan.name,
