@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -58,9 +59,9 @@ class OwnJournal(BaseJournalBackend):
         """Write entries, all or none of them."""
         written = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs).encode()
         try:
-            with self._file.open("ab") as file:
-                file.write(written)
-                file.flush()
+            with self._file.open("ab", buffering=0) as file:
+                if file.write(written) < len(written):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
                 if any(_must_last(log) for log in logs):
                     os.fsync(file.fileno())
                 size = file.tell()

@@ -96,10 +96,19 @@ class Plan:
     schema: int = field(default=1)
 
     def write(self, folder: Path) -> None:
-        """Write it into the study's folder, whole or not at all."""
+        """Write it into the study's folder, whole or not at all, and onto the disk: without it its trials are lost."""
         part = folder / f"{_PLAN}.part"
-        part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(self), indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(folder / _PLAN)
+        if os.name == "posix":  # elsewhere a folder cannot be opened
+            listing = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(listing)
+            finally:
+                os.close(listing)
 
     @classmethod
     def read(cls, folder: Path) -> Plan:
