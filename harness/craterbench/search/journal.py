@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
 from collections.abc import Iterator
@@ -58,17 +57,19 @@ class OwnJournal(BaseJournalBackend):
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
         """Write entries, all or none of them."""
         written = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs).encode()
-        try:
-            with self._file.open("ab", buffering=0) as file:
-                if file.write(written) < len(written):
-                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        with self._file.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                rest = written
+                while rest:  # what a full disk takes only in part, it refuses the second time, and says why
+                    rest = rest[file.write(rest) :]
                 if any(_must_last(log) for log in logs):
                     os.fsync(file.fileno())
-                size = file.tell()
-        except OSError:
-            with contextlib.suppress(OSError):  # behind half a line nothing could be read
-                os.truncate(self._file, self._size)
-            raise
+            except OSError:
+                with contextlib.suppress(OSError):  # behind half a line nothing could be read
+                    file.truncate(before)
+                raise
+            size = file.tell()
         if size != self._size + len(written):
             with self._file.open("rb") as file:
                 file.seek(self._size)
