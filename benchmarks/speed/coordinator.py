@@ -7,19 +7,17 @@ reference's size. Nothing is sent between processes, and the screen shows nothin
 runs: the default space, TPE, the median pruner, at most ``EPOCHS`` epochs a trial.
 
 Printed are milliseconds a trial, all together and what each part takes of them, for all trials and for the last
-hundred: of the sampler the cost grows with the trials, and it is Optuna's own. The time that the processor worked is
-changed less by other programs. Then the time to go on with the study.
+hundred: of the sampler the cost grows with the trials, and it is Optuna's own. First comes the time that passes, with
+the waiting for the disk in it, and then the time that the processor works, which other programs change less. At the end
+comes the time to go on with the study.
 """
 
 from __future__ import annotations
 
 import functools
-import itertools
-import statistics
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from multiprocessing import Pipe
@@ -27,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import optuna
-from optuna.storages.journal import JournalFileBackend
 
 from craterbench.data.dataset import Development
 from craterbench.definition.overrides import Resolved
@@ -40,6 +38,7 @@ from craterbench.records.store import RunFolder, Store
 from craterbench.scoring.counts import Evaluator
 from craterbench.search.coordinator import Coordinator, Lines
 from craterbench.search.findings import Trial
+from craterbench.search.journal import OwnJournal
 from craterbench.search.preparation import EPOCHS, Prepared, Request, begin, reopen
 from craterbench.search.study import Study
 from craterbench.training.experiment import Outcome, Samples, Scored, Start
@@ -54,7 +53,7 @@ TIMED: Mapping[str, tuple[type, Sequence[str]]] = {
         ("infer_relative_search_space", "sample_relative", "sample_independent", "before_trial", "after_trial"),
     ),
     "pruner": (optuna.pruners.PercentilePruner, ("prune",)),
-    "journal, written": (JournalFileBackend, ("append_logs",)),
+    "journal, written": (OwnJournal, ("append_logs",)),
     "records, written": (
         RunFolder,
         ("write_definition", "write_record", "write_history", "write_counts", "write_weights", "finish"),
@@ -147,12 +146,17 @@ class InstantEngine:
         self._idle.append(worker)
 
 
+def now() -> npt.NDArray[np.float64]:
+    """Return the time that has passed and the time that the processor has worked, in milliseconds."""
+    return np.array([time.perf_counter(), time.process_time()]) * 1e3
+
+
 class Clock:
     """A screen that shows nothing and takes the time: of each trial's end, and of each part until then."""
 
     def __init__(self) -> None:
-        self.parts: dict[str, float] = defaultdict(float)
-        self.ends: list[tuple[float, dict[str, float]]] = []
+        self.parts: dict[str, npt.NDArray[np.float64]] = {part: np.zeros(2) for part in TIMED}
+        self.ends: list[tuple[npt.NDArray[np.float64], dict[str, npt.NDArray[np.float64]]]] = []
         self.first: float | None = None
         self.pruned = 0
 
@@ -163,7 +167,7 @@ class Clock:
         if trial.state == "failed":
             raise SystemExit(f"trial {trial.number} failed, so that nothing was measured: {trial.reason}")
         if trial.state != "running":
-            self.ends.append((time.perf_counter(), dict(self.parts)))
+            self.ends.append((now(), {part: taken.copy() for part, taken in self.parts.items()}))
             self.pruned += trial.state == "pruned"
 
     def progress(self, **how: object) -> None:
@@ -179,11 +183,11 @@ class Clock:
 
         @functools.wraps(plain)
         def timed(*arguments: Any, **named: Any) -> Any:
-            started = time.perf_counter()
+            started = now()
             try:
                 return plain(*arguments, **named)
             finally:
-                self.parts[part] += time.perf_counter() - started
+                self.parts[part] += now() - started
 
         setattr(owner, name, timed)
 
@@ -225,19 +229,20 @@ def search(study: Study, prepared: Prepared, clock: Clock) -> None:
         ).search()
 
 
-def told(what: str, ends: Sequence[tuple[float, Mapping[str, float]]]) -> str:
-    """Return a line on the trials between the first and the last of these ends."""
-    number = len(ends) - 1
-    pairs = itertools.pairwise(ends)
-    whole = [(after - before) * 1e3 for (before, _), (after, _) in pairs]
-    parts = {part: (ends[-1][1][part] - ends[0][1].get(part, 0.0)) / number * 1e3 for part in ends[-1][1]}
-    parts["the rest"] = statistics.mean(whole) - sum(parts.values())
-    without = statistics.mean(whole) - parts.get("sampler", 0.0)
-    each = ", ".join(f"{part} {milliseconds:.1f}" for part, milliseconds in parts.items())
-    return (
-        f"{what}: median {statistics.median(whole):.1f} ms a trial, mean {statistics.mean(whole):.1f}, "
-        f"{without:.1f} without the sampler: {each}"
-    )
+def told(what: str, ends: Sequence[tuple[npt.NDArray[np.float64], Mapping[str, npt.NDArray[np.float64]]]]) -> str:
+    """Return lines on the trials between the first and the last of these ends."""
+    whole = np.diff([end for end, _ in ends], axis=0)
+    parts = {part: (ends[-1][1][part] - ends[0][1][part]) / len(whole) for part in TIMED}
+    parts["the rest"] = whole.mean(axis=0) - np.sum(list(parts.values()), axis=0)
+    lines = []
+    for clock, kind in enumerate(("passed", "processor")):
+        mean = whole[:, clock].mean()
+        each = ", ".join(f"{part} {taken[clock]:.1f}" for part, taken in parts.items())
+        lines.append(
+            f"{what}, {kind}: median {np.median(whole[:, clock]):.1f} ms a trial, mean {mean:.1f}, "
+            f"{mean - parts['sampler'][clock]:.1f} without the sampler: {each}"
+        )
+    return "\n".join(lines)
 
 
 def main() -> None:
@@ -252,12 +257,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "studies" / "instant"
         prepared = begin(registry, request(trials, epochs))
-        worked = time.process_time()
         with Study(folder, prepared.plan) as study:
             search(study, prepared, clock)
-        processor = (time.process_time() - worked) / trials * 1e3
-        most = prepared.plan.epochs
-        print(f"{trials} trials of at most {most} epochs, {clock.pruned} pruned; processor {processor:.1f} ms a trial")
+        print(f"{trials} trials of at most {prepared.plan.epochs} epochs, {clock.pruned} pruned")
         print(told("all trials", clock.ends))
         print(told(f"last {LAST}", clock.ends[-LAST - 1 :]))
         started = time.perf_counter()

@@ -55,7 +55,7 @@ def test_list_shows_plugins_that_have_a_problem_and_the_rest_goes_on(tmp_path):
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"], ["sweep", "--help"]])
 def test_help_and_list_import_nothing_heavy(arguments):
     heavy = (
         "numpy",
@@ -79,3 +79,14 @@ def test_help_and_list_import_nothing_heavy(arguments):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stderr == ""
     assert result.stdout
+
+
+def test_a_search_starts_without_what_only_its_end_needs():
+    later = ("sklearn", "scipy.integrate", "scipy.stats", "matplotlib")
+    code = (
+        "import sys\n"
+        "import craterbench.search.conduct, craterbench.search.readout\n"
+        f"print(*(name for name in {later!r} if name in sys.modules))\n"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.split() == []

@@ -66,6 +66,25 @@ def test_a_run_is_under_way_until_it_is_whole(tmp_path):
     np.testing.assert_array_equal(load_file(whole / "weights.safetensors")["a.kernel"], [[0, 3], [1, 4], [2, 5]])
 
 
+def test_what_has_not_changed_is_not_written_again(tmp_path):
+    mine = record()
+    folder = Store(tmp_path / "results").begin(mine)
+    file = folder.path / "record.json"
+    first = file.stat().st_ino
+    folder.write_record(replace(mine))
+    assert file.stat().st_ino == first
+    folder.write_record(replace(mine, error="it broke"))
+    assert file.stat().st_ino != first
+    history = []
+    for epoch in (1, 2, 3):
+        history.append({"epoch": epoch, "val_loss": 1 / epoch})
+        before = b"" if epoch == 1 else (folder.path / "history.csv").read_bytes()
+        folder.write_history(history)
+        assert (folder.path / "history.csv").read_bytes().startswith(before)
+    with (folder.path / "history.csv").open(newline="") as file:
+        assert [float(row["val_loss"]) for row in csv.DictReader(file)] == [1, 1 / 2, 1 / 3]
+
+
 def test_a_run_that_had_ended_when_its_process_died_is_not_called_interrupted(tmp_path):
     store = Store(tmp_path / "results")
     mine = record()

@@ -4,38 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from study_plan import PLAN
 
 from craterbench.plugin import UserError
 from craterbench.search.study import Plan, Study, StudyView
-
-PLAN = Plan(
-    name="s",
-    created="2026-01-02T03:04:05Z",
-    benchmark="logistic",
-    fixed=[],
-    search_only=[],
-    pinned=[],
-    vary={},
-    definition={},
-    versions={},
-    frameworks=["scikit-learn"],
-    space={"parameters": [], "kept": {}},
-    data="0" * 64,
-    objectives=["balanced_accuracy"],
-    sampler="random",
-    pruner="median",
-    seed=0,
-    epochs=9,
-    trials=5,
-    trial_timeout=None,
-    confirm=1,
-    confirm_with="scikit-learn",
-)
 
 
 @pytest.fixture
@@ -151,17 +127,6 @@ def test_a_journal_that_is_lost_or_empty_begins_anew(folder):
             StudyView(folder)
         with opened(folder) as study:
             assert study.counted == 0
-
-
-def test_a_lock_that_a_dead_process_left_at_the_journal_holds_nobody_up(folder):
-    with opened(folder) as study:
-        tried(study, 0.5)
-    (folder / "journal.log.lock").symlink_to(folder / "journal.log")
-    begun = time.monotonic()
-    assert StudyView(folder).best() == [0]
-    with opened(folder) as study:
-        tried(study, 0.6)
-    assert time.monotonic() - begun < 10  # Optuna would wait for half a minute
 
 
 def test_a_study_has_one_owner_and_the_second_is_told_who_it_is(folder):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from functools import cache
 from typing import Any, get_type_hints
 
@@ -80,8 +80,7 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON has it; NaN, which JSON has not, is ``null``."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> Record:

@@ -50,6 +50,8 @@ class RunFolder:
     def __init__(self, store: Store, record: Record, lock: filelock.BaseFileLock) -> None:
         self._store = store
         self._lock = lock
+        self._written: Record | None = None
+        self._num_epochs = 0
         self.path = store.running / record.id
 
     def write_definition(self, definition: Mapping[str, Any]) -> None:
@@ -59,19 +61,26 @@ class RunFolder:
         (self.path / "benchmark.toml").write_text(tomli_w.dumps(definition), encoding="utf-8")
 
     def write_record(self, record: Record) -> None:
-        """Write ``record.json``, whole or not at all."""
+        """Write ``record.json``, whole or not at all, unless this is what it holds."""
+        if record == self._written:
+            return
         part = self.path / f"{_RECORD}.part"
         part.write_text(json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
         part.replace(self.path / _RECORD)
+        self._written = record
 
     def write_history(self, history: Iterable[Mapping[str, Any]]) -> None:
-        """Write ``history.csv``, a row for each epoch."""
+        """Write ``history.csv``, a row for each epoch; of those that it was given before it writes none again."""
         rows = list(history)
-        if rows:
-            with (self.path / "history.csv").open("w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, list(rows[0]))
+        if not rows:
+            return
+        added = rows[self._num_epochs :]
+        with (self.path / "history.csv").open("a" if self._num_epochs else "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, list(rows[0]))
+            if not self._num_epochs:
                 writer.writeheader()
-                writer.writerows(rows)
+            writer.writerows(added)
+        self._num_epochs = len(rows)
 
     def write_counts(self, counts: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Write ``counts.npz``: for each part its confusion, cross_entropy and groups, as the evaluator counted."""

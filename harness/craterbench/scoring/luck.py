@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.integrate import quad
 from scipy.special import log_ndtr
 
 __all__ = ["expected_best", "pooled_sd"]
@@ -22,6 +21,8 @@ def expected_best(number: int, sd: float) -> float:
     Raises:
         ValueError: there is no setting.
     """
+    from scipy.integrate import quad  # a search need not wait for it before it starts
+
     if number < 1:
         raise ValueError(f"there is no best of {number}")
     # In logarithms, for F(x) is 1 to the last digit long before F(x)^n is.

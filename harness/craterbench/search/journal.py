@@ -4,21 +4,83 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
+from optuna.trial import TrialState
 
-__all__ = ["open_journal", "repair"]
+__all__ = ["OwnJournal", "open_journal", "own_journal", "repair"]
 
 
 def open_journal(file: Path) -> JournalStorage:
-    """Return the storage that is kept in a file, for one process alone; the file is made if there is none."""
+    """Return the storage that is kept in a file, to read it, also while another process writes."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    # a relative path makes the lock spin for ever if it is stale
     return JournalStorage(JournalFileBackend(str(file.absolute())))
+
+
+def own_journal(file: Path) -> JournalStorage:
+    """Return the storage that is kept in a file, for the process that owns the study; it is made if there is none."""
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    return JournalStorage(OwnJournal(file.absolute()))
+
+
+class OwnJournal(BaseJournalBackend):
+    """Optuna's journal file as its owner writes it: without a lock, for the study has one.
+
+    What is written can be read by others at once, but is waited for until it is on the disk only where a study begins
+    or a trial ends. That takes with it all that was written before, so that after a power cut the trials that had ended
+    are there, and others may lack their last parameters or epochs. Nothing is read back that was written here. What
+    others add meanwhile, such as a note in optuna-dashboard, is found with the next line.
+    """
+
+    def __init__(self, file: Path) -> None:
+        file.touch()
+        content = file.read_bytes()
+        self._file = file
+        self._size = len(content)
+        self._unread = content.splitlines()
+        self._num_read = 0
+
+    def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
+        """Yield the entries from a number on; what was left out once can be had no more."""
+        assert log_number_from >= self._num_read
+        del self._unread[: log_number_from - self._num_read]
+        self._num_read = log_number_from
+        yield from map(json.loads, self._unread.copy())
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Write entries, all or none of them."""
+        written = "".join(f"{json.dumps(log, separators=(',', ':'))}\n" for log in logs).encode()
+        with self._file.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                rest = written
+                while rest:  # what a full disk takes only in part, it refuses the second time, and says why
+                    rest = rest[file.write(rest) :]
+                if any(_must_last(log) for log in logs):
+                    os.fsync(file.fileno())
+            except OSError:
+                with contextlib.suppress(OSError):  # behind half a line nothing could be read
+                    file.truncate(before)
+                raise
+            size = file.tell()
+        if size != self._size + len(written):
+            with self._file.open("rb") as file:
+                file.seek(self._size)
+                written = file.read(size - self._size)
+        self._unread += written.splitlines()
+        self._size = size
+
+
+def _must_last(log: dict[str, Any]) -> bool:
+    """Whether an entry makes a study, or ends a trial."""
+    return "study_name" in log or ("state" in log and TrialState(log["state"]).is_finished())
 
 
 def repair(file: Path) -> str | None:
@@ -28,8 +90,6 @@ def repair(file: Path) -> str | None:
     copy of the damaged file stays beside it. What stands behind a damaged line cannot be used either: journals number
     their trials by counting lines. Call this only where no other process uses the journal.
     """
-    with contextlib.suppress(FileNotFoundError):
-        Path(f"{file.absolute()}.lock").unlink()  # a stale lock: whoever held it is dead
     try:
         content = file.read_bytes()
     except FileNotFoundError:

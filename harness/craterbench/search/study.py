@@ -17,7 +17,6 @@ from typing import Any
 
 import filelock
 import optuna
-from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 from optuna.pruners import BasePruner, HyperbandPruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
@@ -26,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from craterbench.definition.benchmark import HIGHER
 from craterbench.plugin import UserError
 from craterbench.search.findings import Trial
-from craterbench.search.journal import open_journal, repair
+from craterbench.search.journal import open_journal, own_journal, repair
 
 __all__ = ["Plan", "Study", "StudyView", "differences", "studies"]
 
@@ -97,10 +96,19 @@ class Plan:
     schema: int = field(default=1)
 
     def write(self, folder: Path) -> None:
-        """Write it into the study's folder, whole or not at all."""
+        """Write it into the study's folder, whole or not at all, and onto the disk: without it its trials are lost."""
         part = folder / f"{_PLAN}.part"
-        part.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        with part.open("w", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(self), indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         part.replace(folder / _PLAN)
+        if os.name == "posix":  # elsewhere a folder cannot be opened
+            listing = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(listing)
+            finally:
+                os.close(listing)
 
     @classmethod
     def read(cls, folder: Path) -> Plan:
@@ -198,6 +206,9 @@ class StudyView:
         values that the best quarter has differ from those that all have. Left out is what too few of them have. The
         shares add up to 1.
         """
+        # it brings scikit-learn's forests with it, for which no search should wait before it starts
+        from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
         complete = [trial for trial in self._optuna.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
         having = Counter(name for trial in complete for name in trial.params)
         sign = -1.0 if HIGHER[self.plan.objectives[0]] else 1.0  # of a target of ours Optuna takes less for better
@@ -256,7 +267,7 @@ class Study(StudyView):
             (folder / _JOURNAL).unlink(missing_ok=True)
         if (mended := repair(folder / _JOURNAL)) is not None:
             self.notes.append(mended)
-        self._storage = open_journal(folder / _JOURNAL)
+        self._storage = own_journal(folder / _JOURNAL)
         self._optuna = optuna.create_study(
             storage=self._storage,
             study_name=plan.name,
