@@ -8,14 +8,13 @@ import pty
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tomli_w
 from installed import install
-from processes import BENCH, children, started
+from processes import BENCH, PATIENCE, children, started
 
 SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16", "--epochs", "2")
 ENDLESS = ("--dataset", "synthetic", "--epochs", "100000", "--set", "training.patience=100000")
@@ -214,7 +213,7 @@ def test_ctrl_c_ends_the_child_and_leaves_the_run_interrupted(tmp_path):
     process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(tmp_path)])
     (child,) = children(process.pid)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the child too
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert not Path(f"/proc/{child}").exists()
     record, folder = the_record(tmp_path)
@@ -226,7 +225,7 @@ def test_a_child_that_is_killed_leaves_a_failed_record_with_the_cause(tmp_path):
     process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(tmp_path)])
     (child,) = children(process.pid)
     os.kill(child, signal.SIGKILL)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     record, _ = the_record(tmp_path)
     assert record["status"] == "failed"
@@ -297,15 +296,13 @@ def test_a_record_says_whether_the_files_are_the_published_ones(bench, tmp_path)
     assert record["dataset"]["notes"] == ["not the published files, by their sha256"]
 
 
-def test_the_command_after_a_kill_marks_what_was_left(tmp_path):
-    process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(tmp_path)])
+def test_the_command_after_a_kill_marks_what_was_left(bench):
+    process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(bench.results)])
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stderr.close()
-    deadline = time.monotonic() + 10
-    while not list(tmp_path.glob("runs/*/*/record.json")) and time.monotonic() < deadline:
-        subprocess.run([BENCH, "table", "--results", str(tmp_path)], capture_output=True, check=False)
-    assert the_record(tmp_path)[0]["status"] == "interrupted"
+    bench("table")
+    assert the_record(bench.results)[0]["status"] == "interrupted"
 
 
 # What cannot be done

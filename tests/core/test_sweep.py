@@ -8,14 +8,12 @@ import re
 import resource
 import signal
 import subprocess
-import time
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import BENCH, children
+from processes import BENCH, PATIENCE, children, eventually
 
 from craterbench.records.record import Record
 from craterbench.records.store import Store
@@ -23,14 +21,6 @@ from craterbench.search.study import StudyView
 
 SEARCH = ("--benchmark", "scripted", "--vary", "model.quality", "--sampler", "random", "--confirm", "0")
 SEARCH += ("--epochs", "2", "--name", "s")
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + 100
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def command(results: Path, *more: str) -> list[str]:
@@ -48,8 +38,8 @@ def in_the_middle(script, results: Path) -> subprocess.Popen[str]:
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
     )
-    until(lambda: (script.folder / "starts").exists() and len(script.starts()) == 4)
-    until(lambda: sorted(states(results)) == ["complete", "complete", "running", "running"])
+    assert eventually(lambda: len(script.starts()) == 4)
+    assert eventually(lambda: sorted(states(results)) == ["complete", "complete", "running", "running"])
     return process
 
 
@@ -94,8 +84,8 @@ def test_a_search_that_is_killed_takes_its_children_along_and_goes_on_to_as_many
     workers = children(process.pid)
     assert len(workers) == 2
     process.kill()
-    process.communicate(timeout=60)
-    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    process.communicate(timeout=PATIENCE)
+    assert eventually(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     assert sorted(states(bench.results)) == ["complete", "complete", "running", "running"]
     listed = bench("sweep", "--list")
     assert "2/5" in listed.output
@@ -114,7 +104,7 @@ def test_ctrl_c_leaves_the_study_whole_and_says_how_to_go_on(script, bench):
     assert "done 2 of 5" in shown.output
     assert "running" in listed.output
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     how = f"bench sweep --resume s --results {bench.results} --workers 2"
     *_, hint, last = said.splitlines()
