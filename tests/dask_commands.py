@@ -16,6 +16,7 @@ from processes import PATIENCE, eventually
 
 DASK = str(Path(sys.executable).with_name("dask"))
 
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -129,6 +129,7 @@ def broken(results: Path, hold: Hold, whom: str, how: signal.Signals) -> dict:
     return left.as_json()
 
 
+@pytest.mark.xdist_group("of the unbroken run")  # so that only one process runs it
 @pytest.mark.parametrize(
     ("whom", "how", "status"),
     [
@@ -137,7 +138,9 @@ def broken(results: Path, hold: Hold, whom: str, how: signal.Signals) -> dict:
         ("child", signal.SIGKILL, "failed"),
     ],
 )
-def test_a_run_that_was_broken_off_goes_on_to_the_digits_of_an_unbroken_one(tmp_path, free, unbroken, whom, how, status):
+def test_a_run_that_was_broken_off_goes_on_to_the_digits_of_an_unbroken_one(
+    tmp_path, free, unbroken, whom, how, status
+):
     left = broken(tmp_path / "results", Hold(tmp_path / "plugin"), whom, how)
     assert left["status"] == status
     record = again(tmp_path / "results", free, "--resume")

@@ -154,6 +154,7 @@ def definition(store: Store, run: Record) -> dict[str, Any]:
     return tomllib.loads((store.folder(run) / "benchmark.toml").read_text())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_began_from(script, bench):
     result = bench(
         "sweep", *SEARCH, "--trials", "3", "--workers", "1", "--confirm", "2", "--fix", "training.patience=9"
@@ -184,6 +185,7 @@ def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_
     assert re.search(r"^ *s +3/3 .* not trained anew ", bench("sweep", "--list").stdout, re.MULTILINE)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_goes_on_as_it_was_asked_for_and_what_is_shown_is_of_now(script, bench):
     assert bench("sweep", *SEARCH, "--confirm", "2", "--trials", "2").exit_code == 0
     folder = bench.results / "studies" / "s"
@@ -211,6 +213,7 @@ def test_what_was_not_trained_anew_is_said_to_be_so(script, bench):
     assert (bench.results / "studies" / "s" / "best.toml").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_no_setting_is_trained_anew_twice(script, bench):
     few = ("--vary", "model.quality=0.3|0.6", "--benchmark", "scripted", "--epochs", "2", "--name", "s")
     assert bench("sweep", *few, "--trials", "5", "--confirm", "3").exit_code == 0
@@ -219,6 +222,7 @@ def test_no_setting_is_trained_anew_twice(script, bench):
     assert rows[0]["validation"]["mean"] > rows[1]["validation"]["mean"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_found_in_one_framework_is_certified_in_its_twin(script, bench):
     search = ("--benchmark", "scripted", "--epochs", "2", "--name", "s", "--trials", "2", "--framework", "scripted")
     assert bench("sweep", *search, "--confirm-with", "twin").exit_code == 0
