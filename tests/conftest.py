@@ -31,6 +31,18 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path / "results")
 
 
+@pytest.fixture(scope="session")
+def bench_in() -> type[Bench]:
+    """What runs the command line on a folder of results that several tests share."""
+    return Bench
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of commands in this process get no pictures: those of many small runs cost as much as the runs."""
+    monkeypatch.setattr("craterbench.report.pictures.illustrate", lambda folder, asked, outcome: None)
+
+
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "results")

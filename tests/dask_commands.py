@@ -7,23 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from distributed import Client
+from processes import PATIENCE, eventually
 
 DASK = str(Path(sys.executable).with_name("dask"))
-
-PATIENCE = 240  # seconds for what takes a few on a machine that has nothing else to do
-
-
-def eventually(condition: Callable[[], object]) -> bool:
-    deadline = time.monotonic() + PATIENCE
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    return bool(condition())
 
 
 def free_port() -> int:

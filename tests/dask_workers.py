@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dask_commands import PATIENCE
+from processes import PATIENCE
 
 from craterbench.definition.benchmark import Benchmark
 from craterbench.definition.overrides import parse_override, resolve

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +17,26 @@ from craterbench.training.experiment import Outcome
 
 BENCH = str(Path(sys.executable).with_name("bench"))
 
+PATIENCE = 240  # seconds for what takes a few on a machine that has nothing else to do
 
-def started(command: list[str], until: str = "epoch 1/") -> subprocess.Popen[str]:
+
+def eventually(condition: Callable[[], object]) -> bool:
+    """Wait until something holds, and say whether it does."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return bool(condition())
+
+
+def started(
+    command: list[str], until: str = "epoch 1/", environment: Mapping[str, str] = os.environ
+) -> subprocess.Popen[str]:
     """Start a command in a process group of its own, as a shell does, and wait until it says something."""
     process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
+        env=environment,
         text=True,
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it

@@ -109,9 +109,9 @@ class Session:
     def __init__(self, task):
         import numpy as np
 
-        starts = HERE / "starts"
-        begun = len(starts.read_text().splitlines()) if starts.exists() else 0
         note("starts", f"{os.getpid()} {task.model_parameters.quality!r}")
+        processes = [int(line.split()[0]) for line in (HERE / "starts").read_text().splitlines()]
+        begun = max(number for number, process in enumerate(processes) if process == os.getpid())
         faults = json.loads((HERE / "faults.json").read_text())
         self.fault = faults.get(str(begun), faults.get("always", ""))
         self.quality = task.model_parameters.quality
@@ -125,7 +125,8 @@ class Session:
         while self.fault == "wait" and not (HERE / "go").exists():
             time.sleep(0.01)
         if self.fault == "hang":
-            time.sleep(600)
+            note("hangs", os.getpid())
+            time.sleep(3600)
         if self.fault == "raise":
             raise ValueError("the script says so")
         if self.fault == "memory":
@@ -195,6 +196,10 @@ class Script:
         file = self.folder / "starts"
         lines = file.read_text().splitlines() if file.exists() else []
         return [(int(line.split()[0]), float(line.split()[1])) for line in lines]
+
+    def hangs(self) -> bool:
+        """Return whether a session hangs."""
+        return (self.folder / "hangs").exists()
 
     def reads(self) -> list[int]:
         """Return the processes that have read the data."""

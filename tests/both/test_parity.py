@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from click.testing import Result
 from installed import register
 from processes import BENCH
+
+from craterbench.host import twins
+from craterbench.host.child import Child
+from craterbench.training.parity import Measured, Measurement
 
 SMALL = """
 summary = "a small twin"
@@ -28,27 +35,79 @@ depth = 2
 fault = "{fault}"
 """
 
+ASKED = ("parity", "keras.toml", "torch.toml", "--device", "cpu", "--seeds", "0")
+
+
+def write_twins(folder: Path, fault: str) -> None:
+    for framework in ("keras", "torch"):
+        (folder / f"{framework}.toml").write_text(SMALL.format(framework=framework, fault=fault))
+
 
 @pytest.fixture
-def parity(tmp_path):
-    """Run ``bench parity`` on a small network with a fault in one twin; the plugin is found as installed ones are."""
+def site(tmp_path: Path) -> list[str]:
+    """What is to be on the path for the plugin with the faults to be found as installed ones are."""
     register(tmp_path / "site", "faults")
-    path = os.pathsep.join([str(tmp_path / "site"), str(Path(__file__).parent)])
+    return [str(tmp_path / "site"), str(Path(__file__).parent)]
 
-    def run(fault: str) -> subprocess.CompletedProcess[str]:
-        names = []
-        for framework in ("keras", "torch"):
-            names.append(f"{framework}.toml")
-            (tmp_path / names[-1]).write_text(SMALL.format(framework=framework, fault=fault))
-        environment = os.environ | {"PYTHONPATH": path, "COLUMNS": "200"}
-        command = [BENCH, "parity", *names, "--device", "cpu", "--seeds", "0"]
-        return subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True)
+
+class KerasTwin:
+    """The Keras twin, which no fault touches: one process for all tests, which measures once in each precision."""
+
+    def __init__(self, child: Child) -> None:
+        self.cross = child.cross
+        self.stop = child.stop
+        self._child = child
+        self._measured: dict[str, Measured] = {}
+
+    def __enter__(self) -> KerasTwin:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave it to the next test."""
+
+    def measure(self, measurement: Measurement, *, log: Path) -> Measured:
+        precision = measurement.benchmark.training.precision
+        if precision not in self._measured:
+            self._measured[precision] = self._child.measure(measurement, log=log)
+        return dict(self._measured[precision])
+
+
+@pytest.fixture(scope="module")
+def keras_twin() -> Iterator[SimpleNamespace]:
+    """Where the Keras twin is kept once a test has needed it."""
+    kept = SimpleNamespace(twin=None)
+    yield kept
+    if kept.twin is not None:
+        kept.twin.stop()
+
+
+@pytest.fixture
+def parity(site, keras_twin, bench, tmp_path, monkeypatch):
+    """Run ``bench parity`` on a small network with a fault in its twin in PyTorch."""
+    for folder in reversed(site):
+        monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.chdir(tmp_path)
+
+    def child(variables):
+        if "KERAS_BACKEND" not in variables:
+            return Child(variables)
+        keras_twin.twin = keras_twin.twin or KerasTwin(Child(variables))
+        return keras_twin.twin
+
+    monkeypatch.setattr(twins, "Child", child)
+
+    def run(fault: str) -> Result:
+        write_twins(tmp_path, fault)
+        return bench(*ASKED)
 
     return run
 
 
-def test_twins_are_equal_and_the_verdict_is_kept(parity, tmp_path):
-    result = parity("none")
+def test_twins_are_equal_and_the_verdict_is_kept(site, tmp_path):
+    write_twins(tmp_path, "none")
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(site), "COLUMNS": "200"}
+    result = subprocess.run([BENCH, *ASKED], cwd=tmp_path, env=variables, text=True, capture_output=True)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "are twins" in result.stdout
     for what in ("activation", "gradient, dice", "gradient, focal", "step 20, sgd", "step 1, adamw", "crossed weights"):
@@ -70,21 +129,21 @@ def test_twins_are_equal_and_the_verdict_is_kept(parity, tmp_path):
         ("dropout", "float64 activation: over 1e-09, first at up_1_conv_2"),
     ],
 )
-def test_a_fault_fails_and_its_place_is_named(parity, tmp_path, fault, place):
+def test_a_fault_fails_and_its_place_is_named(parity, bench, fault, place):
     result = parity(fault)
-    assert result.returncode == 1, result.stdout + result.stderr
+    assert result.exit_code == 1, result.output
     assert "are NOT twins" in result.stdout
     named = [line.strip() for line in result.stdout.splitlines() if "first at" in line]
     assert named[0] == place
     if "adam" in fault or "epsilons" in fault:
         assert all(" adam: " in line for line in named)  # and nothing else is blamed
-    (file,) = (tmp_path / "results" / "parity").iterdir()
+    (file,) = (bench.results / "parity").iterdir()
     assert json.loads(file.read_text())["verdict"] == "different"
 
 
-def test_a_twin_that_raises_is_named_with_the_end_of_its_log(parity, tmp_path):
+def test_a_twin_that_raises_is_named_with_the_end_of_its_log(parity, bench):
     result = parity("raises")
-    assert result.returncode == 2
+    assert result.exit_code == 2
     assert "error: torch.toml cannot be measured; mend it first: RuntimeError: no such layer" in result.stderr
     assert 'raise RuntimeError("no such layer")' in result.stderr
-    assert not (tmp_path / "results").exists()
+    assert not bench.results.exists()

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from processes import performed
+from processes import eventually, performed
 
 from craterbench.definition.benchmark import Benchmark
 from craterbench.definition.overrides import parse_override, resolve
@@ -106,6 +106,12 @@ def test_ctrl_c_is_for_the_parent_to_decide(child, tmp_path):
     assert len(outcome.course.history) == 3
 
 
+def busy(file: Path) -> None:
+    """Be data that take for ever, and say so in a file."""
+    file.touch()
+    time.sleep(3600)
+
+
 def test_a_child_does_not_outlive_a_parent_that_is_killed_even_while_it_is_busy(tmp_path):
     script = f"""
         import sys
@@ -114,7 +120,7 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed_even_while_it_is_busy(
         from pathlib import Path
         from test_child import Child, performed, small
         if __name__ == "__main__":
-            busy = replace(small(), dataset=replace(small().dataset, target="time:sleep", parameters=600))
+            busy = replace(small(), dataset=replace(small().dataset, target="test_child:busy", parameters=Path("busy")))
             with Child({{}}) as process:
                 print(process.pid, flush=True)
                 performed(process, busy, seed=1, log=Path("log.txt"))
@@ -123,14 +129,9 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed_even_while_it_is_busy(
     parent = subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, stdout=subprocess.PIPE)
     assert parent.stdout is not None
     child = int(parent.stdout.readline())
-    while not (tmp_path / "log.txt").exists():  # it is at work
-        time.sleep(0.05)
-    time.sleep(1.0)
+    assert eventually((tmp_path / "busy").exists)
     assert Path(f"/proc/{child}").exists()
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 10
-    while Path(f"/proc/{child}").exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert not Path(f"/proc/{child}").exists()
+    assert eventually(lambda: not Path(f"/proc/{child}").exists())

@@ -10,14 +10,13 @@ import pty
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tomli_w
 from installed import install
-from processes import BENCH, children, started
+from processes import BENCH, PATIENCE, children, started
 from rich.console import Console
 
 from craterbench.host import devices
@@ -30,8 +29,31 @@ ENDLESS = ("--dataset", "synthetic", "--epochs", "100000", "--set", "training.pa
 # A run
 
 
-def test_a_run_leaves_its_files_and_a_table(bench):
-    result = bench("run", "constant", "logistic", *SMALL)
+@pytest.fixture(scope="module")
+def ran(bench_in, tmp_path_factory):
+    """A run of two benchmarks, and what it said, for the tests that only look at what is left of it."""
+    bench = bench_in(tmp_path_factory.mktemp("ran") / "results")
+    return bench, bench("run", "constant", "logistic", *SMALL)
+
+
+of_what_ran = pytest.mark.xdist_group("of what ran")  # so that only one process runs it
+
+
+@pytest.fixture
+def after(ran, bench):
+    """Continue after that run, on a copy of what is left of it."""
+    shutil.copytree(ran[0].results, bench.results)
+    return bench
+
+
+def record_of(bench, benchmark: str):
+    (file,) = bench.results.glob(f"runs/{benchmark}/*/record.json")
+    return json.loads(file.read_text())
+
+
+@of_what_ran
+def test_a_run_leaves_its_files_and_a_table(ran):
+    bench, result = ran
     assert result.exit_code == 0, result.output
     assert "constant" in result.stdout
     assert "0.8867" in result.stdout
@@ -45,11 +67,13 @@ def test_a_run_leaves_its_files_and_a_table(bench):
     assert "logistic seed 42: epoch 2/2" in result.stderr
 
 
-def test_scores_of_a_record_can_be_computed_from_its_counts_alone(bench):
+@of_what_ran
+def test_scores_of_a_record_can_be_computed_from_its_counts_alone(ran):
     from craterbench.scoring.counts import Counts
     from craterbench.scoring.metrics import pooled
 
-    (record,) = json.loads(bench("run", "logistic", *SMALL, "--json").stdout)
+    bench, _ = ran
+    record = record_of(bench, "logistic")
     assert record["num_weights"] == 6  # five features and an intercept
     with np.load(bench.results / "runs" / "logistic" / record["id"] / "counts.npz") as counts:
         for part in ("validation", "test"):
@@ -65,11 +89,14 @@ def test_json_is_the_records_and_nothing_else(bench):
     assert result.stderr == ""
 
 
-def test_names_may_be_patterns(bench):
+@of_what_ran
+def test_names_may_be_patterns(ran):
+    bench, _ = ran
     result = bench("run", "con*", "l?gistic", *SMALL, "--json")
     assert [record["benchmark"] for record in json.loads(result.stdout)] == ["constant", "logistic"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_same_seed_gives_the_same_history_and_identity_and_another_seed_another(bench):
     again = ("--again", "--json")
     records = [json.loads(bench("run", "logistic", *SMALL, "--seed", s, *again).stdout)[0] for s in "112"]
@@ -83,6 +110,7 @@ def test_the_same_seed_gives_the_same_history_and_identity_and_another_seed_anot
     assert records[0]["identity"] == records[1]["identity"] != records[2]["identity"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_done_is_not_repeated_unless_it_is_asked_to_be(bench):
     asked = ("run", "constant", "logistic", *SMALL, "--seeds", "2", "--json")
 
@@ -98,6 +126,7 @@ def test_what_is_done_is_not_repeated_unless_it_is_asked_to_be(bench):
     assert not set(ids(bench(*asked, "--again"))) & set(ids(second))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_was_done_with_other_versions_says_so_and_what_another_evaluator_scored_is_done_again(bench):
     asked = ("run", "constant", *SMALL, "--json")
     (first,) = json.loads(bench(*asked).stdout)
@@ -177,6 +206,7 @@ def test_what_is_done_already_takes_no_share_of_the_cores(bench, monkeypatch):
     assert ": runs with threads 2 and 4\n" in bench("table", "--format", "markdown").stdout
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_folds_validate_on_every_image_once_and_are_runs_of_their_own(bench):
     records = json.loads(bench("run", "constant", *SMALL, "--folds", "3", "--json").stdout)
     assert [record["fold"] for record in records] == ["1/3", "2/3", "3/3"]
@@ -191,6 +221,7 @@ def test_folds_validate_on_every_image_once_and_are_runs_of_their_own(bench):
     assert "constant seed 42 fold 2/3: done already" in again.stderr
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_data_that_have_changed_where_they_lie_are_trained_on_again(bench, tmp_path):
     asked = ("run", "constant", "--dataset", "npz", "--data", npz(tmp_path), "--json")
     (first,), (same,) = (json.loads(bench(*asked).stdout) for _ in range(2))
@@ -199,15 +230,16 @@ def test_data_that_have_changed_where_they_lie_are_trained_on_again(bench, tmp_p
     assert first["id"] == same["id"] != other["id"]
 
 
-def test_a_row_is_not_left_out_because_another_benchmark_is_the_same(bench, tmp_path):
-    bench("run", "constant", *SMALL)
+@of_what_ran
+def test_a_row_is_not_left_out_because_another_benchmark_is_the_same(after, tmp_path):
     path = tmp_path / "mine.toml"
     path.write_text(tomli_w.dumps({"summary": "the same by another name", "extends": "constant"}))
-    (record,) = json.loads(bench("run", str(path), *SMALL, "--json").stdout)
+    (record,) = json.loads(after("run", str(path), *SMALL, "--json").stdout)
     assert record["benchmark"] == "mine"
 
 
-def test_what_makes_scores_doubtful_is_said_once_and_kept(bench):
+@of_what_ran
+def test_what_makes_scores_doubtful_is_said_once_and_kept(ran, bench):
     mistakes = ("--set", "split.when=after-augmentation", "--set", "augmentation.warp=image")
     result = bench("run", "constant", *SMALL, *mistakes, "--json")
     (record,) = json.loads(result.stdout)
@@ -216,8 +248,7 @@ def test_what_makes_scores_doubtful_is_said_once_and_kept(bench):
         "alignment: the masks of augmented images were not warped with them",
     ]
     assert [result.stderr.count(warning) for warning in record["warnings"]] == [1, 1]
-    (record,) = json.loads(bench("run", "constant", *SMALL, "--json").stdout)
-    assert record["warnings"] == []
+    assert record_of(ran[0], "constant")["warnings"] == []
 
 
 def test_on_a_terminal_there_is_a_bar(tmp_path):
@@ -296,7 +327,7 @@ def test_ctrl_c_ends_the_child_and_leaves_the_run_interrupted(tmp_path):
     process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(tmp_path)])
     (child,) = children(process.pid)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does, to the child too
-    process.communicate(timeout=30)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert not Path(f"/proc/{child}").exists()
     record, folder = the_record(tmp_path)
@@ -308,7 +339,7 @@ def test_a_child_that_is_killed_leaves_a_failed_record_with_the_cause(tmp_path):
     process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(tmp_path)])
     (child,) = children(process.pid)
     os.kill(child, signal.SIGKILL)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     record, _ = the_record(tmp_path)
     assert record["status"] == "failed"
@@ -348,22 +379,24 @@ def test_a_record_names_the_best_epoch_of_its_history(bench):
     assert record["best_epoch"] == 1 + losses.index(min(losses)) < record["epochs"] == len(losses)
 
 
-def test_the_table_shows_the_test_part_when_it_is_asked_to(bench):
-    bench("run", "constant", *SMALL)
+@of_what_ran
+def test_the_table_shows_the_test_part_when_it_is_asked_to(ran):
+    bench, _ = ran
     assert "test_balanced_accuracy" not in bench("table", "--format", "csv").stdout
     assert "test_balanced_accuracy" in bench("table", "--format", "csv", "--test").stdout
 
 
-def test_after_a_run_the_table_shows_it_beside_what_it_may_be_compared_with(bench):
-    bench("run", "constant", *SMALL)
-    beside = bench("run", "logistic", *SMALL).stdout
+@of_what_ran
+def test_after_a_run_the_table_shows_it_beside_what_it_may_be_compared_with(after):
+    beside = after("run", "logistic", *SMALL, "--seed", "43").stdout
     assert "constant" in beside
-    apart = bench("run", "logistic", *SMALL, "--set", "dataset.seed=9").stdout
+    apart = after("run", "logistic", *SMALL, "--set", "dataset.seed=9").stdout
     assert "constant" not in apart
 
 
-def test_a_record_says_what_it_was_made_with(bench):
-    (record,) = json.loads(bench("run", "constant", *SMALL, "--json").stdout)
+@of_what_ran
+def test_a_record_says_what_it_was_made_with(ran):
+    record = record_of(ran[0], "constant")
     environment = record["environment"]
     assert environment["threads"] == len(os.sched_getaffinity(0))
     assert environment["packages"]["numpy"] == np.__version__
@@ -379,15 +412,13 @@ def test_a_record_says_whether_the_files_are_the_published_ones(bench, tmp_path)
     assert record["dataset"]["notes"] == ["not the published files, by their sha256"]
 
 
-def test_the_command_after_a_kill_marks_what_was_left(tmp_path):
-    process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(tmp_path)])
+def test_the_command_after_a_kill_marks_what_was_left(bench):
+    process = started([BENCH, "run", "logistic", *ENDLESS, "--results", str(bench.results)])
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stderr.close()
-    deadline = time.monotonic() + 10
-    while not list(tmp_path.glob("runs/*/*/record.json")) and time.monotonic() < deadline:
-        subprocess.run([BENCH, "table", "--results", str(tmp_path)], capture_output=True, check=False)
-    assert the_record(tmp_path)[0]["status"] == "interrupted"
+    bench("table")
+    assert the_record(bench.results)[0]["status"] == "interrupted"
 
 
 # What cannot be done

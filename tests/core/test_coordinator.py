@@ -10,6 +10,7 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from processes import performed
@@ -20,7 +21,7 @@ from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
 from craterbench.records.record import Record
 from craterbench.records.store import Store
-from craterbench.search import preparation
+from craterbench.search import coordinator, preparation
 from craterbench.search.conduct import Setting, hired, search
 from craterbench.search.coordinator import trial_seed
 from craterbench.search.findings import Trial
@@ -195,9 +196,20 @@ def test_a_trial_that_goes_wrong_has_failed_with_its_reason_and_its_worker_goes_
     assert len({worker for worker, _ in script.starts()}) == 1
 
 
-def test_a_trial_that_hangs_has_failed_and_its_worker_is_replaced(script, tmp_path):
+@pytest.fixture
+def clock(monkeypatch):
+    """The time that a search sees: it stands still until the test moves it, however busy the machine is."""
+    seconds = SimpleNamespace(passed=lambda: 0.0)
+    monkeypatch.setattr(coordinator, "time", SimpleNamespace(monotonic=lambda: seconds.passed(), sleep=time.sleep))
+    monkeypatch.setattr(coordinator, "_LONGEST_WAIT", 0.05)  # before it looks at the clock again
+    return seconds
+
+
+def test_a_trial_that_hangs_has_failed_and_its_worker_is_replaced(script, tmp_path, clock):
     script.say(start_0="hang")
+    clock.passed = lambda: 5.1 if script.hangs() else 0.0
     assert conducted(tmp_path, planned(trials=1, trial_timeout=5))
+    clock.passed = lambda: 0.0
     script.say()
     assert not any(Path(f"/proc/{worker}").exists() for worker, _ in script.starts())
     (trial,) = trials(tmp_path)
@@ -325,10 +337,10 @@ def test_ctrl_c_breaks_nothing_off_while_it_is_written(script, tmp_path, when, c
     assert len(found) == 5
 
 
-def test_no_trial_is_started_after_the_time_is_up(script, tmp_path):
+def test_no_trial_is_started_after_the_time_is_up(script, tmp_path, clock):
     def wait(trial: Trial) -> None:
         if trial.state == "complete":
-            time.sleep(2)
+            clock.passed = lambda: 2.0
 
     assert not conducted(tmp_path, planned(trials=50), Watch(wait), timeout=1.5)
     assert "running" not in states(tmp_path)

@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from processes import BENCH, children, started
+from held_plugin import Hold, held
+from processes import BENCH, PATIENCE, children, eventually, started
 
 from craterbench.definition.overrides import parse_override, resolve
 from craterbench.host.asked import Asked
@@ -73,21 +74,23 @@ def test_runs_at_once_share_the_cores_and_come_to_the_digits_of_runs_one_by_one(
 
 
 def test_a_child_that_dies_disturbs_no_other(tmp_path):
-    epochs = ("--epochs", "60", "--set", "training.patience=60")
-    process = started([*THREE, *epochs, "--results", str(tmp_path)], until="starting")
+    hold, results = Hold(tmp_path / "plugin"), tmp_path / "results"
+    command = [*THREE, *held(2), "--epochs", "4", "--results", str(results)]
+    process = started(command, "starting", hold.environment)
     until_all_are_at_work(process, 3)
     victim, *_ = children(process.pid)
     os.kill(victim, signal.SIGKILL)
-    _, said = process.communicate(timeout=120)
+    hold.go()
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
-    ended = records(tmp_path)
+    ended = records(results)
     assert sorted(record.status for record in ended) == ["done", "done", "failed"]
     (failed,) = (record for record in ended if record.status == "failed")
     assert f"logistic seed {failed.seed} failed: {failed.error}" in said
     for record in ended:
         if record.status == "done":
-            with (Store(tmp_path).folder(record) / "history.csv").open() as file:
-                assert [int(row["epoch"]) for row in csv.DictReader(file)] == list(range(1, 61))
+            with (Store(results).folder(record) / "history.csv").open() as file:
+                assert [int(row["epoch"]) for row in csv.DictReader(file)] == [1, 2, 3, 4]
 
 
 def test_ctrl_c_leaves_every_run_under_way_interrupted(tmp_path):
@@ -96,7 +99,7 @@ def test_ctrl_c_leaves_every_run_under_way_interrupted(tmp_path):
     at_work = children(process.pid)
     assert len(at_work) == 3
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert not any(Path(f"/proc/{child}").exists() for child in at_work)
     assert [record.status for record in records(tmp_path)] == ["interrupted"] * 3
@@ -104,16 +107,25 @@ def test_ctrl_c_leaves_every_run_under_way_interrupted(tmp_path):
 
 
 def test_a_run_that_cannot_be_had_lets_those_beside_it_come_to_their_end(tmp_path):
+    hold, results = Hold(tmp_path / "plugin"), tmp_path / "results"
     path = tmp_path / "bad.toml"
     path.write_text('summary = ""\nextends = "constant"\n[split]\nvalidation = 0.01\n')
-    command = [BENCH, "run", "logistic", str(path), "constant", *SMALL, "--epochs", "40", "--workers", "2"]
-    result = subprocess.run(
-        [*command, "--results", str(tmp_path / "results"), "--json"], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 2
-    assert "too small to split" in result.stderr
-    assert [(record["benchmark"], record["status"]) for record in json.loads(result.stdout)] == [("logistic", "done")]
-    assert [record.benchmark for record in records(tmp_path / "results")] == ["logistic"]
+    command = [BENCH, "run", "logistic", str(path), "constant", *SMALL, *held(1), "--epochs", "2", "--workers", "2"]
+    with subprocess.Popen(
+        [*command, "--results", str(results), "--json"],
+        env=hold.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert eventually(lambda: hold.started("bad"))
+        assert eventually(lambda: len(list(results.glob(".running/*/record.json"))) == 1)
+        hold.go()  # only now, when it has been refused beside the other
+        told, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 2
+    assert "too small to split" in said
+    assert [(record["benchmark"], record["status"]) for record in json.loads(told)] == [("logistic", "done")]
+    assert [record.benchmark for record in records(results)] == ["logistic"]
 
 
 class Listener:

@@ -6,6 +6,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 from dataclasses import replace
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from processes import BENCH, children, started
+from held_plugin import Hold, held
+from processes import BENCH, PATIENCE, children, started
 from resuming import check_every_epoch
 from safetensors.numpy import load_file
 
@@ -74,27 +76,35 @@ def test_a_checkpoint_survives_its_file_to_the_last_bit(tmp_path):
 
 # Real processes
 
-EPOCHS = 150
+EPOCHS, BROKEN_OFF = 12, 6
 RUN = ("logistic", "--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16")
 RUN += ("--epochs", str(EPOCHS), "--set", f"training.patience={EPOCHS}", "--set", "augmentation.drawn=every-epoch")
 
 
 def command(results: Path, *more: str) -> list[str]:
-    return [BENCH, "run", *RUN, "--results", str(results), *more]
-
-
-def again(results: Path, *more: str) -> tuple[dict, str]:
-    result = subprocess.run(command(results, *more, "--json"), capture_output=True, text=True, check=False)
-    assert result.stdout, result.stderr
-    (record,) = json.loads(result.stdout)
-    return record, result.stderr
+    return [BENCH, "run", *RUN, *held(BROKEN_OFF), "--results", str(results), *more]
 
 
 @pytest.fixture(scope="module")
-def unbroken(tmp_path_factory) -> tuple[Path, dict]:
+def free(tmp_path_factory) -> Hold:
+    """Processes in this environment are held by nothing."""
+    hold = Hold(tmp_path_factory.mktemp("free"))
+    hold.go()
+    return hold
+
+
+def again(results: Path, free: Hold, *more: str) -> dict:
+    asked = [*command(results, *more), "--json"]
+    result = subprocess.run(asked, env=free.environment, capture_output=True, text=True, check=False)
+    assert result.stdout, result.stderr
+    (record,) = json.loads(result.stdout)
+    return record
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory, free) -> tuple[Path, dict]:
     results = tmp_path_factory.mktemp("unbroken")
-    record, _ = again(results)
-    return results, record
+    return results, again(results, free)
 
 
 def files(results: Path, record: dict) -> tuple[list[dict[str, str]], dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -105,20 +115,22 @@ def files(results: Path, record: dict) -> tuple[list[dict[str, str]], dict[str, 
         return history, load_file(folder / "weights.safetensors"), dict(counts)
 
 
-def broken(results: Path, whom: str, how: signal.Signals) -> dict:
-    """Start a run, break it off in the middle, and return the record that it leaves."""
-    process = started(command(results), until="epoch 20/")
+def broken(results: Path, hold: Hold, whom: str, how: signal.Signals) -> dict:
+    """Start a run, break it off in the middle, where it is held, and return the record that it leaves."""
+    process = started(command(results), f"epoch {BROKEN_OFF}/", hold.environment)
     if whom == "parent":
         os.killpg(process.pid, how) if how is signal.SIGINT else process.send_signal(how)
     else:
         os.kill(children(process.pid)[0], how)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     store = Store(results)
     store.recover()
     (left,), _ = store.records()
+    assert len(store.history(left)) == BROKEN_OFF
     return left.as_json()
 
 
+@pytest.mark.xdist_group("of the unbroken run")  # so that only one process runs it
 @pytest.mark.parametrize(
     ("whom", "how", "status"),
     [
@@ -127,44 +139,52 @@ def broken(results: Path, whom: str, how: signal.Signals) -> dict:
         ("child", signal.SIGKILL, "failed"),
     ],
 )
-def test_a_run_that_was_broken_off_goes_on_to_the_digits_of_an_unbroken_one(tmp_path, unbroken, whom, how, status):
-    left = broken(tmp_path, whom, how)
+def test_a_run_that_was_broken_off_goes_on_to_the_digits_of_an_unbroken_one(
+    tmp_path, free, unbroken, whom, how, status
+):
+    left = broken(tmp_path / "results", Hold(tmp_path / "plugin"), whom, how)
     assert left["status"] == status
-    record, _ = again(tmp_path, "--resume")
+    record = again(tmp_path / "results", free, "--resume")
     assert (record["id"], record["status"], record["epochs"]) == (left["id"], "done", EPOCHS)
     assert record["error"] is None
     assert record["parts"] == unbroken[1]["parts"]
     assert record["identity"] == unbroken[1]["identity"]
-    for ours, theirs in zip(files(tmp_path, record), files(*unbroken), strict=True):
+    for ours, theirs in zip(files(tmp_path / "results", record), files(*unbroken), strict=True):
         if isinstance(ours, list):
             assert ours == theirs
         else:
             assert ours.keys() == theirs.keys()
             for name, array in theirs.items():
                 np.testing.assert_array_equal(ours[name], array)
-    folder = tmp_path / "runs" / "logistic" / record["id"]
+    folder = tmp_path / "results" / "runs" / "logistic" / record["id"]
     assert not list(folder.glob("state*"))
-    assert not (tmp_path / ".running").exists()
-    assert Store(tmp_path).records()[0][0].id == record["id"]
+    assert not (tmp_path / "results" / ".running").exists()
+    assert Store(tmp_path / "results").records()[0][0].id == record["id"]
 
 
 def test_what_cannot_be_gone_on_with_starts_anew_and_says_why(tmp_path):
-    broken(tmp_path, "parent", signal.SIGINT)
-    store = Store(tmp_path)
+    hold, results = Hold(tmp_path / "plugin"), tmp_path / "results"
+    broken(results, hold, "parent", signal.SIGINT)
+    store = Store(results)
     (left,), _ = store.records()
     folder = store.folder(left)
 
     def said(*more: str) -> str:
         process = subprocess.Popen(
-            command(tmp_path, "--resume", *more),
+            command(results, "--resume", *more),
             stderr=subprocess.PIPE,
+            env=hold.environment,
             text=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
         )
         assert process.stderr is not None
         line = process.stderr.readline()
         process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
+        process.communicate(timeout=PATIENCE)
+        store.recover()
+        for record in store.records()[0]:
+            if record.id != left.id:  # what was started anew, if it came that far, is not to be gone on with next time
+                shutil.rmtree(store.folder(record))
         return line
 
     def leave(**environment: object) -> None:
@@ -233,7 +253,7 @@ def test_a_run_whose_data_change_just_before_it_goes_on_is_left_as_it_was(tmp_pa
     asked = [BENCH, "run", "logistic", "--set", "dataset.name=npz", "--epochs", "100000", *more]
     process = started([*asked, "--results", str(results)], until="epoch 2/")
     os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+    process.communicate(timeout=PATIENCE)
     store = Store(results)
     (left,), _ = store.records()
     registry = Registry.installed()

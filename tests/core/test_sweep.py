@@ -8,14 +8,12 @@ import re
 import resource
 import signal
 import subprocess
-import time
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import BENCH, children
+from processes import BENCH, PATIENCE, children, eventually
 
 from craterbench.records.record import Record
 from craterbench.records.store import Store
@@ -23,14 +21,6 @@ from craterbench.search.study import StudyView
 
 SEARCH = ("--benchmark", "scripted", "--vary", "model.quality", "--sampler", "random", "--confirm", "0")
 SEARCH += ("--epochs", "2", "--name", "s")
-
-
-def until(true: Callable[[], object]) -> None:
-    """Wait until something holds."""
-    deadline = time.monotonic() + 100
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def command(results: Path, *more: str) -> list[str]:
@@ -48,8 +38,8 @@ def in_the_middle(script, results: Path) -> subprocess.Popen[str]:
         start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
     )
-    until(lambda: (script.folder / "starts").exists() and len(script.starts()) == 4)
-    until(lambda: sorted(states(results)) == ["complete", "complete", "running", "running"])
+    assert eventually(lambda: len(script.starts()) == 4)
+    assert eventually(lambda: sorted(states(results)) == ["complete", "complete", "running", "running"])
     return process
 
 
@@ -94,8 +84,8 @@ def test_a_search_that_is_killed_takes_its_children_along_and_goes_on_to_as_many
     workers = children(process.pid)
     assert len(workers) == 2
     process.kill()
-    process.communicate(timeout=60)
-    until(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
+    process.communicate(timeout=PATIENCE)
+    assert eventually(lambda: not any(Path(f"/proc/{worker}").exists() for worker in workers))
     assert sorted(states(bench.results)) == ["complete", "complete", "running", "running"]
     listed = bench("sweep", "--list")
     assert "2/5" in listed.output
@@ -114,7 +104,7 @@ def test_ctrl_c_leaves_the_study_whole_and_says_how_to_go_on(script, bench):
     assert "done 2 of 5" in shown.output
     assert "running" in listed.output
     os.killpg(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     how = f"bench sweep --resume s --results {bench.results} --workers 2"
     *_, hint, last = said.splitlines()
@@ -164,6 +154,7 @@ def definition(store: Store, run: Record) -> dict[str, Any]:
     return tomllib.loads((store.folder(run) / "benchmark.toml").read_text())
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_began_from(script, bench):
     result = bench(
         "sweep", *SEARCH, "--trials", "3", "--workers", "1", "--confirm", "2", "--fix", "training.patience=9"
@@ -194,6 +185,7 @@ def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_
     assert re.search(r"^ *s +3/3 .* not trained anew ", bench("sweep", "--list").stdout, re.MULTILINE)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_study_goes_on_as_it_was_asked_for_and_what_is_shown_is_of_now(script, bench):
     assert bench("sweep", *SEARCH, "--confirm", "2", "--trials", "2").exit_code == 0
     folder = bench.results / "studies" / "s"
@@ -221,6 +213,7 @@ def test_what_was_not_trained_anew_is_said_to_be_so(script, bench):
     assert (bench.results / "studies" / "s" / "best.toml").exists()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_no_setting_is_trained_anew_twice(script, bench):
     few = ("--vary", "model.quality=0.3|0.6", "--benchmark", "scripted", "--epochs", "2", "--name", "s")
     assert bench("sweep", *few, "--trials", "5", "--confirm", "3").exit_code == 0
@@ -229,6 +222,7 @@ def test_no_setting_is_trained_anew_twice(script, bench):
     assert rows[0]["validation"]["mean"] > rows[1]["validation"]["mean"]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_found_in_one_framework_is_certified_in_its_twin(script, bench):
     search = ("--benchmark", "scripted", "--epochs", "2", "--name", "s", "--trials", "2", "--framework", "scripted")
     assert bench("sweep", *search, "--confirm-with", "twin").exit_code == 0

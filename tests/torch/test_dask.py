@@ -21,8 +21,9 @@ import pytest
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
-from dask_commands import eventually, scheduler, worker_of
+from dask_commands import scheduler, worker_of
 from dask_workers import ENDLESS, begin, heard, hired, small, terms
+from processes import eventually
 
 from craterbench.host.child import Child, ChildDied, ChildError
 from craterbench.host.devices import environment

@@ -14,8 +14,8 @@ import pytest
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
-from dask_commands import PATIENCE, eventually, scheduler, worker_of
-from processes import BENCH
+from dask_commands import scheduler, worker_of
+from processes import BENCH, PATIENCE, eventually
 
 from craterbench.records.record import Record
 from craterbench.records.store import Store
