@@ -1,11 +1,11 @@
 """A search as one would write it without the harness: ``python benchmarks/speed/plain_search.py [--trials N]``.
 
 One process, ``study.optimize``, TPE, MedianPruner and a bare PyTorch loop: float32, channels last, fused optimizers,
-all threads, data in memory, one scoring of the validation part an epoch. What is searched is the space of ``bench
-sweep``; images, split, augmentation, network, its initial weights and losses are the harness's own functions, so that
-the same setting learns the same. At the end the best setting is trained anew on seeds that the search has not used, one
-after the other. Printed is a line of JSON for every trial that ends and for the confirmation, with seconds since the
-start. ``search.py`` sets it against ``bench sweep``.
+PyTorch's own dropout, all threads, data in memory, one scoring of the validation part an epoch. What is searched is the
+space of ``bench sweep``; images, split, augmentation, network, its initial weights and losses are the harness's own
+functions, so that the same setting learns the same. At the end the best setting is trained anew on seeds that the
+search has not used, one after the other. Printed is a line of JSON for every trial that ends and for the confirmation,
+with seconds since the start. ``search.py`` sets it against ``bench sweep``.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from craterbench.search.space import build_space
 from craterbench.search.wishes import read_wishes
 from craterbench.training.feed import augmented
 from craterbench.training.loop import Watch
+from craterbench_unet import in_torch
 
 OPTIMIZERS: Mapping[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 EPSILON = {"adam": {"eps": 1e-7}, "adamw": {"eps": 1e-7}, "sgd": {}}
@@ -139,6 +140,7 @@ def main() -> None:
     parser.add_argument("--fix", action="append", default=[], help="as in bench sweep")
     options = parser.parse_args()
     started = time.perf_counter()
+    in_torch.dropout = torch.nn.functional.dropout
 
     registry = Registry.installed()
     wishes = read_wishes(options.vary, options.fix, None)
