@@ -8,6 +8,7 @@ from pathlib import Path
 from installed import install
 
 _CODE = '''
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ def bench_run_started(run):
 
 
 def rates(learning_rate, steps, total, history, parameters):
+    (HERE / f"threads of epoch {len(history) + 1}").write_text(os.environ["OMP_NUM_THREADS"])
     while len(history) == parameters.after and not (HERE / "go").exists():
         time.sleep(0.01)
     return np.full(len(steps), learning_rate)
@@ -57,6 +59,10 @@ class Hold:
     def go(self) -> None:
         """Let runs go on that are held, and hold none from now on."""
         (self.folder / "go").touch()
+
+    def threads(self, epoch: int) -> int:
+        """Return with how many threads the process was started that trained an epoch."""
+        return int((self.folder / f"threads of epoch {epoch}").read_text())
 
     def started(self, benchmark: str) -> bool:
         """Return whether a run of a benchmark has been begun."""

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file
 
 from craterbench.definition.overrides import parse_override, resolve
 from craterbench.host.asked import Asked
+from craterbench.host.devices import available_cores
 from craterbench.host.earlier import Earlier
 from craterbench.host.runner import Runner
 from craterbench.plugin import UserError
@@ -115,9 +116,9 @@ def files(results: Path, record: dict) -> tuple[list[dict[str, str]], dict[str, 
         return history, load_file(folder / "weights.safetensors"), dict(counts)
 
 
-def broken(results: Path, hold: Hold, whom: str, how: signal.Signals) -> dict:
+def broken(results: Path, hold: Hold, whom: str, how: signal.Signals, *more: str) -> dict:
     """Start a run, break it off in the middle, where it is held, and return the record that it leaves."""
-    process = started(command(results), f"epoch {BROKEN_OFF}/", hold.environment)
+    process = started(command(results, *more), f"epoch {BROKEN_OFF}/", hold.environment)
     if whom == "parent":
         os.killpg(process.pid, how) if how is signal.SIGINT else process.send_signal(how)
     else:
@@ -200,44 +201,51 @@ def test_what_cannot_be_gone_on_with_starts_anew_and_says_why(tmp_path):
     assert "no state that can be read" in said()
 
 
-def test_a_run_that_began_with_one_thread_goes_on_with_one_whatever_it_would_have_now(tmp_path, unbroken):
-    process = started(command(tmp_path, "--workers", "1000"), until="epoch 20/")
-    process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=60)
-    process = started(command(tmp_path, "--workers", "1", "--resume"), until="epoch ")
-    (child,) = children(process.pid)
-    variables = Path(f"/proc/{child}/environ").read_bytes().split(b"\0")
-    process.communicate(timeout=60)
-    assert b"OMP_NUM_THREADS=1" in variables
-    (record,), _ = Store(tmp_path).records()
-    assert (record.status, record.environment["threads"], record.epochs) == ("done", 1, EPOCHS)
-    assert record.parts == unbroken[1]["parts"]
+@pytest.mark.xdist_group("of the unbroken run")
+def test_a_run_that_began_with_other_threads_goes_on_with_them_whatever_it_would_have_now(tmp_path, unbroken):
+    hold, results = Hold(tmp_path / "plugin"), tmp_path / "results"
+    left = broken(results, hold, "parent", signal.SIGKILL, "--workers", "1000")
+    hold.go()
+    record = again(results, hold, "--workers", "1", "--resume")
+    assert [hold.threads(epoch) for epoch in (1, BROKEN_OFF + 1, EPOCHS)] == [1, 1, 1]
+    assert (record["id"], record["status"], record["environment"]["threads"]) == (left["id"], "done", 1)
+    assert record["parts"] == unbroken[1]["parts"]
+    anew = again(results, hold, "--workers", "1", "--again")
+    assert hold.threads(1) == anew["environment"]["threads"] == available_cores()
 
 
-def test_what_threads_and_device_were_part_of_goes_on_too(tmp_path):
-    left = broken(tmp_path, "parent", signal.SIGINT)
+def test_what_threads_and_device_were_part_of_goes_on_too(tmp_path, free):
+    results = tmp_path / "results"
+    left = broken(results, Hold(tmp_path / "plugin"), "parent", signal.SIGINT)
     told = {"definition": left["definition"], "data": left["dataset"]["digest"], "seed": 42, "fold": None}
     trained = {key: left["environment"][key] for key in ("threads", "device")}
     former = hashlib.sha256(json.dumps(told | trained).encode()).hexdigest()[:16]
-    file = tmp_path / "runs" / "logistic" / left["id"] / "record.json"
+    file = results / "runs" / "logistic" / left["id"] / "record.json"
     file.write_text(json.dumps(left | {"identity": former}))
-    record, _ = again(tmp_path, "--resume")
+    record = again(results, free, "--resume")
     assert (record["id"], record["status"]) == (left["id"], "done")
     assert record["identity"] == left["identity"] != former
 
 
-def test_a_run_whose_device_is_gone_is_left_as_it_was_and_the_cure_starts_it_anew(tmp_path):
-    left = broken(tmp_path, "parent", signal.SIGINT)
-    file = tmp_path / "runs" / "logistic" / left["id"] / "record.json"
+def test_a_run_whose_device_is_gone_is_left_as_it_was_and_the_cure_starts_it_anew(tmp_path, free):
+    results = tmp_path / "results"
+    left = broken(results, Hold(tmp_path / "plugin"), "parent", signal.SIGINT)
+    file = results / "runs" / "logistic" / left["id"] / "record.json"
     on_gpu = left | {"environment": left["environment"] | {"device": "gpu"}}
     file.write_text(json.dumps(on_gpu))
-    result = subprocess.run(command(tmp_path, "--resume"), capture_output=True, text=True, check=False)
+
+    def resumed(*more: str) -> subprocess.CompletedProcess[str]:
+        asked = command(results, "--resume", *more)
+        return subprocess.run(asked, env=free.environment, capture_output=True, text=True, check=False)
+
+    result = resumed()
     assert result.returncode == 2
     assert "logistic seed 42 cannot go on, it began with device gpu: " in result.stderr
     assert "use --device cpu" in result.stderr
     assert json.loads(file.read_text()) == on_gpu
-    record, said = again(tmp_path, "--resume", "--device", "cpu")
-    assert f"{left['id']} cannot be gone on with, it was on gpu, not cpu; starting anew" in said
+    result = resumed("--device", "cpu", "--json")
+    assert f"{left['id']} cannot be gone on with, it was on gpu, not cpu; starting anew" in result.stderr
+    (record,) = json.loads(result.stdout)
     assert (record["status"], record["environment"]["device"]) == ("done", "cpu")
     assert record["id"] != left["id"]
 

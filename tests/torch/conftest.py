@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def cluster() -> Iterator[LocalCluster]:
     from distributed import LocalCluster
 
-    with LocalCluster(host="127.0.0.1", n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+    with LocalCluster(host="127.0.0.1", n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0") as cluster:
         yield cluster
 
 
