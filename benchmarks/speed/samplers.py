@@ -53,15 +53,15 @@ TRIALS, WORKERS, NOISE = 50, 2, 0.008
 #: How many trials there are when a sampler is timed, and how many more are drawn then.
 MANY, TIMED = 1000, 30
 
+#: By default Optuna 5 draws parameters together where all trials have them, and takes trials under way for poor ones.
 SAMPLERS: Mapping[str, Callable[[int], BaseSampler]] = {
     "random": lambda seed: RandomSampler(seed=seed),
     "TPE (today's)": lambda seed: TPESampler(seed=seed),
     "TPE, 12 candidates": lambda seed: TPESampler(seed=seed, n_ei_candidates=12),
     "TPE, 8 candidates": lambda seed: TPESampler(seed=seed, n_ei_candidates=8),
-    "TPE, constant liar": lambda seed: TPESampler(seed=seed, constant_liar=True),
-    "TPE, multivariate": lambda seed: TPESampler(seed=seed, multivariate=True),
-    "TPE, multivariate, group": lambda seed: TPESampler(seed=seed, multivariate=True, group=True),
-    "TPE, group, constant liar": lambda seed: TPESampler(seed=seed, multivariate=True, group=True, constant_liar=True),
+    "TPE, no constant liar": lambda seed: TPESampler(seed=seed, constant_liar=False),
+    "TPE, univariate": lambda seed: TPESampler(seed=seed, multivariate=False),
+    "TPE, groups": lambda seed: TPESampler(seed=seed, multivariate=True, group=True),
 }
 
 PRUNERS: Mapping[str, Callable[[int], BasePruner]] = {
