@@ -38,7 +38,7 @@ from craterbench.records.store import RunFolder, Store
 from craterbench.scoring.counts import Evaluator
 from craterbench.search.coordinator import Coordinator, Lines
 from craterbench.search.findings import Trial
-from craterbench.search.journal import OwnJournal
+from craterbench.search.journal import SingleWriterBackend
 from craterbench.search.preparation import EPOCHS, Prepared, Request, begin, reopen
 from craterbench.search.study import Study
 from craterbench.training.experiment import Outcome, Samples, Scored, Start
@@ -53,7 +53,7 @@ TIMED: Mapping[str, tuple[type, Sequence[str]]] = {
         ("infer_relative_search_space", "sample_relative", "sample_independent", "before_trial", "after_trial"),
     ),
     "pruner": (optuna.pruners.PercentilePruner, ("prune",)),
-    "journal, written": (OwnJournal, ("append_logs",)),
+    "journal, written": (SingleWriterBackend, ("append_logs",)),
     "records, written": (
         RunFolder,
         ("write_definition", "write_record", "write_history", "write_counts", "write_weights", "finish"),

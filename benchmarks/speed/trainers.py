@@ -10,7 +10,6 @@ import contextlib
 import multiprocessing
 import os
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -122,9 +121,9 @@ def in_turn(trainers: Mapping[str, Trainer], rounds: int, *, copies: int) -> dic
 
 def ratios(base: Sequence[tuple[float, float]], other: Sequence[tuple[float, float]]) -> str:
     """Say how many images a second the other trains for each of the base's: median and quartiles of the rounds."""
-    found = sorted(one / two for (one, _), (two, _) in zip(base, other, strict=True))
-    quarter = len(found) // 4
-    return f"{statistics.median(found):.2f} ({found[quarter]:.2f} to {found[-1 - quarter]:.2f})"
+    found = [one / two for (one, _), (two, _) in zip(base, other, strict=True)]
+    lower, median, upper = np.quantile(found, (0.25, 0.5, 0.75))
+    return f"{median:.2f} ({lower:.2f} to {upper:.2f})"
 
 
 @contextlib.contextmanager

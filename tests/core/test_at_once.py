@@ -250,7 +250,7 @@ def test_two_that_look_at_once_whether_a_run_is_under_way_do_not_both_start_it(t
         ready.wait()
         found.extend(record.id for _, record in train(runner, asked, workers=1))
 
-    with Store(tmp_path).alone():
+    with Store(tmp_path).start_lock():
         both = [threading.Thread(target=one, args=(Store(tmp_path),)) for _ in range(2)]
         for each in both:
             each.start()

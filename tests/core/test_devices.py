@@ -7,7 +7,7 @@ import os
 import pytest
 
 from craterbench.host import child, devices, local
-from craterbench.host.devices import available_cores, environment, fitting_workers, memory_of_each, shares
+from craterbench.host.devices import available_cores, environment, fitting_workers, memory_of_each, workers_and_threads
 from craterbench.host.engine import Terms
 from craterbench.plugin.registry import Registry
 
@@ -66,7 +66,7 @@ def test_files_that_a_container_has_read_are_not_memory_that_is_taken(container)
 def test_cores_are_shared_among_the_runs_that_train_at_once(monkeypatch, runs, workers, most, expected):
     monkeypatch.setattr(devices, "available_cores", lambda: 8)
     monkeypatch.setattr(devices, "fitting_workers", lambda device: 3)
-    assert shares(runs, workers, "cpu", most=most) == expected
+    assert workers_and_threads(runs, workers, "cpu", most=most) == expected
 
 
 @pytest.mark.parametrize(

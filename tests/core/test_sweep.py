@@ -154,7 +154,6 @@ def definition(store: Store, run: Record) -> dict[str, Any]:
     return tomllib.loads((store.folder(run) / "benchmark.toml").read_text())
 
 
-@pytest.mark.usefixtures("undrawn")
 def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_began_from(script, bench):
     result = bench(
         "sweep", *SEARCH, "--trials", "3", "--workers", "1", "--confirm", "2", "--fix", "training.patience=9"
@@ -168,6 +167,7 @@ def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_
     named = {"s": best.parameters["model.quality"], "s-2": second.parameters["model.quality"], "scripted": 0.5}
     assert {(run.benchmark, run.seed) for run in runs} == {(name, seed) for name in named for seed in (42, 43, 44)}
     for run in runs:
+        assert {"curves.png", "samples.png"} <= {file.name for file in Store(bench.results).folder(run).iterdir()}
         asked = definition(Store(bench.results), run)
         assert asked["model"]["quality"] == named[run.benchmark]
         assert asked["training"]["epochs"] == 4  # as the definition has it; trials had two

@@ -6,7 +6,7 @@ from collections.abc import Generator, Sequence
 from contextlib import closing
 
 from craterbench.host.asked import Asked
-from craterbench.host.devices import shares
+from craterbench.host.devices import workers_and_threads
 from craterbench.host.earlier import Earlier
 from craterbench.host.pool import run_all
 from craterbench.host.runner import Run, Runner
@@ -41,7 +41,7 @@ def train(
     earlier = Earlier(runner.store)
     done: dict[int, Record] = {}
     begun_with = [1]
-    _, threads = shares(len(asked), workers, runner.device)
+    _, threads = workers_and_threads(len(asked), workers, runner.device)
     for position, one in enumerate(asked):
         record = None if again else earlier.done(one)
         if record is not None:
@@ -51,7 +51,7 @@ def train(
             begun_with.append(before[0].environment["threads"])
     yield from done.items()
     missing = [position for position in range(len(asked)) if position not in done]
-    at_once, threads = shares(len(missing), workers, runner.device, most=max(begun_with))
+    at_once, threads = workers_and_threads(len(missing), workers, runner.device, most=max(begun_with))
     starts = {
         position: _Wanted(runner, earlier, asked[position], threads=threads, again=again, resume=resume)
         for position in missing
@@ -81,13 +81,13 @@ class _Wanted:
             UserError: it cannot be had as asked.
         """
         store = self._runner.store
-        with store.alone():
+        with store.start_lock():
             before = self._elsewhere
             if before is not None and before.identity is not None and store.is_under_way(before.id):
                 return None
             for record in store.recover()[0]:
                 self._say(_died(record))
-            self._earlier.look_again(self._asked)  # for all that others have done by now
+            self._earlier.refresh(self._asked)  # for all that others have done by now
             if not self._again:
                 if self._is_elsewhere():
                     return None

@@ -15,7 +15,7 @@ __all__ = [
     "environment",
     "fitting_workers",
     "memory_of_each",
-    "shares",
+    "workers_and_threads",
 ]
 
 DEVICES = ("auto", "cpu", "gpu")
@@ -58,7 +58,7 @@ def fitting_workers(device: str) -> int:
     return max(1, cores if memory is None else min(cores, memory // _MEMORY_NEEDED))
 
 
-def shares(runs: int, workers: int | None, device: str, *, most: int = 1) -> tuple[int, int]:
+def workers_and_threads(runs: int, workers: int | None, device: str, *, most: int = 1) -> tuple[int, int]:
     """Return how many of so many runs to train at once, and how many threads each of them has for itself.
 
     Args:

@@ -34,7 +34,7 @@ class Earlier:
         self._records: dict[str, list[Record]] = {}
         self._digests: dict[str, str | None] = {}
 
-    def look_again(self, asked: Asked) -> None:
+    def refresh(self, asked: Asked) -> None:
         """See the runs of a benchmark as they are now."""
         self._records.pop(asked.benchmark.name, None)
 
@@ -52,8 +52,8 @@ class Earlier:
     def under_way(self, asked: Asked) -> Record | None:
         """Return the record of such a run that a living process has under way, or ``None``.
 
-        Ask while the store is held ``alone``. A run whose data are not known yet is taken for such a run: whoever waits
-        for it will see.
+        Ask while ``Store.start_lock`` is held. A run whose data are not known yet is taken for such a run: whoever
+        waits for it will see.
 
         Raises:
             UserError: the data cannot be had as asked.

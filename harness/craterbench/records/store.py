@@ -131,7 +131,7 @@ class Store:
         self._made: set[Path] = set()
 
     @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
+    def start_lock(self) -> Iterator[None]:
         """Keep others out who look whether a run is under way and start it if it is not: only one may do both at once.
 
         The system lets go of the lock if the process dies.
@@ -271,7 +271,7 @@ class Store:
     def under_way(self) -> list[Record]:
         """Return the records, as far as they are known, of the runs that living processes have under way, by their id.
 
-        Ask only while ``alone``: to see whether a process lives, its lock is taken for a moment.
+        Ask only while ``start_lock``: to see whether a process lives, its lock is taken for a moment.
         """
         records = []
         for file in sorted(self.running.glob(f"*/{_RECORD}")):
@@ -282,7 +282,7 @@ class Store:
         return records
 
     def is_under_way(self, run: str) -> bool:
-        """Say whether a living process has the run of this id under way; ask only while ``alone``."""
+        """Say whether a living process has the run of this id under way; ask only while ``start_lock``."""
         lock = self._lock(run)
         try:
             if not (self.running / run).exists():

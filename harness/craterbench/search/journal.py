@@ -15,7 +15,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import TrialState
 
-__all__ = ["OwnJournal", "open_journal", "own_journal", "repair"]
+__all__ = ["SingleWriterBackend", "open_for_writing", "open_journal", "repair"]
 
 
 def open_journal(file: Path) -> JournalStorage:
@@ -24,13 +24,13 @@ def open_journal(file: Path) -> JournalStorage:
     return JournalStorage(JournalFileBackend(str(file.absolute())))
 
 
-def own_journal(file: Path) -> JournalStorage:
+def open_for_writing(file: Path) -> JournalStorage:
     """Return the storage that is kept in a file, for the process that owns the study; it is made if there is none."""
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    return JournalStorage(OwnJournal(file.absolute()))
+    return JournalStorage(SingleWriterBackend(file.absolute()))
 
 
-class OwnJournal(BaseJournalBackend):
+class SingleWriterBackend(BaseJournalBackend):
     """Optuna's journal file as its owner writes it: without a lock, for the study has one.
 
     What is written can be read by others at once, but is waited for until it is on the disk only where a study begins

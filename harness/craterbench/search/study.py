@@ -25,7 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 from craterbench.definition.benchmark import HIGHER
 from craterbench.plugin import UserError
 from craterbench.search.findings import Trial
-from craterbench.search.journal import open_journal, own_journal, repair
+from craterbench.search.journal import open_for_writing, open_journal, repair
 
 __all__ = ["Plan", "Study", "StudyView", "differences", "studies"]
 
@@ -267,7 +267,7 @@ class Study(StudyView):
             (folder / _JOURNAL).unlink(missing_ok=True)
         if (mended := repair(folder / _JOURNAL)) is not None:
             self.notes.append(mended)
-        self._storage = own_journal(folder / _JOURNAL)
+        self._storage = open_for_writing(folder / _JOURNAL)
         self._optuna = optuna.create_study(
             storage=self._storage,
             study_name=plan.name,
