@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing.context
 import os
 import signal
 import subprocess
@@ -104,6 +105,33 @@ def test_ctrl_c_is_for_the_parent_to_decide(child, tmp_path):
 
     outcome = performed(child, small(), seed=1, on_epoch=interrupt, log=tmp_path / "log.txt")
     assert len(outcome.course.history) == 3
+
+
+@pytest.fixture
+def ctrl_c_raises():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def test_ctrl_c_while_a_child_is_being_started_comes_after_that_and_not_to_the_child(
+    ctrl_c_raises, tmp_path, monkeypatch
+):
+    start = multiprocessing.context.SpawnProcess.start
+    children = []
+
+    def interrupted_start(process):
+        start(process)
+        children.append(process)
+        os.kill(process.pid, signal.SIGINT)  # before its first instruction, as of the whole group of processes
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", interrupted_start)
+    with pytest.raises(KeyboardInterrupt):
+        Child({})
+    (child,) = children
+    child.join()
+    assert child.exitcode == 1  # it saw that its pipe was closed
 
 
 def busy(file: Path) -> None:

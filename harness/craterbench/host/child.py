@@ -19,6 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Iterator, Mapping
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,7 +78,7 @@ class Child:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), name="bench-child", daemon=True)
-        with _variables(variables), _deaf_to_ctrl_c():
+        with _variables(variables), _holding_back_ctrl_c():
             self._process.start()
         theirs.close()  # or the end of the child would never be seen
         self._provided: set[str] = set()
@@ -240,24 +241,39 @@ def _variables(variables: Mapping[str, str]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Ignore Ctrl-C for a moment: a process that is started meanwhile ignores it from its first instruction.
+def _holding_back_ctrl_c() -> Iterator[None]:
+    """Hold Ctrl-C back for a moment: a process that is started meanwhile does not get it from its first instruction.
 
-    Ctrl-C reaches the whole group of processes; the parent decides what comes of it.
+    Ctrl-C reaches the whole group of processes; the parent decides what comes of it, after that moment if it comes in
+    it. Where signals cannot be held back, as on Windows, one that comes in it is lost.
     """
-    if threading.current_thread() is not threading.main_thread():
+    if hasattr(signal, "pthread_sigmask"):
+        resource_tracker.ensure_running()  # which multiprocessing would do meanwhile, and let Ctrl-C through again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    elif threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may say what a signal does
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
+    else:
+        handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, handler)
+
+
+def _ignore_ctrl_c() -> None:
+    """Ignore Ctrl-C, also what was held back while this process was started."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
 
 
 def _serve(pipe: Connection) -> None:
     """Be the child: train what comes until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _ignore_ctrl_c()
     tasks: queue.SimpleQueue[Any] = queue.SimpleQueue()
     answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, tasks, answers), daemon=True).start()
