@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner, Result
 from scripted_plugin import Script
 
-from craterbench.commands.main import main
-from craterbench.records.store import Store
+from craterbench.cli.main import main
+from craterbench.results.store import Store
 
 
 class Bench:
@@ -40,7 +40,7 @@ def bench_in() -> type[Bench]:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of commands in this process get no pictures: those of many small runs cost as much as the runs."""
-    monkeypatch.setattr("craterbench.report.pictures.illustrate", lambda folder, asked, outcome: None)
+    monkeypatch.setattr("craterbench.report.run_plots.save_plots", lambda folder, asked, outcome: None)
 
 
 @pytest.fixture

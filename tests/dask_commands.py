@@ -18,9 +18,9 @@ DASK = str(Path(sys.executable).with_name("dask"))
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    with socket.socket() as capture_activations:
+        capture_activations.bind(("127.0.0.1", 0))
+        return int(capture_activations.getsockname()[1])
 
 
 @contextmanager
@@ -54,8 +54,8 @@ def scheduler(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 def listens(address: str) -> bool:
     host, _, port = address.rpartition(":")
-    with socket.socket() as probe:
-        return probe.connect_ex((host, int(port))) == 0
+    with socket.socket() as capture_activations:
+        return capture_activations.connect_ex((host, int(port))) == 0
 
 
 @contextmanager

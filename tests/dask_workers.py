@@ -1,4 +1,4 @@
-"""Trials for workers of the Dask engine."""
+"""Trials for workers of the Dask executor."""
 
 from __future__ import annotations
 
@@ -10,50 +10,51 @@ from typing import Any
 
 from processes import PATIENCE
 
-from craterbench.definition.benchmark import Benchmark
-from craterbench.definition.overrides import parse_override, resolve
-from craterbench.host.engine import Engine, Terms, Worker
-from craterbench.host.versions import packages_of
+from craterbench.config.benchmark import BenchmarkConfig
+from craterbench.config.resolve import parse_override, resolve
+from craterbench.execution.executor import Executor, ExecutorConfig, Worker
+from craterbench.execution.versions import packages_of
+from craterbench.execution.worker import TRAIN_AND_EVALUATE
 from craterbench.plugin.registry import Registry
-from craterbench.training.experiment import development
+from craterbench.training.experiment import train_val
 
 ENDLESS = ("training.epochs=100000", "training.patience=100000")
 
 
-def small(*settings: str, name: str = "logistic") -> Benchmark:
+def small(*settings: str, name: str = "logistic") -> BenchmarkConfig:
     common = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16", "training.epochs=3")
     return resolve(Registry.installed(), name, [parse_override(setting) for setting in (*common, *settings)]).benchmark
 
 
-def terms(address: str, benchmark: Benchmark | None = None, **changes: Any) -> Terms:
+def executor_config(address: str, benchmark: BenchmarkConfig | None = None, **changes: Any) -> ExecutorConfig:
     benchmark = benchmark or small()
     framework = Registry.installed().get("framework", benchmark.framework.name)
     packages = packages_of(benchmark)
-    return replace(Terms(framework=framework, packages=packages, device="cpu", address=address), **changes)
+    return replace(ExecutorConfig(framework=framework, packages=packages, device="cpu", address=address), **changes)
 
 
-def begin(worker: Any, benchmark: Benchmark, log: Path, *, seed: int = 1, asks: bool = False) -> None:
-    """Ask a worker, of whatever engine, for a trial."""
-    images = development(benchmark)
+def begin(worker: Any, benchmark: BenchmarkConfig, log: Path, *, seed: int = 1, asks: bool = False) -> None:
+    """Ask a worker, of whatever executor, for a trial."""
+    images = train_val(benchmark)
     worker.provide(images)
     task = {"benchmark": benchmark, "seed": seed, "device": "cpu", "asks": asks, "given": images.digest}
-    worker.ask("perform", task, log)
+    worker.ask(TRAIN_AND_EVALUATE, task, log)
 
 
-def heard(worker: Any, judge: Callable[[int], bool] | None = None) -> list[tuple[str, Any]]:
+def heard(worker: Any, should_prune: Callable[[int], bool] | None = None) -> list[tuple[str, Any]]:
     """Return all that a worker tells of its task, each epoch of which is judged if it asks."""
     told = []
     while not told or told[-1][0] != "finished":
         assert worker.connection.poll(PATIENCE)
         told.append(worker.hear())
-        if judge is not None and told[-1][0] == "epoch":
-            worker.answer(go_on=judge(len(told) - 1))
+        if should_prune is not None and told[-1][0] == "epoch":
+            worker.answer(should_continue=should_prune(len(told) - 1))
     return told
 
 
-def hired(engine: Engine) -> Worker:
+def hired(executor: Executor) -> Worker:
     deadline = time.monotonic() + PATIENCE
-    while (worker := engine.hire()) is None:
+    while (worker := executor.acquire()) is None:
         assert time.monotonic() < deadline, "nobody could be hired"
         time.sleep(0.1)
     return worker

@@ -39,7 +39,7 @@ def loss_in(framework: str, label: str) -> Any:
 def oracle(label: str) -> Any:
     """Return ``loss(masks, probabilities) -> (value, gradient)`` in NumPy."""
     name, parameters = LOSSES[label]
-    function = load(f"craterbench_losses.in_numpy:{name.replace('-', '_')}")
+    function = load(f"craterbench_losses.numpy:{name.replace('-', '_')}")
     return lambda masks, probabilities: function(masks, probabilities, parameters)
 
 

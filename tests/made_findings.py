@@ -1,4 +1,4 @@
-"""Findings of a study, made without a search: trials of a space in which some parameters depend on others."""
+"""StudySummary of a study, made without a search: trials of a space in which some parameters depend on others."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from craterbench.definition.benchmark import HIGHER
-from craterbench.search.findings import Certified, Confirmation, Findings, Score, Trial
+from craterbench.config.benchmark import HIGHER
+from craterbench.search.summary import Confirmation, ConfirmedScores, Score, StudySummary, Trial
 
 EPOCHS = 24
 
@@ -37,7 +37,7 @@ TOLD_FROM = 20
 
 
 def study(wanted: int = 50, *, seed: int = 0, objectives: tuple[str, ...] = ("balanced_accuracy",), **changes: Any):
-    """Return findings with so many wanted trials, complete or pruned, and what failed between them.
+    """Return summary with so many wanted trials, complete or pruned, and what failed between them.
 
     ``changes`` replace what they hold.
     """
@@ -63,23 +63,23 @@ def study(wanted: int = 50, *, seed: int = 0, objectives: tuple[str, ...] = ("ba
         "logarithmic": ["optimizer.learning_rate"],
         "notes": ["the last line of the journal was torn; what it said was tried again"],
     }
-    return Findings(**found | changes)
+    return StudySummary(**found | changes)
 
 
-def confirmation(winner: Trial) -> Confirmation:
-    """Return a winner that beats the reference."""
+def confirmation(candidate: Trial) -> Confirmation:
+    """Return a candidate that beats the reference."""
     rows = [
-        Certified(
-            name=f"trial {winner.number}",
-            trial=winner.number,
+        ConfirmedScores(
+            name=f"trial {candidate.number}",
+            trial=candidate.number,
             seeds=(101, 102, 103),
-            found=winner.values[0],
+            found=candidate.values[0],
             validation=Score(mean=0.8934, sd=0.0031, low=0.8861, high=0.9002),
             val_loss=Score(mean=0.2711, sd=0.0042, low=0.2603, high=0.2819),
             test=Score(mean=0.8893, sd=0.0028, low=0.8811, high=0.8969),
             difference=Score(mean=0.0127, sd=0.0021, low=0.0049, high=0.0206),
         ),
-        Certified(
+        ConfirmedScores(
             name="reference",
             trial=None,
             seeds=(101, 102, 103),
@@ -89,12 +89,12 @@ def confirmation(winner: Trial) -> Confirmation:
         ),
     ]
     lines = [
-        f"Trial {winner.number} beats the reference on the test part, by 0.0127 in balanced accuracy "
+        f"Trial {candidate.number} beats the reference on the test part, by 0.0127 in balanced accuracy "
         "(95 % interval 0.0049 to 0.0206).",
         "The search had promised 0.9127; trained anew on three seeds it reaches 0.8934 on validation images.",
         "The luckiest of 50 equal settings would lie 0.0081 above their mean.",
     ]
-    return Confirmation(rows=rows, luck=0.0081, lines=lines, tried=48)
+    return Confirmation(rows=rows, selection_bias=0.0081, lines=lines, tried=48)
 
 
 def _parameters(rng: np.random.Generator) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from craterbench.records.record import Record
-from craterbench.records.store import Store
-from craterbench.scoring.counts import REGIONS, Counts
-from craterbench.scoring.metrics import pooled
+from craterbench.metrics.evaluator import REGIONS, Counts
+from craterbench.metrics.metric import pooled
+from craterbench.results.record import Record
+from craterbench.results.store import Store
 
 PIXELS = 64
 
@@ -66,7 +66,7 @@ def run(
         "peak_memory": seed * 2**20,
         "parts": {
             part: {
-                "yardstick": hashlib.sha256(images[part].encode()).hexdigest()[:16],
+                "fingerprint": hashlib.sha256(images[part].encode()).hexdigest()[:16],
                 "scores": {"all": pooled(drawn[part]), **{region: pooled(drawn[part], region) for region in REGIONS}},
             }
             for part in images

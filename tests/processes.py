@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from craterbench.definition.benchmark import Benchmark
-from craterbench.host.child import Child
-from craterbench.training.experiment import Outcome
+from craterbench.config.benchmark import BenchmarkConfig
+from craterbench.execution.worker import TRAIN_AND_EVALUATE, WorkerProcess
+from craterbench.training.experiment import RunResult
 
 BENCH = str(Path(sys.executable).with_name("bench"))
 
@@ -31,7 +31,7 @@ def eventually(condition: Callable[[], object]) -> bool:
 def started(
     command: list[str], until: str = "epoch 1/", environment: Mapping[str, str] = os.environ
 ) -> subprocess.Popen[str]:
-    """Start a command in a process group of its own, as a shell does, and wait until it says something."""
+    """RunInfo a command in a process group of its own, as a shell does, and wait until it says something."""
     process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
@@ -54,17 +54,17 @@ def children(pid: int) -> list[int]:
     return [int(child) for child in below if "spawn_main" in Path(f"/proc/{child}/cmdline").read_text()]
 
 
-def performed(
-    child: Child,
-    benchmark: Benchmark,
+def trained_and_evaluated(
+    child: WorkerProcess,
+    benchmark: BenchmarkConfig,
     *,
     seed: int,
     log: Path,
     device: str = "cpu",
     on_epoch: Callable[[dict[str, Any]], object] = lambda row: None,
-) -> Outcome:
+) -> RunResult:
     """Return what a child brings home from a run, each epoch of which is told as it ends."""
-    child.ask("perform", {"benchmark": benchmark, "seed": seed, "device": device}, log)
+    child.ask(TRAIN_AND_EVALUATE, {"benchmark": benchmark, "seed": seed, "device": device}, log)
     while (told := child.hear())[0] != "finished":
         if told[0] == "epoch":
             on_epoch(told[1])

@@ -6,40 +6,40 @@ from pathlib import Path
 
 import numpy as np
 
-from craterbench.definition.benchmark import Benchmark
-from craterbench.records.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from craterbench.training.experiment import Outcome, perform
+from craterbench.config.benchmark import BenchmarkConfig
+from craterbench.results.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from craterbench.training.experiment import RunResult, train_and_evaluate
 
 
 def without_seconds(history):
     return [{key: value for key, value in row.items() if key != "seconds"} for row in history]
 
 
-def check_every_epoch(benchmark: Benchmark, folder: Path) -> Outcome:
+def check_every_epoch(benchmark: BenchmarkConfig, folder: Path) -> RunResult:
     """Perform a benchmark, and once more from each of its checkpoints, each from its file."""
     checkpoints: list[Checkpoint] = []
-    unbroken = perform(benchmark, seed=3, device="cpu", on_checkpoint=checkpoints.append)
-    assert len(checkpoints) == len(unbroken.course.history) > 2
+    unbroken = train_and_evaluate(benchmark, seed=3, device="cpu", on_checkpoint=checkpoints.append)
+    assert len(checkpoints) == len(unbroken.training.history) > 2
     for epoch, checkpoint in enumerate(checkpoints, 1):
         write_checkpoint(folder / "state.safetensors", checkpoint)
         heard: list[dict[str, float]] = []
-        after = perform(
+        after = train_and_evaluate(
             benchmark,
             seed=3,
             device="cpu",
             on_epoch=heard.append,
             checkpoint=read_checkpoint(folder / "state.safetensors"),
         )
-        history = after.course.history
-        assert history[:epoch] == unbroken.course.history[:epoch]
-        assert without_seconds(history) == without_seconds(unbroken.course.history)
+        history = after.training.history
+        assert history[:epoch] == unbroken.training.history[:epoch]
+        assert without_seconds(history) == without_seconds(unbroken.training.history)
         assert history[epoch:] == heard
-        assert after.course.best_epoch == unbroken.course.best_epoch
-        assert after.course.images_trained == unbroken.course.images_trained
-        assert after.course.best_weights.keys() == unbroken.course.best_weights.keys()
-        for name, array in unbroken.course.best_weights.items():
-            assert after.course.best_weights[name].dtype == array.dtype
-            np.testing.assert_array_equal(after.course.best_weights[name], array)
+        assert after.training.best_epoch == unbroken.training.best_epoch
+        assert after.training.images_trained == unbroken.training.images_trained
+        assert after.training.best_weights.keys() == unbroken.training.best_weights.keys()
+        for name, array in unbroken.training.best_weights.items():
+            assert after.training.best_weights[name].dtype == array.dtype
+            np.testing.assert_array_equal(after.training.best_weights[name], array)
         for part, scored in unbroken.scored.items():
             np.testing.assert_array_equal(after.scored[part].counts.confusion, scored.counts.confusion)
             np.testing.assert_array_equal(after.scored[part].counts.cross_entropy, scored.counts.cross_entropy)

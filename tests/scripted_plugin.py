@@ -94,11 +94,11 @@ def note(file, line):
 def images(parameters):
     import numpy as np
 
-    from craterbench.data.dataset import Dataset, Part
+    from craterbench.data.dataset import Dataset, Subset
 
     note("reads", os.getpid())
     masks = np.random.default_rng(parameters.seed).integers(0, 2, (40, 8, 8, 1)).astype(np.uint8)
-    everything = Part(masks.astype(np.float32), masks, np.arange(40))
+    everything = Subset(masks.astype(np.float32), masks, np.arange(40))
     rows = np.arange(40)
     return Dataset(everything.take(rows[:30]), everything.take(rows[30:]))
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import loss_cases
 import numpy as np
 import pytest
-from processes import performed
+from processes import trained_and_evaluated
 from resuming import check_every_epoch
 
-from craterbench.definition.overrides import parse_override, resolve
-from craterbench.host.child import Child
-from craterbench.host.devices import environment
+from craterbench.config.resolve import parse_override, resolve
+from craterbench.execution.devices import environment
+from craterbench.execution.worker import WorkerProcess
+from craterbench.metrics.evaluator import Evaluator
+from craterbench.metrics.metric import pooled
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
-from craterbench.scoring.counts import Evaluator
-from craterbench.scoring.metrics import pooled
-from craterbench.training.experiment import perform
-from craterbench.training.loop import batches_of
+from craterbench.training.experiment import train_and_evaluate
+from craterbench.training.fit import batches_of
 from craterbench.training.session import open_session
 
 SMALL = ("dataset.name=synthetic", "dataset.images=40", "dataset.test_images=8", "dataset.size=16", "model.filters=4")
@@ -153,7 +153,7 @@ class SessionContract:
         images, masks = arrays(8)
         session = self.opened("model.dropout=0")
         before = session.state()
-        found = session.probe(images, masks)
+        found = session.capture_activations(images, masks)
         np.testing.assert_allclose(found["activation output"], session.predict(images), rtol=1e-6)
         for name, array in session.state().items():
             np.testing.assert_array_equal(array, before[name])
@@ -162,14 +162,14 @@ class SessionContract:
         images, masks = arrays(8)
         session = self.opened("model.dropout=0", "training.precision=float64")
         weights = session.weights()
-        found = session.probe(images, masks)
+        found = session.capture_activations(images, masks)
         generator = np.random.default_rng(3)
         for name in ("down_1_conv_1.kernel", "up_3_up.kernel", "bottleneck_conv_2.kernel", "output.bias"):
             direction = generator.normal(size=weights[name].shape)
             objectives = []
             for step in (1e-6, -1e-6):
                 session.load_weights(weights | {name: weights[name] + step * direction})
-                objectives.append(float(session.probe(images, masks)["objective"]))
+                objectives.append(float(session.capture_activations(images, masks)["objective"]))
             slope = (objectives[0] - objectives[1]) / 2e-6
             assert float((found[f"gradient {name}"] * direction).sum()) == pytest.approx(slope, rel=1e-5)
 
@@ -180,23 +180,23 @@ class SessionContract:
 
         def trained(child, seed):
             log = tmp_path / "log.txt"
-            return performed(child, benchmark, seed=seed, log=log)
+            return trained_and_evaluated(child, benchmark, seed=seed, log=log)
 
-        with Child(variables) as child:
+        with WorkerProcess(variables) as child:
             first, other, warm = (trained(child, seed) for seed in (5, 6, 5))
-        with Child(variables) as child:
+        with WorkerProcess(variables) as child:
             fresh = trained(child, 5)
-        assert rows(first.course.history) == rows(warm.course.history) == rows(fresh.course.history)
-        assert rows(first.course.history) != rows(other.course.history)
-        for name, array in fresh.course.best_weights.items():
-            np.testing.assert_array_equal(array, warm.course.best_weights[name])
+        assert rows(first.training.history) == rows(warm.training.history) == rows(fresh.training.history)
+        assert rows(first.training.history) != rows(other.training.history)
+        for name, array in fresh.training.best_weights.items():
+            np.testing.assert_array_equal(array, warm.training.best_weights[name])
         assert first.start.device == "cpu"
 
     def test_a_network_learns_synthetic_craters_and_is_scored_with_its_best_weights(self):
         asked = ("dataset.images=120", "dataset.size=32", "training.epochs=12", "model.filters=8")
-        outcome = perform(self.small(*asked), seed=1)
-        losses = [row["val_loss"] for row in outcome.course.history]
-        assert outcome.course.best_epoch == 1 + int(np.argmin(losses))
+        outcome = train_and_evaluate(self.small(*asked), seed=1)
+        losses = [row["val_loss"] for row in outcome.training.history]
+        assert outcome.training.best_epoch == 1 + int(np.argmin(losses))
         scored = pooled(outcome.scored["validation"].counts)
         assert scored["loss"] == min(losses)
         assert scored["loss"] < losses[0]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from craterbench.definition.overrides import Override, resolve
-from craterbench.search.space import Space, build_space
-from craterbench.search.wishes import Wishes, read_wishes
+from craterbench.config.resolve import Override, resolve
+from craterbench.search.space.overrides import SpaceOverrides, parse_space_overrides
+from craterbench.search.space.space import Space, build_space
 
 
 def space(registry, vary="", fix=(), file=None, *, name="reference", framework="torch") -> Space:
-    wishes = read_wishes([vary] if vary else [], fix, file)
-    return build_space(registry, resolve(registry, name, fixed(wishes, framework)).benchmark, wishes)
+    space_overrides = parse_space_overrides([vary] if vary else [], fix, file)
+    return build_space(registry, resolve(registry, name, fixed(space_overrides, framework)).benchmark, space_overrides)
 
 
-def fixed(wishes: Wishes, framework: str) -> list[Override]:
-    return [Override("framework", framework, "--framework"), *wishes.fixed]
+def fixed(space_overrides: SpaceOverrides, framework: str) -> list[Override]:
+    return [Override("framework", framework, "--framework"), *space_overrides.fixed]
 
 
 def names(space: Space) -> list[str]:

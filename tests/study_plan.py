@@ -1,10 +1,10 @@
-"""The plan of a study that tests open."""
+"""The config of a study that tests open."""
 
 from __future__ import annotations
 
-from craterbench.search.study import Plan
+from craterbench.search.study import StudyConfig
 
-PLAN = Plan(
+PLAN = StudyConfig(
     name="s",
     created="2026-01-02T03:04:05Z",
     benchmark="logistic",

@@ -7,13 +7,13 @@ import io
 
 from rich.console import Console
 
-from craterbench.report.render import render
-from craterbench.report.table import tabulate
+from craterbench.report.table.table import tabulate
+from craterbench.report.table.table_text import render
 
 
-def rendered(store, form="csv", *, claims=(), width=400, columns=("all",), **options):
+def rendered(store, form="csv", *, published=(), width=400, columns=("all",), **options):
     console = Console(file=io.StringIO(), width=width)
-    render(tabulate(store, store.records()[0], claims, columns=columns, **options), form, console)
+    render(tabulate(store, store.records()[0], published, columns=columns, **options), form, console)
     return console.file.getvalue()
 
 

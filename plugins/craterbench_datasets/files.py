@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.data.dataset import Dataset, part
+from craterbench.data.dataset import Dataset, make_subset
 from craterbench.plugin import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def course(parameters: File) -> Dataset:
     arrays = {name: _square(_array(folder / name), folder / name) for name in (IMAGES, MASKS)}
     published = all(_sha256(folder / name) == sha256 for name, sha256 in PUBLISHED.items())
     note = "the published files, by their sha256" if published else "not the published files, by their sha256"
-    return Dataset(part(arrays[IMAGES], arrays[MASKS], source=f"course data in {folder}"), notes=(note,))
+    return Dataset(make_subset(arrays[IMAGES], arrays[MASKS], source=f"course data in {folder}"), notes=(note,))
 
 
 def npz(parameters: File) -> Dataset:
@@ -55,7 +55,7 @@ def npz(parameters: File) -> Dataset:
     if missing:
         held = ", ".join(arrays) or "none"
         raise UserError(f"{path}: has no array {' and no array '.join(missing)}; its arrays: {held}")
-    return Dataset(part(arrays["images"], arrays["masks"], arrays.get("groups"), source=str(path)))
+    return Dataset(make_subset(arrays["images"], arrays["masks"], arrays.get("groups"), source=str(path)))
 
 
 def _array(path: Path) -> npt.NDArray[np.generic]:

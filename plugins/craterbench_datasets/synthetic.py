@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
-from craterbench.data.dataset import Dataset, Part
+from craterbench.data.dataset import Dataset, Subset
 
 if TYPE_CHECKING:
     from craterbench_datasets import Synthetic
@@ -31,7 +31,7 @@ def synthetic(parameters: Synthetic) -> Dataset:
     scenes = [_scene(generator, parameters.size) for _ in range(parameters.images + parameters.test_images)]
     images = np.stack([image for image, _ in scenes])[..., np.newaxis]
     masks = np.stack([mask for _, mask in scenes])[..., np.newaxis]
-    everything = Part(images, masks, np.arange(len(scenes), dtype=np.int64))
+    everything = Subset(images, masks, np.arange(len(scenes), dtype=np.int64))
     rows = np.arange(len(scenes))
     return Dataset(everything.take(rows[: parameters.images]), everything.take(rows[parameters.images :]))
 

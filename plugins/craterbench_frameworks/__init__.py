@@ -40,7 +40,7 @@ def bench_frameworks() -> list[FrameworkSpec]:
         FrameworkSpec(
             name="keras",
             summary="Keras 3 on TensorFlow",
-            target="craterbench_frameworks.in_keras:KerasSession",
+            target="craterbench_frameworks.keras:KerasSession",
             optimizers=OPTIMIZERS,
             precisions=("float32", "float64"),
             requires=("tensorflow", "keras"),
@@ -57,7 +57,7 @@ def bench_frameworks() -> list[FrameworkSpec]:
             name="torch",
             summary="PyTorch, with Keras' updates",
             version=2,  # since dropout is drawn by torch_dropout
-            target="craterbench_frameworks.in_torch:TorchSession",
+            target="craterbench_frameworks.torch:TorchSession",
             optimizers=OPTIMIZERS,
             precisions=("float32", "bfloat16", "float64"),
             requires=("torch",),
@@ -67,7 +67,7 @@ def bench_frameworks() -> list[FrameworkSpec]:
         FrameworkSpec(
             name="sklearn",
             summary="scikit-learn, a classifier of single pixels trained batch by batch",
-            target="craterbench_frameworks.in_sklearn:SklearnSession",
+            target="craterbench_frameworks.sklearn:SklearnSession",
             optimizers={"sgd": NoParameters},
         ),
     ]

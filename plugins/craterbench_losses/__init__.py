@@ -52,7 +52,7 @@ def bench_losses() -> list[LossSpec]:
             name="bce",
             version=2,  # until 2 Keras went back to the logits in training, and clipped nothing
             summary="binary cross-entropy, the mean over all pixels",
-            target=_targets("bce") | {"sklearn": "craterbench_losses.in_sklearn:bce"},
+            target=_targets("bce") | {"sklearn": "craterbench_losses.sklearn:bce"},
         ),
         LossSpec(
             name="dice",

@@ -62,30 +62,30 @@ def bench_schedules() -> list[ScheduleSpec]:
         ScheduleSpec(
             name="constant",
             summary="the optimizer's learning rate throughout",
-            target="craterbench_schedules.in_numpy:constant",
+            target="craterbench_schedules.numpy:constant",
         ),
         ScheduleSpec(
             name="cosine",
             summary="half a cosine, from the optimizer's learning rate to a share of it",
-            target="craterbench_schedules.in_numpy:cosine",
+            target="craterbench_schedules.numpy:cosine",
             parameters=Cosine,
         ),
         ScheduleSpec(
             name="exponential",
             summary="the same factor at every step, from the optimizer's learning rate to a share of it",
-            target="craterbench_schedules.in_numpy:exponential",
+            target="craterbench_schedules.numpy:exponential",
             parameters=Exponential,
         ),
         ScheduleSpec(
             name="warm-up",
             summary="a straight rise over the first steps, then the optimizer's learning rate",
-            target="craterbench_schedules.in_numpy:warm_up",
+            target="craterbench_schedules.numpy:warm_up",
             parameters=WarmUp,
         ),
         ScheduleSpec(
             name="plateau",
             summary="a factor whenever the monitor has not become better for some epochs",
-            target="craterbench_schedules.in_numpy:plateau",
+            target="craterbench_schedules.numpy:plateau",
             parameters=Plateau,
         ),
     ]

@@ -27,7 +27,7 @@ def bench_models() -> list[ModelSpec]:
         ModelSpec(
             name="unet",
             summary="the published U-Net: convolutions with dropout, transposed convolutions, skips",
-            target={"keras": "craterbench_unet.in_keras:build", "torch": "craterbench_unet.in_torch:build"},
+            target={"keras": "craterbench_unet.keras:build", "torch": "craterbench_unet.torch:build"},
             initial="craterbench_unet.initial:weights",
             parameters=UNet,
         )

@@ -14,9 +14,9 @@ from click.testing import Result
 from installed import register
 from processes import BENCH
 
-from craterbench.host import twins
-from craterbench.host.child import Child
-from craterbench.training.parity import Measured, Measurement
+from craterbench.parity import verify
+from craterbench.execution.worker import WorkerProcess
+from craterbench.parity.measure import ParityMeasurement
 
 SMALL = """
 summary = "a small twin"
@@ -53,11 +53,10 @@ def site(tmp_path: Path) -> list[str]:
 class KerasTwin:
     """The Keras twin, which no fault touches: one process for all tests, which measures once in each precision."""
 
-    def __init__(self, child: Child) -> None:
-        self.cross = child.cross
+    def __init__(self, child: WorkerProcess) -> None:
         self.stop = child.stop
         self._child = child
-        self._measured: dict[str, Measured] = {}
+        self._measured: dict[str, ParityMeasurement] = {}
 
     def __enter__(self) -> KerasTwin:
         return self
@@ -65,10 +64,12 @@ class KerasTwin:
     def __exit__(self, *error: object) -> None:
         """Leave it to the next test."""
 
-    def measure(self, measurement: Measurement, *, log: Path) -> Measured:
-        precision = measurement.benchmark.training.precision
+    def call(self, target: str, arguments: dict[str, Any], *, log: Path) -> Any:
+        if not target.endswith(":measure"):
+            return self._child.call(target, arguments, log=log)
+        precision = arguments["task"].benchmark.training.precision
         if precision not in self._measured:
-            self._measured[precision] = self._child.measure(measurement, log=log)
+            self._measured[precision] = self._child.call(target, arguments, log=log)
         return dict(self._measured[precision])
 
 
@@ -91,11 +92,11 @@ def parity(site, keras_twin, bench, tmp_path, monkeypatch):
 
     def child(variables):
         if "KERAS_BACKEND" not in variables:
-            return Child(variables)
-        keras_twin.twin = keras_twin.twin or KerasTwin(Child(variables))
+            return WorkerProcess(variables)
+        keras_twin.twin = keras_twin.twin or KerasTwin(WorkerProcess(variables))
         return keras_twin.twin
 
-    monkeypatch.setattr(twins, "Child", child)
+    monkeypatch.setattr(verify, "WorkerProcess", child)
 
     def run(fault: str) -> Result:
         write_twins(tmp_path, fault)

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from craterbench.plugin.registry import Registry
-from craterbench.records.store import Store
-from craterbench.search import preparation
-from craterbench.search.preparation import Request, begin
+from craterbench.results.store import Store
+from craterbench.search import setup
+from craterbench.search.setup import SweepConfig, create_sweep
 
 SMALL = """
 summary = "a small U-Net"
@@ -51,11 +51,11 @@ def test_what_pytorch_found_is_certified_in_keras(small, bench):
 
 @pytest.mark.parametrize(("computes", "framework"), [(True, "torch"), (False, "keras")])
 def test_trials_train_in_bfloat16_where_the_processor_computes_in_it(small, monkeypatch, computes, framework):
-    monkeypatch.setattr(preparation, "computes_bfloat16", lambda device: computes)
+    monkeypatch.setattr(setup, "computes_bfloat16", lambda device: computes)
     asked = {"name": "s", "framework": None, "settings": (), "epochs": None, "vary": (), "fix": (), "space_file": None}
     how = {"objectives": ["val_loss"], "sampler": "tpe", "pruner": "median", "seed": 0, "trials": 1, "device": "cpu"}
     anew = {"trial_timeout": None, "confirm": 1, "confirm_with": None}
-    prepared = begin(Registry.installed(), Request(benchmark=small, **asked, **how, **anew))
+    prepared = create_sweep(Registry.installed(), SweepConfig(benchmark=small, **asked, **how, **anew))
     assert prepared.base.framework.name == prepared.plan.confirm_with == framework
     assert prepared.base.training.precision == ("bfloat16" if computes else "float32")
     assert prepared.anew([]).benchmark.training.precision == "float32"

@@ -18,14 +18,14 @@ import pytest
 import tomli_w
 from processes import BENCH, children, started
 
-from craterbench.definition.overrides import parse_override, resolve
-from craterbench.host.asked import Asked
-from craterbench.host.batch import train
-from craterbench.host.devices import available_cores, fitting_workers
-from craterbench.host.runner import Runner
+from craterbench.config.resolve import parse_override, resolve
+from craterbench.execution.batch import train
+from craterbench.execution.devices import available_cores, fitting_workers
+from craterbench.execution.run import RunFactory
+from craterbench.execution.run_spec import RunSpec
 from craterbench.plugin.registry import Registry
-from craterbench.records.store import Store
-from craterbench.report.live import Quiet
+from craterbench.report.progress import NoProgress
+from craterbench.results.store import Store
 
 WAITING = "another command is training it"
 
@@ -183,7 +183,7 @@ def test_again_waits_for_nobody(script, tmp_path):
     script.say(start_0="wait")
     first = started(command(tmp_path, "scripted"), until="starting")
     until(lambda: sessions(script) == 1)
-    result = subprocess.run([*command(tmp_path, "scripted"), "--again"], capture_output=True, text=True, check=True)
+    result = subprocess.run([*command(tmp_path, "scripted"), "--force"], capture_output=True, text=True, check=True)
     assert WAITING not in result.stderr
     script.go()
     ended(first)
@@ -240,15 +240,15 @@ def test_several_runs_train_at_once_unless_something_else_is_asked_for(script, t
 
 def test_two_that_look_at_once_whether_a_run_is_under_way_do_not_both_start_it(tmp_path):
     overrides = [parse_override(setting) for setting in ("dataset.name=synthetic", "training.epochs=2")]
-    asked = [Asked(resolve(Registry.installed(), "constant", overrides), seed=1)]
+    asked = [RunSpec(resolve(Registry.installed(), "constant", overrides), seed=1)]
     ready, found = threading.Barrier(2), []
 
     def one(store: Store) -> None:
-        runner = Runner(
-            registry=Registry.installed(), store=store, device="cpu", screen=Quiet(), illustrate=lambda *of: None
+        factory = RunFactory(
+            registry=Registry.installed(), store=store, device="cpu", progress=NoProgress(), save_plots=lambda *of: None
         )
         ready.wait()
-        found.extend(record.id for _, record in train(runner, asked, workers=1))
+        found.extend(record.id for _, record in train(factory, asked, workers=1))
 
     with Store(tmp_path).start_lock():
         both = [threading.Thread(target=one, args=(Store(tmp_path),)) for _ in range(2)]

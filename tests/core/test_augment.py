@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import affine_transform
 
-from craterbench.data.dataset import Part
-from craterbench.definition.overrides import parse_override, resolve
+from craterbench.config.resolve import parse_override, resolve
+from craterbench.data.dataset import Subset
 from craterbench.plugin import NoParameters
 from craterbench.plugin.registry import Registry
-from craterbench.training.feed import augmented, prepare
+from craterbench.training.augment import augmented, make_training_data
 from craterbench_augment import RotateZoom
 from craterbench_augment.flips import flips
 from craterbench_augment.warps import rotate_zoom
@@ -25,17 +25,17 @@ def benchmark(name: str, *settings: str):
 
 
 @pytest.fixture(scope="module")
-def development() -> Part:
-    made = synthetic(Synthetic(images=25, test_images=1)).development
-    return Part(made.images, made.masks, np.arange(25) % 10)
+def train_val() -> Subset:
+    made = synthetic(Synthetic(images=25, test_images=1)).train_val
+    return Subset(made.images, made.masks, np.arange(25) % 10)
 
 
-def discs() -> Part:
+def discs() -> Subset:
     """Images that are their own masks, so that any misalignment shows."""
     rows, columns = np.mgrid[:48, :48]
     centres = np.random.default_rng(0).uniform(12, 36, (30, 2))
     masks = np.stack([(np.hypot(rows - y, columns - x) < 9) for y, x in centres])[..., np.newaxis]
-    return Part(masks.astype(np.float32), masks.astype(np.uint8), np.arange(30))
+    return Subset(masks.astype(np.float32), masks.astype(np.uint8), np.arange(30))
 
 
 def test_image_and_mask_go_through_the_same_warp():
@@ -85,50 +85,50 @@ def test_each_flip_has_probability_a_half():
     assert shares == pytest.approx([0.25] * 4, abs=0.02)
 
 
-def test_originals_come_first_then_their_copies(development):
-    shown = augmented(development, benchmark("reference").augmentation, np.random.default_rng(0))
+def test_originals_come_first_then_their_copies(train_val):
+    shown = augmented(train_val, benchmark("reference").augmentation, np.random.default_rng(0))
     assert len(shown) == 75
-    np.testing.assert_array_equal(shown.images[:25], development.images)
-    np.testing.assert_array_equal(shown.groups, np.tile(development.groups, 3))
+    np.testing.assert_array_equal(shown.images[:25], train_val.images)
+    np.testing.assert_array_equal(shown.groups, np.tile(train_val.groups, 3))
     assert (shown.images[25:50] != shown.images[50:]).any()
 
 
-def test_warping_only_images_leaves_the_masks_where_they_were(development):
+def test_warping_only_images_leaves_the_masks_where_they_were(train_val):
     augmentation = benchmark("as-published").augmentation
-    shown = augmented(development, augmentation, np.random.default_rng(0))
-    np.testing.assert_array_equal(shown.masks, np.tile(development.masks, (3, 1, 1, 1)))
-    assert (shown.images[25:50] != development.images).any()
+    shown = augmented(train_val, augmentation, np.random.default_rng(0))
+    np.testing.assert_array_equal(shown.masks, np.tile(train_val.masks, (3, 1, 1, 1)))
+    assert (shown.images[25:50] != train_val.images).any()
 
 
-def test_the_validation_part_is_not_augmented_and_shares_no_group_with_training(development):
-    feed = prepare(development, benchmark("reference"), np.random.default_rng(0))
-    training = next(feed.epochs)
-    assert not set(training.groups) & set(feed.validation.groups)
-    originals = {image.tobytes() for image in development.images}
-    assert {image.tobytes() for image in feed.validation.images} <= originals
-    assert {image.tobytes() for image in feed.sample.images} <= {image.tobytes() for image in training.images}
-    assert {image.tobytes() for image in feed.sample.images} <= originals
+def test_the_validation_part_is_not_augmented_and_shares_no_group_with_training(train_val):
+    data = make_training_data(train_val, benchmark("reference"), np.random.default_rng(0))
+    training = next(data.epochs)
+    assert not set(training.groups) & set(data.validation.groups)
+    originals = {image.tobytes() for image in train_val.images}
+    assert {image.tobytes() for image in data.validation.images} <= originals
+    assert {image.tobytes() for image in data.sample.images} <= {image.tobytes() for image in training.images}
+    assert {image.tobytes() for image in data.sample.images} <= originals
 
 
-def test_as_published_validates_on_the_last_rows_copies_of_images_that_train(development):
-    feed = prepare(development, benchmark("as-published"), np.random.default_rng(0))
-    training = next(feed.epochs)
-    assert (len(training), len(feed.validation)) == (60, 15)
-    assert set(feed.validation.groups) <= set(training.groups)
+def test_as_published_validates_on_the_last_rows_copies_of_images_that_train(train_val):
+    data = make_training_data(train_val, benchmark("as-published"), np.random.default_rng(0))
+    training = next(data.epochs)
+    assert (len(training), len(data.validation)) == (60, 15)
+    assert set(data.validation.groups) <= set(training.groups)
 
 
-def test_what_validates_is_the_same_for_every_seed_of_a_run(development):
+def test_what_validates_is_the_same_for_every_seed_of_a_run(train_val):
     for name in ("reference", "as-published"):
-        first, second = (prepare(development, benchmark(name), np.random.default_rng(seed)) for seed in (1, 2))
+        first, second = (make_training_data(train_val, benchmark(name), np.random.default_rng(seed)) for seed in (1, 2))
         np.testing.assert_array_equal(first.validation.images, second.validation.images)
         np.testing.assert_array_equal(first.sample.images, second.sample.images)
 
 
-def test_once_is_the_same_in_every_epoch_and_every_epoch_is_not(development):
-    once = prepare(development, benchmark("reference"), np.random.default_rng(0)).epochs
+def test_once_is_the_same_in_every_epoch_and_every_epoch_is_not(train_val):
+    once = make_training_data(train_val, benchmark("reference"), np.random.default_rng(0)).epochs
     np.testing.assert_array_equal(next(once).images, next(once).images)
-    anew = prepare(
-        development, benchmark("reference", "augmentation.drawn=every-epoch"), np.random.default_rng(0)
+    anew = make_training_data(
+        train_val, benchmark("reference", "augmentation.drawn=every-epoch"), np.random.default_rng(0)
     ).epochs
     first, second = next(anew), next(anew)
     assert (first.images != second.images).any()

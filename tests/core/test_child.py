@@ -11,18 +11,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from processes import eventually, performed
+from processes import eventually, trained_and_evaluated
 
-from craterbench.definition.benchmark import Benchmark
-from craterbench.definition.overrides import parse_override, resolve
-from craterbench.host.child import Child, ChildError
-from craterbench.host.devices import environment
+from craterbench.config.benchmark import BenchmarkConfig
+from craterbench.config.resolve import parse_override, resolve
+from craterbench.execution.devices import environment
+from craterbench.execution.worker import WorkerError, WorkerProcess
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
-from craterbench.training.experiment import perform
+from craterbench.training.experiment import train_and_evaluate
 
 
-def small(*settings: str) -> Benchmark:
+def small(*settings: str) -> BenchmarkConfig:
     common = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16", "training.epochs=3")
     overrides = [parse_override(setting) for setting in (*common, *settings)]
     return resolve(Registry.installed(), "logistic", overrides).benchmark
@@ -30,7 +30,7 @@ def small(*settings: str) -> Benchmark:
 
 @pytest.fixture(scope="module")
 def child():
-    with Child(environment(threads=1, device="cpu", framework={})) as process:
+    with WorkerProcess(environment(threads=1, device="cpu", framework={})) as process:
         yield process
 
 
@@ -40,44 +40,44 @@ def rows(history):
 
 def test_a_warm_child_gives_the_digits_of_a_fresh_one_and_of_this_process(child, tmp_path):
     task = {"seed": 3, "log": tmp_path / "log.txt"}
-    first = performed(child, small(), **task)
-    second = performed(child, small(), **task)
-    other = performed(child, small(), **task | {"seed": 4})
-    here = perform(small(), seed=3)
-    assert rows(first.course.history) == rows(second.course.history) == rows(here.course.history)
-    assert rows(first.course.history) != rows(other.course.history)
-    assert first.scored["validation"].yardstick == other.scored["validation"].yardstick
+    first = trained_and_evaluated(child, small(), **task)
+    second = trained_and_evaluated(child, small(), **task)
+    other = trained_and_evaluated(child, small(), **task | {"seed": 4})
+    here = train_and_evaluate(small(), seed=3)
+    assert rows(first.training.history) == rows(second.training.history) == rows(here.training.history)
+    assert rows(first.training.history) != rows(other.training.history)
+    assert first.scored["validation"].fingerprint == other.scored["validation"].fingerprint
 
 
 def test_epochs_are_told_as_they_end(child, tmp_path):
     heard = []
-    outcome = performed(child, small(), seed=1, on_epoch=heard.append, log=tmp_path / "log.txt")
-    assert heard == outcome.course.history
+    outcome = trained_and_evaluated(child, small(), seed=1, on_epoch=heard.append, log=tmp_path / "log.txt")
+    assert heard == outcome.training.history
 
 
 def test_a_task_that_raises_is_a_cause_and_a_log_and_the_child_lives_on(child, tmp_path):
-    broken = replace(small(), loss=replace(small().loss, target="craterbench_losses.in_sklearn:hinge"))
+    broken = replace(small(), loss=replace(small().loss, target="craterbench_losses.sklearn:hinge"))
     log = tmp_path / "log.txt"
-    with pytest.raises(ChildError, match=r"AttributeError: .*hinge"):
-        performed(child, broken, seed=1, log=log)
+    with pytest.raises(WorkerError, match=r"AttributeError: .*hinge"):
+        trained_and_evaluated(child, broken, seed=1, log=log)
     assert "Traceback" in log.read_text()
-    assert performed(child, small(), seed=1, log=log).course.history
+    assert trained_and_evaluated(child, small(), seed=1, log=log).training.history
 
 
 def test_running_out_of_memory_is_a_cause(child, tmp_path):
     huge = replace(small(), dataset=replace(small().dataset, target="numpy:empty", parameters=2**58))
-    with pytest.raises(ChildError, match="out of memory"):
-        performed(child, huge, seed=1, log=tmp_path / "log.txt")
+    with pytest.raises(WorkerError, match="out of memory"):
+        trained_and_evaluated(child, huge, seed=1, log=tmp_path / "log.txt")
 
 
 def test_a_task_that_cannot_be_done_as_asked_is_refused(child, tmp_path):
     with pytest.raises(UserError, match="trains on the CPU"):
-        performed(child, small(), seed=1, device="gpu", log=tmp_path / "log.txt")
+        trained_and_evaluated(child, small(), seed=1, device="gpu", log=tmp_path / "log.txt")
 
 
 def test_a_child_that_is_killed_is_a_cause(tmp_path):
-    with Child({}) as process, pytest.raises(ChildError, match=r"killed by SIGKILL .*memory"):
-        performed(
+    with WorkerProcess({}) as process, pytest.raises(WorkerError, match=r"killed by SIGKILL .*memory"):
+        trained_and_evaluated(
             process,
             small("training.epochs=10000", "training.patience=10000"),
             seed=1,
@@ -91,7 +91,7 @@ def test_the_environment_of_the_parent_is_as_it_was(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     variables = environment(threads=1, device="cpu", framework={"SOME_THREADS": "{threads}"})
     assert variables["SOME_THREADS"] == variables["OMP_NUM_THREADS"] == "1"
-    with Child(variables) as process:
+    with WorkerProcess(variables) as process:
         while not (started := Path(f"/proc/{process.pid}/environ").read_text().split("\0"))[0]:
             time.sleep(0.01)  # between fork and exec a process has no environment yet
         assert {"OMP_NUM_THREADS=1", "SOME_THREADS=1", "CUDA_VISIBLE_DEVICES=-1"} <= set(started)
@@ -103,8 +103,8 @@ def test_ctrl_c_is_for_the_parent_to_decide(child, tmp_path):
     def interrupt(row):
         os.kill(child.pid, signal.SIGINT)
 
-    outcome = performed(child, small(), seed=1, on_epoch=interrupt, log=tmp_path / "log.txt")
-    assert len(outcome.course.history) == 3
+    outcome = trained_and_evaluated(child, small(), seed=1, on_epoch=interrupt, log=tmp_path / "log.txt")
+    assert len(outcome.training.history) == 3
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_ctrl_c_while_a_child_is_being_started_comes_after_that_and_not_to_the_c
 
     monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", interrupted_start)
     with pytest.raises(KeyboardInterrupt):
-        Child({})
+        WorkerProcess({})
     (child,) = children
     child.join()
     assert child.exitcode == 1  # it saw that its pipe was closed
@@ -146,12 +146,12 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed_even_while_it_is_busy(
         sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
         from dataclasses import replace
         from pathlib import Path
-        from test_child import Child, performed, small
+        from test_child import WorkerProcess, trained, small
         if __name__ == "__main__":
             busy = replace(small(), dataset=replace(small().dataset, target="test_child:busy", parameters=Path("busy")))
-            with Child({{}}) as process:
+            with WorkerProcess({{}}) as process:
                 print(process.pid, flush=True)
-                performed(process, busy, seed=1, log=Path("log.txt"))
+                trained_and_evaluated(process, busy, seed=1, log=Path("log.txt"))
     """
     (tmp_path / "parent.py").write_text(textwrap.dedent(script))
     parent = subprocess.Popen([sys.executable, "parent.py"], cwd=tmp_path, stdout=subprocess.PIPE)

@@ -18,8 +18,8 @@ from installed import install
 from processes import BENCH, PATIENCE, children, started
 from rich.console import Console
 
-from craterbench.host import devices
-from craterbench.report.live import Bar
+from craterbench.execution import devices
+from craterbench.report.progress import ProgressBars
 
 SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16", "--epochs", "2")
 ENDLESS = ("--dataset", "synthetic", "--epochs", "100000", "--set", "training.patience=100000")
@@ -68,8 +68,8 @@ def test_a_run_leaves_its_files_and_a_table(ran):
 
 @of_what_ran
 def test_scores_of_a_record_can_be_computed_from_its_counts_alone(ran):
-    from craterbench.scoring.counts import Counts
-    from craterbench.scoring.metrics import pooled
+    from craterbench.metrics.evaluator import Counts
+    from craterbench.metrics.metric import pooled
 
     bench, _ = ran
     record = record_of(bench, "logistic")
@@ -97,7 +97,7 @@ def test_names_may_be_patterns(ran):
 
 @pytest.mark.usefixtures("undrawn")
 def test_the_same_seed_gives_the_same_history_and_identity_and_another_seed_another(bench):
-    again = ("--again", "--json")
+    again = ("--force", "--json")
     records = [json.loads(bench("run", "logistic", *SMALL, "--seed", s, *again).stdout)[0] for s in "112"]
 
     def history(record) -> list[list[str]]:
@@ -124,7 +124,7 @@ def test_folds_validate_on_every_image_once_and_are_runs_of_their_own(bench):
     records = json.loads(bench("run", "constant", *SMALL, "--folds", "3", "--json").stdout)
     assert [record["fold"] for record in records] == ["1/3", "2/3", "3/3"]
     assert len({record["identity"] for record in records}) == 3
-    assert len({record["parts"]["test"]["yardstick"] for record in records}) == 1
+    assert len({record["parts"]["test"]["fingerprint"] for record in records}) == 1
     validated = []
     for record in records:
         with np.load(bench.results / "runs" / "constant" / record["id"] / "counts.npz") as counts:
@@ -186,16 +186,16 @@ def test_on_a_terminal_there_is_a_bar(tmp_path):
 
 
 def test_however_many_runs_have_ended_those_under_way_are_in_sight():
-    screen = Console(file=io.StringIO(), force_terminal=True, width=80, height=10)
+    progress = Console(file=io.StringIO(), force_terminal=True, width=80, height=10)
     row = {"epoch": 1, "objective": 0.5, "training_loss": 0.5, "val_loss": 0.4, "balanced_accuracy": 0.75, "best": 1}
-    with Bar(screen) as bar:
+    with ProgressBars(progress) as bar:
         for number in range(20):
             bar.start(str(number), f"logistic seed {number}", 8, [])
             bar.epoch(str(number), row)
             if number < 18:
                 bar.end(str(number), "done")
         bar._progress.refresh()
-        lines = screen.file.getvalue().splitlines()
+        lines = progress.file.getvalue().splitlines()
     for number in range(18):
         said = f"logistic seed {number}: done after epoch 1/8, best 0.7500 in epoch 1,"
         assert any(said in line for line in lines), number

@@ -7,12 +7,18 @@ import numpy as np
 import pytest
 from scipy.special import stdtrit
 
-from craterbench.scoring import compare
-from craterbench.scoring.compare import Estimate, concatenate, difference, estimate, smallest_difference
-from craterbench.scoring.counts import Counts
-from craterbench.scoring.metrics import pooled
+from craterbench.metrics import intervals
+from craterbench.metrics.evaluator import Counts
+from craterbench.metrics.intervals import (
+    Estimate,
+    concatenate,
+    confidence_interval,
+    difference,
+    minimum_detectable_difference,
+)
+from craterbench.metrics.metric import pooled
 
-SCORES = ("balanced_accuracy", "loss", "sensitivity", "specificity", "iou", "dice")
+OBJECTIVE_SCORES = ("balanced_accuracy", "loss", "sensitivity", "specificity", "iou", "dice")
 SIZES = (9, 6, 5, 3, 3, 3, 2, 2, 2, 2, 1, 1)
 
 
@@ -70,8 +76,8 @@ def resampled(generator, runs, others, score, draws, groups_drawn=True, seeds_dr
 def test_the_spread_of_the_draws_is_that_of_a_slow_bootstrap_of_two_levels(score):
     generator = np.random.default_rng(5)
     runs, others = draw(generator, seeds=4)
-    sample = compare._Sample.of([*runs.values(), *others.values()])
-    values = compare._scores(sample, score)
+    sample = intervals._Sample.of([*runs.values(), *others.values()])
+    values = intervals._scores(sample, score)
     apart = values[:, :4] - values[:, 4:]
     seen, drawn = apart[0], apart[1 + sample.images.shape[1] :]
     assert seen == pytest.approx([pooled(runs[s])[score] - pooled(others[s])[score] for s in range(4)], rel=1e-12)
@@ -102,7 +108,7 @@ def test_for_equal_groups_it_is_the_variance_of_a_two_way_table_and_the_t_of_its
     assert found.mean == pytest.approx(rates.mean())
     assert found.high - found.mean == pytest.approx(stdtrit(freedom, 0.975) * math.sqrt(variance), rel=0.05)
     assert found.mean - found.low == pytest.approx(found.high - found.mean)
-    ratio = smallest_difference(runs, never, "sensitivity") / (found.high - found.mean)
+    ratio = minimum_detectable_difference(runs, never, "sensitivity") / (found.high - found.mean)
     assert ratio == pytest.approx(1 + stdtrit(freedom, 0.8) / stdtrit(freedom, 0.975), rel=0.01)
 
 
@@ -114,13 +120,15 @@ def test_images_that_repeat_each_other_say_no_more_than_one():
     many = some(*(row for row, size in zip(pieces, sizes, strict=True) for _ in range(size)),
                 groups=np.repeat(np.arange(9), sizes))  # fmt: skip
     few = some(*(tuple(size * cell for cell in row) for row, size in zip(pieces, sizes, strict=True)))
-    assert dataclasses.astuple(estimate([many])) == pytest.approx(dataclasses.astuple(estimate([few])))
+    assert dataclasses.astuple(confidence_interval([many])) == pytest.approx(
+        dataclasses.astuple(confidence_interval([few]))
+    )
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("score", OBJECTIVE_SCORES)
 def test_means_are_those_of_the_pooled_scores_and_lie_inside(score):
     runs, others = draw(np.random.default_rng(7))
-    found, other = estimate(list(runs.values()), score), estimate(list(others.values()), score)
+    found, other = confidence_interval(list(runs.values()), score), confidence_interval(list(others.values()), score)
     assert found.mean == pytest.approx(np.mean([pooled(run)[score] for run in runs.values()]), rel=1e-12)
     assert 0 < found.low < found.mean < found.high
     assert found.high < 1
@@ -130,7 +138,7 @@ def test_means_are_those_of_the_pooled_scores_and_lie_inside(score):
     apart = difference(runs, others, score)
     assert apart.mean == pytest.approx(found.mean - other.mean, abs=1e-12)
     assert apart.low < apart.mean < apart.high
-    assert found == estimate(list(runs.values()), score)
+    assert found == confidence_interval(list(runs.values()), score)
 
 
 def test_neither_the_order_of_images_nor_the_names_of_groups_moves_an_interval():
@@ -144,15 +152,15 @@ def test_neither_the_order_of_images_nor_the_names_of_groups_moves_an_interval()
 
 def test_a_run_does_not_differ_from_itself():
     runs, _ = draw(np.random.default_rng(9))
-    for score in SCORES:
+    for score in OBJECTIVE_SCORES:
         assert difference(runs, runs, score) == Estimate(0.0, 0.0, 0.0)
-    assert smallest_difference(runs, runs) == 0.0
+    assert minimum_detectable_difference(runs, runs) == 0.0
 
 
 def test_pairing_narrows_the_interval_where_the_same_images_are_hard():
     runs, others = draw(np.random.default_rng(10), sizes=(3,) * 30, seeds=6, seed_effect=0.1, own=0.1)
     apart = difference(runs, others)
-    alone = [estimate(list(side.values())) for side in (runs, others)]
+    alone = [confidence_interval(list(side.values())) for side in (runs, others)]
     unpaired = math.hypot(*(one.high - one.low for one in alone))
     assert apart.high - apart.low < unpaired / 2
 
@@ -162,7 +170,7 @@ def test_only_shared_seeds_are_compared():
     ours, theirs = {s: runs[s] for s in (0, 1, 2)}, {s: others[s] for s in (1, 2, 3)}
     assert difference(ours, theirs) == difference({s: runs[s] for s in (1, 2)}, {s: others[s] for s in (2, 1)})
     assert difference({0: runs[0]}, {1: others[1]}) is None
-    assert math.isnan(smallest_difference({0: runs[0]}, {1: others[1]}))
+    assert math.isnan(minimum_detectable_difference({0: runs[0]}, {1: others[1]}))
 
 
 def test_other_images_are_refused():
@@ -171,13 +179,13 @@ def test_other_images_are_refused():
     with pytest.raises(ValueError, match="same images"):
         difference(runs, shorter)
     with pytest.raises(ValueError, match="same images"):
-        smallest_difference(runs, shorter)
+        minimum_detectable_difference(runs, shorter)
     with pytest.raises(ValueError, match="same images"):
-        estimate([runs[0], shorter[0]])
+        confidence_interval([runs[0], shorter[0]])
     with pytest.raises(ValueError, match="crater pixels"):
-        estimate([some((5, 1, 5, 9), (4, 1, 4, 9)), some((5, 1, 5, 9), (4, 1, 5, 9))])
+        confidence_interval([some((5, 1, 5, 9), (4, 1, 4, 9)), some((5, 1, 5, 9), (4, 1, 5, 9))])
     with pytest.raises(ValueError, match="no run"):
-        estimate([])
+        confidence_interval([])
 
 
 def test_folds_are_added_up():
@@ -186,63 +194,63 @@ def test_folds_are_added_up():
     parts = [take(runs[0], np.flatnonzero(first)), take(runs[0], np.flatnonzero(~first))]
     whole = concatenate(parts)
     assert pooled(whole) == pooled(runs[0])
-    assert estimate([whole]) == estimate([runs[0]])
+    assert confidence_interval([whole]) == confidence_interval([runs[0]])
 
 
 def test_one_seed_has_the_spread_of_groups_alone():
     runs, _ = draw(np.random.default_rng(14), seeds=3, seed_effect=0.8)
-    one, all_of_them = estimate([runs[0]]), estimate(list(runs.values()))
+    one, all_of_them = confidence_interval([runs[0]]), confidence_interval(list(runs.values()))
     assert 0 < one.high - one.low < all_of_them.high - all_of_them.low
 
 
-@pytest.mark.parametrize("score", SCORES)
+@pytest.mark.parametrize("score", OBJECTIVE_SCORES)
 def test_of_one_group_nothing_is_known_but_the_mean(score):
     one = some((40, 5, 10, 200), (30, 9, 20, 190), groups=[3, 3])
     two = some((45, 5, 5, 200), (35, 9, 15, 190), groups=[3, 3])
-    found = estimate([one, two], score)
+    found = confidence_interval([one, two], score)
     assert found.mean == pytest.approx((pooled(one)[score] + pooled(two)[score]) / 2)
     assert math.isnan(found.low)
     assert math.isnan(found.high)
     apart = difference({1: one}, {1: two}, score)
     assert math.isnan(apart.low)
-    assert math.isnan(smallest_difference({1: one}, {1: two}, score))
+    assert math.isnan(minimum_detectable_difference({1: one}, {1: two}, score))
 
 
 def test_craters_in_one_group_alone_say_nothing_about_other_craters():
     counts = some((40, 5, 10, 200), (0, 9, 0, 190), (0, 20, 0, 180))
-    assert math.isnan(estimate([counts], "sensitivity").low)
-    assert math.isnan(estimate([counts]).low)
-    assert estimate([counts], "specificity").low < estimate([counts], "specificity").mean
+    assert math.isnan(confidence_interval([counts], "sensitivity").low)
+    assert math.isnan(confidence_interval([counts]).low)
+    assert confidence_interval([counts], "specificity").low < confidence_interval([counts], "specificity").mean
 
 
 def test_draws_without_craters_are_left_out():
     """One draw in twelve has none; its balanced accuracy would be the specificity alone, 1 and not 0.75."""
     counts = some(*[(50, 0, 50, 200)] * 2, *[(0, 0, 0, 300)] * 6)
-    assert estimate([counts]) == Estimate(0.75, 0.75, 0.75)
-    assert estimate([counts], "iou") == Estimate(0.5, 0.5, 0.5)
+    assert confidence_interval([counts]) == Estimate(0.75, 0.75, 0.75)
+    assert confidence_interval([counts], "iou") == Estimate(0.5, 0.5, 0.5)
 
 
 def test_scores_without_a_value_have_no_interval():
     """No crater anywhere: sensitivity is NaN; the others take the values that metrics.py says."""
     counts = [some(*[(0, wrong, 0, 300)] * 2, (0, 9, 0, 290)) for wrong in (5, 7)]
-    assert math.isnan(estimate(counts, "sensitivity").mean)
-    assert math.isnan(estimate(counts, "sensitivity").low)
+    assert math.isnan(confidence_interval(counts, "sensitivity").mean)
+    assert math.isnan(confidence_interval(counts, "sensitivity").low)
     apart = difference({1: counts[0]}, {1: counts[1]}, "sensitivity")
     assert math.isnan(apart.mean)
     assert math.isnan(apart.high)
-    assert estimate(counts).mean == pytest.approx(np.mean([pooled(one)["specificity"] for one in counts]))
+    assert confidence_interval(counts).mean == pytest.approx(np.mean([pooled(one)["specificity"] for one in counts]))
 
 
 def test_a_score_that_never_varies_is_sure():
     """A constant answer, whatever the seed and the images."""
     constant = [some(*[(0, 0, 100, 200)] * 5)] * 3
-    assert estimate(constant) == Estimate(0.5, 0.5, 0.5)
-    assert estimate(constant, "sensitivity") == Estimate(0.0, 0.0, 0.0)
-    assert estimate(constant, "specificity") == Estimate(1.0, 1.0, 1.0)
+    assert confidence_interval(constant) == Estimate(0.5, 0.5, 0.5)
+    assert confidence_interval(constant, "sensitivity") == Estimate(0.0, 0.0, 0.0)
+    assert confidence_interval(constant, "specificity") == Estimate(1.0, 1.0, 1.0)
 
 
 def test_the_intervals_hold_the_truth():
-    """Of 300 data sets, with 4 seeds and 12 groups of unequal sizes; benchmarks/coverage has the whole of it."""
+    """Of 300 data sets, with 4 seeds and 12 groups of unequal sizes; benchmarks/harness/coverage has the whole of it."""
     generator = np.random.default_rng(15)
     points, weights = np.polynomial.hermite_e.hermegauss(61)
     spread = math.sqrt(1.0 + 0.2**2 + 0.3**2 + 0.5**2)
@@ -252,7 +260,7 @@ def test_the_intervals_hold_the_truth():
     held = np.zeros(2)
     for _ in range(300):
         runs, others = draw(generator, seeds=4)
-        mean, apart = estimate(list(runs.values())), difference(runs, others)
+        mean, apart = confidence_interval(list(runs.values())), difference(runs, others)
         held += (mean.low <= truth <= mean.high, apart.low <= 0 <= apart.high)
     assert (held / 300 > 0.92).all(), held
     assert (held / 300 < 0.99).all(), held

@@ -11,17 +11,17 @@ import pytest
 from made_runs import counts, run
 from tables import rows
 
-from craterbench.scoring.compare import smallest_difference
-from craterbench.search.conclusion import Trained, conclude
+from craterbench.metrics.intervals import minimum_detectable_difference
+from craterbench.search.confirm.scores import CandidateResult, conclude
 
 SEEDS = (1, 2, 3)
 LUCK_OF_50 = 2.24907  # Harter, 1961, Biometrika 48: the expected maximum of 50 normal variables
 
 
-def trained(store, name, *, skill=0.8, trial=None, found=0.91, seeds=SEEDS, **changes) -> Trained:
+def trained(store, name, *, skill=0.8, trial=None, found=0.91, seeds=SEEDS, **changes) -> CandidateResult:
     """A setting that was trained anew; how good it is, its skill says."""
     records = [run(store, name, seed, skill=skill, **changes) for seed in seeds]
-    return Trained(name=name, records=records, trial=trial, found=None if trial is None else found)
+    return CandidateResult(name=name, records=records, trial=trial, found=None if trial is None else found)
 
 
 @pytest.fixture
@@ -29,8 +29,8 @@ def reference(store):
     return trained(store, "reference")
 
 
-def conclusion(store, winners, reference, objective="balanced_accuracy", tried=50):
-    return conclude(store, winners, reference, objective=objective, tried=tried)
+def conclusion(store, candidates, reference, objective="balanced_accuracy", tried=50):
+    return conclude(store, candidates, reference, objective=objective, tried=tried)
 
 
 def scores(setting, part="validation", score="balanced_accuracy"):
@@ -47,10 +47,10 @@ def without_test(setting):
 
 
 def test_scores_and_differences_are_those_of_the_table(store, reference):
-    winners = [trained(store, "winner", skill=0.9, trial=17), trained(store, "second", trial=4)]
-    *confirmed, its_own = conclusion(store, winners, reference).rows
+    candidates = [trained(store, "candidate", skill=0.9, trial=17), trained(store, "second", trial=4)]
+    *confirmed, its_own = conclusion(store, candidates, reference).rows
     table = {row["benchmark"]: row for row in rows(store, test=True)}
-    assert [row.name for row in confirmed] == ["winner", "second"]
+    assert [row.name for row in confirmed] == ["candidate", "second"]
     for row in (*confirmed, its_own):
         cells = table[row.name]
         columns = {
@@ -66,39 +66,39 @@ def test_scores_and_differences_are_those_of_the_table(store, reference):
         cells = [float(table[row.name][f"test_difference{end}"]) for end in ("", "_low", "_high")]
         assert [row.difference.mean, row.difference.low, row.difference.high] == cells
     assert its_own.difference is None
-    (winner, _), pairs = winners, zip(scores(winners[0], "test"), scores(reference, "test"), strict=True)
+    (candidate, _), pairs = candidates, zip(scores(candidates[0], "test"), scores(reference, "test"), strict=True)
     assert confirmed[0].difference.sd == pytest.approx(statistics.stdev(one - other for one, other in pairs))
     assert (confirmed[0].trial, confirmed[0].found, confirmed[0].seeds) == (17, 0.91, [1, 2, 3])
-    assert confirmed[0].test.mean == pytest.approx(statistics.fmean(scores(winner, "test")))
+    assert confirmed[0].test.mean == pytest.approx(statistics.fmean(scores(candidate, "test")))
 
 
 @pytest.mark.parametrize(
     ("skill", "verdict"),
     [
-        (0.9, "the winner, trial 17, beats the reference"),
-        (0.7, "the winner, trial 17, is worse than the reference"),
-        (0.8, "it cannot be told whether the winner, trial 17, beats the reference"),
+        (0.9, "the candidate, trial 17, beats the reference"),
+        (0.7, "the candidate, trial 17, is worse than the reference"),
+        (0.8, "it cannot be told whether the candidate, trial 17, beats the reference"),
     ],
 )
 def test_the_first_sentence_is_what_the_interval_on_the_test_part_says(store, reference, skill, verdict):
-    winner = trained(store, "winner", skill=skill, trial=17)
-    confirmation = conclusion(store, [winner], reference)
+    candidate = trained(store, "candidate", skill=skill, trial=17)
+    confirmation = conclusion(store, [candidate], reference)
     gap = confirmation.rows[0].difference
     assert (gap.low > 0, gap.high < 0) == (skill == 0.9, skill == 0.7)
     first, _ = confirmation.lines
     assert first.startswith(
-        f"On the test part, which the search never saw, {verdict}: balanced accuracy {told(scores(winner, 'test'))} "
+        f"On the test part, which the search never saw, {verdict}: balanced accuracy {told(scores(candidate, 'test'))} "
         f"against {told(scores(reference, 'test'))} over 3 seeds, "
         f"a paired difference of {gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}]"
     )
     mine, others = ({s: counts("test", (name, s, None), skill) for s in SEEDS}
-                    for name, skill in (("winner", skill), ("reference", 0.8)))  # fmt: skip
-    unseen = f"below about {smallest_difference(mine, others):.2g} would mostly go unseen"
+                    for name, skill in (("candidate", skill), ("reference", 0.8)))  # fmt: skip
+    unseen = f"below about {minimum_detectable_difference(mine, others):.2g} would mostly go unseen"
     assert (unseen in first) == (skill == 0.8)
 
 
 def test_images_of_one_group_give_no_interval(store):
-    settings = [trained(store, name, num_images=1) for name in ("winner", "reference")]
+    settings = [trained(store, name, num_images=1) for name in ("candidate", "reference")]
     confirmation = conclusion(store, [replace(settings[0], trial=17, found=0.9)], settings[1])
     assert math.isnan(confirmation.rows[0].difference.low)
     assert "it cannot be told whether" in confirmation.lines[0]
@@ -107,13 +107,13 @@ def test_images_of_one_group_give_no_interval(store):
 
 
 def test_two_settings_that_predict_alike_cannot_be_told_apart(store, reference):
-    winner = trained(store, "winner", trial=17)
+    candidate = trained(store, "candidate", trial=17)
     alike = []
-    for mine, other in zip(winner.records, reference.records, strict=True):
+    for mine, other in zip(candidate.records, reference.records, strict=True):
         shutil.copy(store.folder(other) / "counts.npz", store.folder(mine) / "counts.npz")
         alike.append(replace(mine, parts=other.parts))
-    first, *_ = conclusion(store, [replace(winner, records=alike)], reference).lines
-    assert "it cannot be told whether the winner, trial 17, beats the reference" in first
+    first, *_ = conclusion(store, [replace(candidate, records=alike)], reference).lines
+    assert "it cannot be told whether the candidate, trial 17, beats the reference" in first
     assert first.endswith("a paired difference of +0.0000 [+0.0000, +0.0000]: they score alike.")
 
 
@@ -125,126 +125,126 @@ def test_two_settings_that_predict_alike_cannot_be_told_apart(store, reference):
     ],
 )
 def test_luck_is_told_in_units_of_what_the_search_aimed_at(store, reference, objective, score, name, side):
-    winner = trained(store, "winner", skill=0.9, trial=17, found=0.4321)
-    confirmation = conclusion(store, [winner], reference, objective)
-    of_each = [scores(setting, score=score) for setting in (winner, reference)]
+    candidate = trained(store, "candidate", skill=0.9, trial=17, found=0.4321)
+    confirmation = conclusion(store, [candidate], reference, objective)
+    of_each = [scores(setting, score=score) for setting in (candidate, reference)]
     sd = math.sqrt(statistics.fmean(statistics.variance(values) for values in of_each))
-    assert confirmation.luck == pytest.approx(LUCK_OF_50 * sd, rel=1e-5)
+    assert confirmation.selection_bias == pytest.approx(LUCK_OF_50 * sd, rel=1e-5)
     assert confirmation.lines[1] == (
         f"In the search trial 17 had a {name} of 0.4321 on the validation part. Of 50 equal settings the luckiest "
-        f"would come out {confirmation.luck:.4f} {side} their mean by luck alone; this goes by a standard deviation "
+        f"would come out {confirmation.selection_bias:.4f} {side} their mean by selection bias alone; this goes by a standard deviation "
         f"over seeds of {sd:.4f}, which 6 runs tell only roughly, and trials that were shorter than these runs may "
         f"spread more. Trained anew it has {told(of_each[0])} on that part."
     )
 
 
 def test_of_one_setting_there_was_nothing_to_choose(store, reference):
-    confirmation = conclusion(store, [trained(store, "winner", trial=0)], reference, tried=1)
-    assert confirmation.luck == pytest.approx(0)
-    assert "luck" not in " ".join(confirmation.lines)
+    confirmation = conclusion(store, [trained(store, "candidate", trial=0)], reference, tried=1)
+    assert confirmation.selection_bias == pytest.approx(0)
+    assert "selection_bias" not in " ".join(confirmation.lines)
 
 
 def test_each_of_several_winners_has_a_sentence_and_the_choice_among_them_is_told(store, reference):
-    winners = [trained(store, "a", trial=17), trained(store, "b", skill=0.9, trial=4)]
-    confirmation = conclusion(store, winners, reference)
+    candidates = [trained(store, "a", trial=17), trained(store, "b", skill=0.9, trial=4)]
+    confirmation = conclusion(store, candidates, reference)
     assert [row.name for row in confirmation.rows] == ["a", "b", "reference"]  # as the search has it, not the test part
     first, _, second, last = confirmation.lines
-    assert "it cannot be told whether the winner, trial 17, beats the reference" in first
+    assert "it cannot be told whether the candidate, trial 17, beats the reference" in first
     assert "trial 4 beats the reference" in second
-    assert f"Trained anew it has {told(scores(winners[1]))}" in second
+    assert f"Trained anew it has {told(scores(candidates[1]))}" in second
     assert "chosen once more" in last
-    assert "chosen once more" not in " ".join(conclusion(store, winners[:1], reference).lines)
+    assert "chosen once more" not in " ".join(conclusion(store, candidates[:1], reference).lines)
 
 
 def test_one_seed_has_no_interval_over_seeds_and_so_no_verdict(store):
     one = trained(store, "reference", seeds=[1])
-    confirmation = conclusion(store, [trained(store, "winner", skill=0.9, trial=17, seeds=[1])], one)
-    winner, _ = confirmation.rows
-    assert winner.test.sd is None
-    assert winner.difference.low > 0
+    confirmation = conclusion(store, [trained(store, "candidate", skill=0.9, trial=17, seeds=[1])], one)
+    candidate, _ = confirmation.rows
+    assert candidate.test.sd is None
+    assert candidate.difference.low > 0
     first, second = confirmation.lines
-    assert "it cannot be told whether the winner, trial 17, beats the reference" in first
+    assert "it cannot be told whether the candidate, trial 17, beats the reference" in first
     assert "over 1 seed," in first
     assert "leaves out what another seed would change" in first
-    assert confirmation.luck is None
-    assert "How far luck alone carries the best of 50 cannot be told" in second
+    assert confirmation.selection_bias is None
+    assert "How far selection bias alone carries the best of 50 cannot be told" in second
 
 
 @pytest.mark.parametrize(
     ("skill", "verdict"), [(0.9, "is ahead of the reference"), (0.7, "is worse than"), (0.8, "it cannot be told")]
 )
 def test_without_a_test_part_the_validation_part_is_asked_and_what_it_chose_is_said(store, reference, skill, verdict):
-    winner = without_test(trained(store, "winner", skill=skill, trial=17))
-    confirmation = conclusion(store, [winner], without_test(reference))
-    certified, its_own = confirmation.rows
-    assert certified.test is its_own.test is None
-    expected = statistics.fmean(scores(winner)) - statistics.fmean(scores(reference))
-    assert certified.difference.mean == pytest.approx(expected)
+    candidate = without_test(trained(store, "candidate", skill=skill, trial=17))
+    confirmation = conclusion(store, [candidate], without_test(reference))
+    confirmed, its_own = confirmation.rows
+    assert confirmed.test is its_own.test is None
+    expected = statistics.fmean(scores(candidate)) - statistics.fmean(scores(reference))
+    assert confirmed.difference.mean == pytest.approx(expected)
     first = confirmation.lines[0]
     assert first.startswith(
         "The data have no test part. On the validation part, which chose the epochs and by which the search chose, "
     )
     assert verdict in first
     assert "beats the reference:" not in first or skill == 0.8
-    assert told(scores(winner)) in first
+    assert told(scores(candidate)) in first
 
 
-@pytest.mark.parametrize("whose", ["winner", "reference"])
+@pytest.mark.parametrize("whose", ["candidate", "reference"])
 def test_a_setting_of_which_a_run_failed_has_no_scores(store, whose):
-    settings = {name: trained(store, name, skill=0.9) for name in ("winner", "reference")}
-    failed = run(store, whose, 3, status="failed", error="ChildDied: the training process\nwas killed by SIGKILL")
+    settings = {name: trained(store, name, skill=0.9) for name in ("candidate", "reference")}
+    failed = run(store, whose, 3, status="failed", error="WorkerDied: the training process\nwas killed by SIGKILL")
     settings[whose] = replace(settings[whose], records=[*settings[whose].records[:2], failed])
-    winner = replace(settings["winner"], trial=17, found=0.91)
-    confirmation = conclusion(store, [winner], settings["reference"])
+    candidate = replace(settings["candidate"], trial=17, found=0.91)
+    confirmation = conclusion(store, [candidate], settings["reference"])
     for row in confirmation.rows:
         assert (row.problem is None, row.test is None) == (row.name != whose, row.name == whose)
         assert row.difference is None
     (row,) = (row for row in confirmation.rows if row.name == whose)
     assert row.validation is row.val_loss is None
     assert row.problem == (
-        f"{whose} has 1 of 3 runs without scores: seed 3 failed: ChildDied: the training process was killed by SIGKILL"
+        f"{whose} has 1 of 3 runs without scores: seed 3 failed: WorkerDied: the training process was killed by SIGKILL"
     )
     assert confirmation.lines[0] == (
-        f"It cannot be said whether the winner, trial 17, beats the reference: {row.problem}."
+        f"It cannot be said whether the candidate, trial 17, beats the reference: {row.problem}."
     )
     assert "3 runs tell only roughly" in confirmation.lines[1]
     assert ("Trained anew" in confirmation.lines[1]) == (whose == "reference")
 
 
 def test_where_all_runs_failed_nothing_is_said_of_luck(store):
-    settings = [trained(store, name, status="failed", error="NaN") for name in ("winner", "reference")]
+    settings = [trained(store, name, status="failed", error="NaN") for name in ("candidate", "reference")]
     confirmation = conclusion(store, [replace(settings[0], trial=17, found=0.9)], settings[1])
-    assert confirmation.luck is None
+    assert confirmation.selection_bias is None
     assert "cannot be said" in confirmation.lines[0]
     assert "cannot be told" in confirmation.lines[1]
 
 
 @pytest.mark.parametrize("damage", ["missing", "of another run"])
 def test_scores_are_not_made_up_where_the_counts_behind_them_are_not_there(store, reference, damage):
-    winner = trained(store, "winner", skill=0.9, trial=17)
-    file, other = (store.folder(record) / "counts.npz" for record in winner.records[:2])
+    candidate = trained(store, "candidate", skill=0.9, trial=17)
+    file, other = (store.folder(record) / "counts.npz" for record in candidate.records[:2])
     file.unlink() if damage == "missing" else file.write_bytes(other.read_bytes())
-    confirmation = conclusion(store, [winner], reference)
+    confirmation = conclusion(store, [candidate], reference)
     assert confirmation.rows[0].test is None
     assert str(file) in confirmation.rows[0].problem
     assert confirmation.rows[0].problem in confirmation.lines[0]
 
 
 def test_what_was_not_scored_on_the_same_images_is_not_compared(store, reference):
-    winner = trained(store, "winner", skill=0.9, trial=17, test="others")
-    confirmation = conclusion(store, [winner], reference)
+    candidate = trained(store, "candidate", skill=0.9, trial=17, test="others")
+    confirmation = conclusion(store, [candidate], reference)
     assert confirmation.rows[0].test is not None
     assert confirmation.rows[0].difference is None
     assert "not scored on the same test images" in confirmation.lines[0]
-    mixed = replace(winner, records=[*winner.records[:2], *trained(store, "winner", seeds=[3]).records])
+    mixed = replace(candidate, records=[*candidate.records[:2], *trained(store, "candidate", seeds=[3]).records])
     assert "not scored on the same test images" in conclusion(store, [mixed], reference).rows[0].problem
 
 
 def test_the_reference_does_not_beat_itself(store, reference):
     confirmation = conclusion(store, [replace(reference, trial=0, found=0.9)], reference)
     assert confirmation.lines[0] == (
-        "The winner, trial 0, is the reference's own setting: there is nothing that it could beat."
+        "The candidate, trial 0, is the reference's own setting: there is nothing that it could beat."
     )
     sd = statistics.stdev(scores(reference))  # of three runs, not of six
-    assert confirmation.luck == pytest.approx(LUCK_OF_50 * sd, rel=1e-5)
+    assert confirmation.selection_bias == pytest.approx(LUCK_OF_50 * sd, rel=1e-5)
     assert "3 runs tell" in confirmation.lines[1]

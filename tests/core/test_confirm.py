@@ -12,14 +12,14 @@ import pytest
 from processes import children
 from tables import rows
 
-from craterbench.definition.identity import definition_digest
-from craterbench.definition.overrides import resolve
-from craterbench.host import devices
-from craterbench.host.runner import Runner
+from craterbench.config.identity import config_digest
+from craterbench.config.resolve import resolve
+from craterbench.execution import devices
+from craterbench.execution.run import RunFactory
 from craterbench.plugin import hookimpl
 from craterbench.plugin.registry import Registry
-from craterbench.report.live import Quiet
-from craterbench.search.confirm import Winner, confirm, write_best
+from craterbench.report.progress import NoProgress
+from craterbench.search.confirm.confirm import Candidate, confirm, write_best
 
 SETTINGS = """
 [dataset]
@@ -41,8 +41,8 @@ patience = {epochs}
 """
 
 
-class Lines(Quiet):
-    """A screen that keeps what is said on it."""
+class Lines(NoProgress):
+    """A progress that keeps what is said on it."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -65,11 +65,11 @@ class Saboteur:
             self.what()
 
 
-def runner(store, *plugins) -> Runner:
+def factory(store, *plugins) -> RunFactory:
     points = importlib.metadata.entry_points(group="craterbench")
     others = [(f"plugin {number}", lambda plugin=plugin: plugin) for number, plugin in enumerate(plugins)]
     registry = Registry([*((point.name, point.load) for point in points), *others])
-    return Runner(registry=registry, store=store, device="cpu", screen=Lines(), illustrate=lambda *of: None)
+    return RunFactory(registry=registry, store=store, device="cpu", progress=Lines(), save_plots=lambda *of: None)
 
 
 def resolved(folder: Path, name: str, extends: str = "logistic", epochs: int = 20):
@@ -84,11 +84,13 @@ def scripted(folder: Path, name: str, quality: float):
     return resolve(Registry.installed(), str(file))
 
 
-def confirmed(runner, winners, reference, *, seeds=(1, 2), workers=1):
-    winners = [Winner(trial=number, found=0.9, resolved=winner) for number, winner in enumerate(winners, start=17)]
+def confirmed(factory, candidates, reference, *, seeds=(1, 2), workers=1):
+    candidates = [
+        Candidate(trial=number, found=0.9, resolved=candidate) for number, candidate in enumerate(candidates, start=17)
+    ]
     return confirm(
-        runner,
-        winners,
+        factory,
+        candidates,
         reference,
         seeds=seeds,
         workers=workers,
@@ -104,14 +106,14 @@ def ends(store):
 
 
 def test_a_confirmation_is_ordinary_runs_and_says_what_their_table_says(store, tmp_path):
-    winner, reference = resolved(tmp_path, "quick"), resolved(tmp_path, "reference", "constant")
-    confirmation = confirmed(runner(store), [winner], reference)
+    candidate, reference = resolved(tmp_path, "quick"), resolved(tmp_path, "reference", "constant")
+    confirmation = confirmed(factory(store), [candidate], reference)
     assert {key: status for key, (_, status) in ends(store).items()} == {
         (name, seed): "done" for name in ("quick", "reference") for seed in (1, 2)
     }
     table = {row["benchmark"]: row for row in rows(store, test=True)}
-    certified, its_own = confirmation.rows
-    assert (certified.name, certified.trial, certified.found) == ("quick", 17, 0.9)
+    confirmed, its_own = confirmation.rows
+    assert (confirmed.name, confirmed.trial, confirmed.found) == ("quick", 17, 0.9)
     assert (its_own.name, its_own.trial, its_own.difference) == ("reference", None, None)
     for row in confirmation.rows:
         cells = {key: float(cell) for key, cell in table[row.name].items() if key.startswith(("validation", "test"))}
@@ -120,75 +122,76 @@ def test_a_confirmation_is_ordinary_runs_and_says_what_their_table_says(store, t
             if score is not None:
                 found = [score.mean, score.low, score.high]
                 assert found == pytest.approx([cells[column + end] for end in ("", "_low", "_high")], abs=1e-12)
-    assert certified.difference.sd > 0  # else nothing was shown
-    assert certified.difference.mean == pytest.approx(certified.test.mean - 0.5)  # what sees nothing has a half
-    assert "the winner, trial 17," in confirmation.lines[0]
+    assert confirmed.difference.sd > 0  # else nothing was shown
+    assert confirmed.difference.mean == pytest.approx(confirmed.test.mean - 0.5)  # what sees nothing has a half
+    assert "the candidate, trial 17," in confirmation.lines[0]
 
 
 def test_what_is_done_is_not_repeated(store, tmp_path):
-    winner, reference = resolved(tmp_path, "quick"), resolved(tmp_path, "reference", "constant")
-    first, before = confirmed(runner(store), [winner], reference, seeds=[1]), ends(store)
-    assert confirmed(runner(store), [winner], reference, seeds=[1]) == first
+    candidate, reference = resolved(tmp_path, "quick"), resolved(tmp_path, "reference", "constant")
+    first, before = confirmed(factory(store), [candidate], reference, seeds=[1]), ends(store)
+    assert confirmed(factory(store), [candidate], reference, seeds=[1]) == first
     assert ends(store) == before
-    more = confirmed(runner(store), [winner], reference)
+    more = confirmed(factory(store), [candidate], reference)
     assert {key: end for key, end in ends(store).items() if key[1] == 1} == before
     assert [row.seeds for row in more.rows] == [[1, 2], [1, 2]]
     assert len(store.records()[0]) == 4
 
 
 def test_a_winner_that_is_the_reference_is_not_trained_twice(store, tmp_path):
-    winner, reference = resolved(tmp_path, "quick", "constant"), resolved(tmp_path, "reference", "constant")
-    confirmation = confirmed(runner(store), [winner], reference)
+    candidate, reference = resolved(tmp_path, "quick", "constant"), resolved(tmp_path, "reference", "constant")
+    confirmation = confirmed(factory(store), [candidate], reference)
     assert ends(store).keys() == {("reference", 1), ("reference", 2)}
     assert "is the reference's own setting" in confirmation.lines[0]
 
 
 def test_a_child_that_is_killed_is_gone_on_with_once(store, script, tmp_path):
-    winner, reference = scripted(tmp_path, "quick", 0.8), scripted(tmp_path, "reference", 0.5)
+    candidate, reference = scripted(tmp_path, "quick", 0.8), scripted(tmp_path, "reference", 0.5)
     script.say(start_1="die")
-    at_work = runner(store)
-    confirmation = confirmed(at_work, [winner], reference)
+    at_work = factory(store)
+    confirmation = confirmed(at_work, [candidate], reference)
     assert len(script.starts()) == 5
     assert {status for _, status in ends(store).values()} == {"done"}
-    assert any(line.startswith("quick seed 2 failed: ") for line in at_work.screen.lines)
+    assert any(line.startswith("quick seed 2 failed: ") for line in at_work.progress.lines)
     assert [row.problem for row in confirmation.rows] == [None, None]
 
 
 def test_a_child_that_is_killed_again_costs_its_setting_the_scores_until_it_is_tried_again(store, script, tmp_path):
-    winner, reference = scripted(tmp_path, "quick", 0.8), scripted(tmp_path, "reference", 0.5)
+    candidate, reference = scripted(tmp_path, "quick", 0.8), scripted(tmp_path, "reference", 0.5)
     script.say(start_1="die", start_4="die")
-    at_work = runner(store)
-    broken = confirmed(at_work, [winner], reference)
+    at_work = factory(store)
+    broken = confirmed(at_work, [candidate], reference)
     before = ends(store)
     assert [key for key, (_, status) in before.items() if status != "done"] == [("quick", 2)]
-    certified, its_own = broken.rows
-    assert certified.validation is certified.test is certified.difference is None
-    assert certified.problem.startswith("quick has 1 of 2 runs without scores: seed 2 failed: ")
-    assert "killed by SIGKILL" in certified.problem
+    confirmed, its_own = broken.rows
+    assert confirmed.validation is confirmed.test is confirmed.difference is None
+    assert confirmed.problem.startswith("quick has 1 of 2 runs without scores: seed 2 failed: ")
+    assert "killed by SIGKILL" in confirmed.problem
     assert its_own.test is not None
     assert (
-        broken.lines[0] == f"It cannot be said whether the winner, trial 17, beats the reference: {certified.problem}."
+        broken.lines[0]
+        == f"It cannot be said whether the candidate, trial 17, beats the reference: {confirmed.problem}."
     )
-    assert any(line.startswith("quick seed 2 failed: ") for line in at_work.screen.lines)
-    mended = confirmed(at_work, [winner], reference)
+    assert any(line.startswith("quick seed 2 failed: ") for line in at_work.progress.lines)
+    mended = confirmed(at_work, [candidate], reference)
     assert {key: run for key, (run, _) in ends(store).items()} == {key: run for key, (run, _) in before.items()}
     assert mended.rows[0].problem is None
     assert mended.rows[0].difference is not None
 
 
 def test_ctrl_c_passes_through_and_what_it_broke_off_is_gone_on_with(store, tmp_path):
-    winner, reference = resolved(tmp_path, "quick", epochs=40), resolved(tmp_path, "reference", "constant")
+    candidate, reference = resolved(tmp_path, "quick", epochs=40), resolved(tmp_path, "reference", "constant")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it
-    at_work = runner(store, Saboteur(lambda: signal.raise_signal(signal.SIGINT)))
+    at_work = factory(store, Saboteur(lambda: signal.raise_signal(signal.SIGINT)))
     try:
         with pytest.raises(KeyboardInterrupt):
-            confirmed(at_work, [winner], reference)
+            confirmed(at_work, [candidate], reference)
     finally:
         signal.signal(signal.SIGINT, before)
     run, status = ends(store)["quick", 2]
     assert status == "interrupted"
     assert not children(os.getpid())
-    mended = confirmed(at_work, [winner], reference)
+    mended = confirmed(at_work, [candidate], reference)
     assert ends(store)["quick", 2] == (run, "done")
     assert mended.rows[0].problem is None
 
@@ -199,7 +202,7 @@ def test_every_definition_can_be_written_and_is_the_same_when_it_is_read(tmp_pat
         of = resolve(registry, name)
         write_best(file, of, name="study-1", summary='trial 17 of "study-1"')
         read = resolve(registry, str(file))
-        assert definition_digest(read.benchmark) == definition_digest(of.benchmark)
+        assert config_digest(read.benchmark) == config_digest(of.benchmark)
         assert read.benchmark.dataset == of.benchmark.dataset
         assert (read.benchmark.name, read.benchmark.summary) == ("study-1", 'trial 17 of "study-1"')
     assert file.read_text().startswith("# What bench sweep found")
@@ -211,7 +214,7 @@ def test_what_was_confirmed_is_done_for_bench_run_too_whatever_its_threads(bench
     file = tmp_path / "best.toml"
     write_best(file, resolved(tmp_path, "quick"), name="study-1", summary="trial 17")
     best = resolve(Registry.installed(), str(file))
-    confirmed(runner(store), [best], resolved(tmp_path, "reference", "constant"), seeds=[1], workers=1000)
+    confirmed(factory(store), [best], resolved(tmp_path, "reference", "constant"), seeds=[1], workers=1000)
     (trained,) = (record for record in store.records()[0] if record.benchmark == "study-1")
     assert trained.environment["threads"] == 1
     monkeypatch.setattr(devices, "available_cores", lambda: 5)

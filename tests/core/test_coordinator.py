@@ -13,24 +13,24 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from processes import performed
+from processes import trained_and_evaluated
 
-from craterbench.host.child import Child
-from craterbench.host.devices import environment
+from craterbench.execution.devices import environment
+from craterbench.execution.worker import WorkerProcess
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
-from craterbench.records.record import Record
-from craterbench.records.store import Store
-from craterbench.search import coordinator, preparation
-from craterbench.search.conduct import Setting, hired, search
-from craterbench.search.coordinator import trial_seed
-from craterbench.search.findings import Trial
-from craterbench.search.preparation import Prepared, Request, begin, reopen
-from craterbench.search.study import Plan, Study, StudyView
+from craterbench.results.record import Record
+from craterbench.results.store import Store
+from craterbench.search import optimize, setup
+from craterbench.search.optimize import trial_seed
+from craterbench.search.setup import PreparedSweep, SweepConfig, create_sweep, load_sweep
+from craterbench.search.study import Study, StudyConfig, StudyView
+from craterbench.search.summary import Trial
+from craterbench.search.sweep import ExecutionOptions, open_executor, search
 
 
-class Watch:
-    """A screen that keeps what it is told, and calls a function with each trial as it is now."""
+class EarlyStopping:
+    """A progress that keeps what it is told, and calls a function with each trial as it is now."""
 
     def __init__(self, then: Callable[[Trial], None] = lambda trial: None) -> None:
         self.then = then
@@ -48,7 +48,7 @@ class Watch:
         self.lines.append(line)
 
 
-def planned(*, trials: int, **more) -> Prepared:
+def planned(*, trials: int, **more) -> PreparedSweep:
     asked = {
         "name": "s",
         "benchmark": "scripted",
@@ -68,16 +68,16 @@ def planned(*, trials: int, **more) -> Prepared:
         "confirm_with": None,
         "device": "cpu",
     }
-    return begin(Registry.installed(), Request(**asked | more))
+    return create_sweep(Registry.installed(), SweepConfig(**asked | more))
 
 
-def conducted(results: Path, prepared: Prepared, screen: Watch | None = None, **more) -> bool:
+def conducted(results: Path, prepared: PreparedSweep, progress: EarlyStopping | None = None, **more) -> bool:
     """Search, and say whether it gave up."""
     setting = {"workers": 1, "timeout": None}
-    local = prepared.registry.get("engine", "local")
-    how = Setting(results=results, engine=local, address=None, device="cpu", **setting | more)
-    with hired(prepared, how) as engine, Study(results / "studies" / "s", prepared.plan) as study:
-        return search(study, prepared, how, engine, screen or Watch())
+    local = prepared.registry.get("executor", "local")
+    how = ExecutionOptions(results=results, executor=local, address=None, device="cpu", **setting | more)
+    with open_executor(prepared, how) as executor, Study(results / "studies" / "s", prepared.config) as study:
+        return search(study, prepared, how, executor, progress or EarlyStopping())
 
 
 def trials(results: Path) -> list[Trial]:
@@ -118,7 +118,7 @@ def test_each_trial_leaves_its_record_and_none_but_the_first_process_reads_the_t
         assert trial.epochs == len(trial.curve) == len(history(tmp_path, record)) == 4
     (reader,) = script.reads()  # a trial is sent what it may see
     assert reader not in {os.getpid(), *(worker for worker, _ in script.starts())}
-    assert not hasattr(prepared.development, "test")
+    assert not hasattr(prepared.train_val, "test")
     assert len({worker for worker, _ in script.starts()}) <= 2
 
 
@@ -129,10 +129,11 @@ def test_the_digits_of_a_trial_follow_from_its_number_in_a_warm_child_as_in_a_fr
     assert len({worker for worker, _ in script.starts()}) == 1
     warm = history(tmp_path, records(tmp_path)[last.record])
     resolved = prepared.trial(2, prepared.space.overrides(last.parameters))
-    with Child(environment(threads=1, device="cpu", framework={})) as child:
+    with WorkerProcess(environment(threads=1, device="cpu", framework={})) as child:
         seeds = (trial_seed(0, 2), trial_seed(0, 1))
         same, other = (
-            performed(child, resolved.benchmark, seed=seed, log=tmp_path / "log.txt").course.history for seed in seeds
+            trained_and_evaluated(child, resolved.benchmark, seed=seed, log=tmp_path / "log.txt").training.history
+            for seed in seeds
         )
     assert [row["val_loss"] for row in warm] == [str(row["val_loss"]) for row in same]
     assert [row["val_loss"] for row in warm] != [str(row["val_loss"]) for row in other]
@@ -176,7 +177,7 @@ def test_a_worker_that_is_killed_while_it_has_nothing_to_do_costs_no_trial(scrip
             select.select([process], [], [])  # all its threads are gone
             os.close(process)
 
-    conducted(tmp_path, planned(trials=2), Watch(kill))
+    conducted(tmp_path, planned(trials=2), EarlyStopping(kill))
     assert states(tmp_path) == ["complete", "complete"]
 
 
@@ -200,8 +201,8 @@ def test_a_trial_that_goes_wrong_has_failed_with_its_reason_and_its_worker_goes_
 def clock(monkeypatch):
     """The time that a search sees: it stands still until the test moves it, however busy the machine is."""
     seconds = SimpleNamespace(passed=lambda: 0.0)
-    monkeypatch.setattr(coordinator, "time", SimpleNamespace(monotonic=lambda: seconds.passed(), sleep=time.sleep))
-    monkeypatch.setattr(coordinator, "_LONGEST_WAIT", 0.05)  # before it looks at the clock again
+    monkeypatch.setattr(optimize, "time", SimpleNamespace(monotonic=lambda: seconds.passed(), sleep=time.sleep))
+    monkeypatch.setattr(optimize, "_LONGEST_WAIT", 0.05)  # before it looks at the clock again
     return seconds
 
 
@@ -215,7 +216,7 @@ def test_a_trial_that_hangs_has_failed_and_its_worker_is_replaced(script, tmp_pa
     (trial,) = trials(tmp_path)
     assert trial.reason == "it took longer than 5 s, the --trial-timeout"
     assert records(tmp_path)[trial.record].error == trial.reason
-    assert not conducted(tmp_path, reopen(Registry.installed(), tmp_path / "studies" / "s", {}))
+    assert not conducted(tmp_path, load_sweep(Registry.installed(), tmp_path / "studies" / "s", {}))
     assert states(tmp_path) == ["failed", "complete"]
     assert trials(tmp_path)[1].retry_of is None
 
@@ -224,7 +225,7 @@ def test_a_definition_that_is_refused_fails_its_trial_before_it_has_a_record(scr
     prepared = planned(trials=2)
     refused = type(prepared).trial
 
-    class Refusing(Prepared):
+    class Refusing(PreparedSweep):
         def trial(self, number, tried):
             if number == 0:
                 raise UserError("benchmark 'trial-0' cannot be run: no")
@@ -237,13 +238,13 @@ def test_a_definition_that_is_refused_fails_its_trial_before_it_has_a_record(scr
 
 def test_ten_failures_in_a_row_end_the_search_and_those_that_are_not_in_a_row_do_not(script, tmp_path):
     script.say(always="raise", start_4="")
-    screen = Watch()
-    assert conducted(tmp_path, planned(trials=20), screen)
+    progress = EarlyStopping()
+    assert conducted(tmp_path, planned(trials=20), progress)
     assert states(tmp_path) == ["failed"] * 4 + ["complete"] + ["failed"] * 10
     told = "too many trials in a row failed, after 1 of 20 trials; bench sweep --resume s goes on"
-    assert screen.lines[-1] == told
+    assert progress.lines[-1] == told
     script.say()
-    prepared = reopen(Registry.installed(), tmp_path / "studies" / "s", {"trials": 3})
+    prepared = load_sweep(Registry.installed(), tmp_path / "studies" / "s", {"trials": 3})
     assert not conducted(tmp_path, prepared)
     assert states(tmp_path)[15:] == ["complete"] * 2  # failed trials do not count
 
@@ -251,14 +252,14 @@ def test_ten_failures_in_a_row_end_the_search_and_those_that_are_not_in_a_row_do
 def test_a_study_that_goes_on_counts_what_there_is_and_draws_what_it_has_not_drawn(script, tmp_path):
     conducted(tmp_path, planned(trials=3))
     folder = tmp_path / "studies" / "s"
-    more = reopen(Registry.installed(), folder, {"trials": 5})
+    more = load_sweep(Registry.installed(), folder, {"trials": 5})
     assert not conducted(tmp_path, more)
     found = trials(tmp_path)
     assert [trial.state for trial in found] == ["complete"] * 5
     assert len({trial.parameters["model.quality"] for trial in found}) == 5
-    assert not conducted(tmp_path, reopen(Registry.installed(), folder, {}))  # nothing is left to do
+    assert not conducted(tmp_path, load_sweep(Registry.installed(), folder, {}))  # nothing is left to do
     assert len(trials(tmp_path)) == 5
-    assert StudyView(folder).plan.trials == 5
+    assert StudyView(folder).config.trials == 5
 
 
 def test_what_is_pruned_counts_and_leaves_a_record_with_its_history_and_counts(script, tmp_path):
@@ -322,14 +323,14 @@ def test_ctrl_c_breaks_nothing_off_while_it_is_written(script, tmp_path, when, c
     if when == "written":
         script.press_ctrl_c()
     with pytest.raises(KeyboardInterrupt):
-        conducted(tmp_path, planned(trials=4), Watch(press))
+        conducted(tmp_path, planned(trials=4), EarlyStopping(press))
     assert "running" not in states(tmp_path)
     left = [trial for trial in trials(tmp_path) if trial.state == "failed"]
     assert len(left) == 1
     assert left[0].reason == "the search was interrupted"
     assert records(tmp_path)[left[0].record].status == "interrupted"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    assert not conducted(tmp_path, reopen(Registry.installed(), tmp_path / "studies" / "s", {}))
+    assert not conducted(tmp_path, load_sweep(Registry.installed(), tmp_path / "studies" / "s", {}))
     found = trials(tmp_path)
     assert sum(trial.state == "complete" for trial in found) == 4
     (again,) = (trial for trial in found if trial.retry_of is not None)
@@ -342,7 +343,7 @@ def test_no_trial_is_started_after_the_time_is_up(script, tmp_path, clock):
         if trial.state == "complete":
             clock.passed = lambda: 2.0
 
-    assert not conducted(tmp_path, planned(trials=50), Watch(wait), timeout=1.5)
+    assert not conducted(tmp_path, planned(trials=50), EarlyStopping(wait), timeout=1.5)
     assert "running" not in states(tmp_path)
     assert len(trials(tmp_path)) == 1
 
@@ -358,21 +359,21 @@ CHANGES = [
 
 def test_a_study_does_not_go_on_with_what_it_did_not_begin_with(script, tmp_path, monkeypatch):
     folder = tmp_path / "studies" / "s"
-    with Study(folder, planned(trials=2).plan):
+    with Study(folder, planned(trials=2).config):
         pass
     for old, new, told in CHANGES:
         script.change(old, new)
         with pytest.raises(UserError) as refused:
-            reopen(Registry.installed(), folder, {})
+            load_sweep(Registry.installed(), folder, {})
         first, *changes, last = str(refused.value).splitlines()
         assert first == "study 's' cannot go on, for it would not be the same search:"
         assert last == "bring back what it began with, or start another study"
         assert [change[: len(told) + 2] for change in changes] == [f"  {told}"]
         script.change(new, old)
-    assert reopen(Registry.installed(), folder, {}).plan == Plan.read(folder)
-    monkeypatch.setattr(preparation, "EVALUATOR_VERSION", 99)
+    assert load_sweep(Registry.installed(), folder, {}).config == StudyConfig.read(folder)
+    monkeypatch.setattr(setup, "EVALUATOR_VERSION", 99)
     with pytest.raises(UserError, match="version of evaluator: 1 when it began, 99 now"):
-        reopen(Registry.installed(), folder, {})
+        load_sweep(Registry.installed(), folder, {})
 
 
 def test_another_version_of_what_only_trials_have_is_noticed(script, tmp_path):
@@ -380,11 +381,11 @@ def test_another_version_of_what_only_trials_have_is_noticed(script, tmp_path):
         '        LossSpec(name="lone"',
         '        LossSpec(name="other", summary="", target="scripted:Quality"), LossSpec(name="lone"',
     )
-    with Study(tmp_path / "studies" / "s", planned(trials=2, vary=["loss.name"]).plan):
+    with Study(tmp_path / "studies" / "s", planned(trials=2, vary=["loss.name"]).config):
         pass
     script.change('name="other"', 'version=2, name="other"')
     with pytest.raises(UserError, match="version of loss other: 1 when it began, 2 now"):
-        reopen(Registry.installed(), tmp_path / "studies" / "s", {})
+        load_sweep(Registry.installed(), tmp_path / "studies" / "s", {})
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "ü", "-x", "a\n"])

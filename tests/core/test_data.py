@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from sklearn.model_selection import GroupKFold
 
 from craterbench.data.chips import Window, crater_mask, deal, overlap_groups, resample, stretch, widest, windows_around
-from craterbench.data.dataset import part
-from craterbench.data.split import Fold, rows_by_group, rows_from_the_end, rows_of_fold
+from craterbench.data.dataset import make_subset
+from craterbench.data.split import Fold, fold_indices, group_split_indices, tail_split_indices
 from craterbench.plugin import NoParameters, UserError
 from craterbench_datasets import File, Synthetic
 from craterbench_datasets.files import IMAGES, MASKS, course, npz
 from craterbench_datasets.synthetic import synthetic
-from craterbench_martian.chips import FILE, mars_hrsc
+from craterbench_mars.chips import FILE, mars_hrsc
 
 IMAGE = np.linspace(0, 255, 5 * 8 * 8).reshape(5, 8, 8)
 MASK = (IMAGE > 100).astype(np.uint8)
@@ -31,7 +31,7 @@ MASK = (IMAGE > 100).astype(np.uint8)
 @pytest.mark.parametrize("scale", [1, 255])
 def test_any_numeric_type_and_both_ranges_become_the_same_arrays(dtype, scale):
     images = np.array([0, 1, 0, 1] * 16).reshape(1, 8, 8) * scale
-    made = part(images.astype(dtype), (images / scale).astype(dtype), source="test")
+    made = make_subset(images.astype(dtype), (images / scale).astype(dtype), source="test")
     assert made.images.dtype == np.float32
     assert made.masks.dtype == np.uint8
     assert made.images.shape == made.masks.shape == (1, 8, 8, 1)
@@ -66,7 +66,7 @@ def with_nan(array: np.ndarray) -> np.ndarray:
 )
 def test_what_is_wrong_with_arrays_is_named_with_their_source(images, masks, groups, said):
     with pytest.raises(UserError, match=f"my data.*{said}"):
-        part(images, masks, groups, source="my data")
+        make_subset(images, masks, groups, source="my data")
 
 
 # The course's files, and npz
@@ -82,8 +82,8 @@ def save(folder, images=IMAGE, masks=MASK):
 def test_the_course_files_in_each_of_their_shapes(tmp_path, shape):
     images = np.random.default_rng(0).uniform(0, 255, shape)
     dataset = course(save(tmp_path, images, images > 128))
-    np.testing.assert_array_equal(dataset.development.images.ravel(), (images.astype(np.float32) / 255).ravel())
-    assert dataset.development.images.shape == (6, 48, 48, 1)
+    np.testing.assert_array_equal(dataset.train_val.images.ravel(), (images.astype(np.float32) / 255).ravel())
+    assert dataset.train_val.images.shape == (6, 48, 48, 1)
     assert dataset.test is None
     assert dataset.notes == ("not the published files, by their sha256",)
 
@@ -123,9 +123,9 @@ def test_course_files_that_cannot_be_used(tmp_path):
 def test_npz_with_and_without_groups(tmp_path):
     path = tmp_path / "data.npz"
     np.savez(path, images=IMAGE, masks=MASK)
-    np.testing.assert_array_equal(npz(File(path=str(path))).development.groups, np.arange(5))
+    np.testing.assert_array_equal(npz(File(path=str(path))).train_val.groups, np.arange(5))
     np.savez(path, images=IMAGE, masks=MASK, groups=[7, 7, 8, 8, 9])
-    np.testing.assert_array_equal(npz(File(path=str(path))).development.groups, [7, 7, 8, 8, 9])
+    np.testing.assert_array_equal(npz(File(path=str(path))).train_val.groups, [7, 7, 8, 8, 9])
 
 
 def test_npz_files_that_cannot_be_used(tmp_path):
@@ -162,7 +162,7 @@ def test_npz_files_that_cannot_be_used(tmp_path):
 )
 def test_a_group_is_never_cut_and_every_row_is_in_one_part(groups, seed, share):
     groups = np.array(groups)
-    training, validation = rows_by_group(groups, np.ones(len(groups), np.int64), share, seed)
+    training, validation = group_split_indices(groups, np.ones(len(groups), np.int64), share, seed)
     assert not set(groups[training]) & set(groups[validation])
     np.testing.assert_array_equal(np.sort(np.concatenate([training, validation])), np.arange(len(groups)))
     assert len(training) > 0
@@ -171,33 +171,33 @@ def test_a_group_is_never_cut_and_every_row_is_in_one_part(groups, seed, share):
 
 def test_a_split_repeats_and_another_seed_gives_another():
     groups, pixels = np.arange(100) // 3, np.arange(100)
-    first, again, other = (rows_by_group(groups, pixels, 0.2, seed)[1] for seed in (1, 1, 2))
+    first, again, other = (group_split_indices(groups, pixels, 0.2, seed)[1] for seed in (1, 1, 2))
     np.testing.assert_array_equal(first, again)
     assert first.tolist() != other.tolist()
 
 
 def test_the_validation_part_of_the_built_in_data_has_its_share_of_images_and_of_craters():
-    development = mars_hrsc(NoParameters()).development
-    pixels = development.masks.sum(axis=(1, 2, 3))
-    _, validation = rows_by_group(development.groups, pixels, 0.2, 42)
-    assert len(validation) / len(development) == pytest.approx(0.2, abs=0.01)
+    train_val = mars_hrsc(NoParameters()).train_val
+    pixels = train_val.masks.sum(axis=(1, 2, 3))
+    _, validation = group_split_indices(train_val.groups, pixels, 0.2, 42)
+    assert len(validation) / len(train_val) == pytest.approx(0.2, abs=0.01)
     assert pixels[validation].sum() / pixels.sum() == pytest.approx(0.2, abs=0.01)
 
 
 @pytest.mark.parametrize(("number", "share"), [(1, 0.5), (2, 0.2), (2, 0.6), (4, 0.8), (6, 0.85), (9, 0.9)])
 def test_too_small_to_split(number, share):
     with pytest.raises(UserError, match="too small to split"):
-        rows_by_group(np.arange(number), np.ones(number, np.int64), share, 0)
+        group_split_indices(np.arange(number), np.ones(number, np.int64), share, 0)
 
 
 @pytest.mark.parametrize(("number", "share"), [(1, 0.2), (4, 0.9)])
 def test_too_small_to_cut_from_the_end(number, share):
     with pytest.raises(UserError, match="too small to split"):
-        rows_from_the_end(number, share)
+        tail_split_indices(number, share)
 
 
 def test_rows_from_the_end_are_those_of_validation_split_in_keras():
-    training, validation = rows_from_the_end(1641, 0.2)
+    training, validation = tail_split_indices(1641, 0.2)
     assert (len(training), len(validation)) == (1312, 329)  # published.md counts 329
     assert validation[-1] == 1640
 
@@ -233,7 +233,7 @@ def test_resampling_to_the_same_size_changes_nothing():
 def test_every_chip_is_stretched_to_the_whole_range():
     chips = np.array([[[10, 20], [30, 60]], [[7, 7], [7, 7]]], np.uint8)
     np.testing.assert_array_equal(stretch(chips), [[[0, 51], [102, 255]], [[0, 0], [0, 0]]])
-    images = mars_hrsc(NoParameters()).development.images
+    images = mars_hrsc(NoParameters()).train_val.images
     assert (images.min(axis=(1, 2, 3)) == 0).all()
     assert (images.max(axis=(1, 2, 3)) == 1).all()
 
@@ -292,17 +292,17 @@ def chips():
 
 def test_the_built_in_data_is_what_it_says(chips):
     dataset = mars_hrsc(NoParameters())
-    assert (len(dataset.development), len(dataset.test)) == (547, 150)
-    assert dataset.development.images.shape[1:] == (48, 48, 1)
-    for piece in (dataset.development, dataset.test):
+    assert (len(dataset.train_val), len(dataset.test)) == (547, 150)
+    assert dataset.train_val.images.shape[1:] == (48, 48, 1)
+    for piece in (dataset.train_val, dataset.test):
         assert 0.2 <= piece.masks.mean() <= 0.3
         assert piece.images.std() > 0.05
     assert FILE.stat().st_size <= 2_000_000
 
 
 def test_no_pixel_of_the_tile_is_in_two_parts(chips):
-    development = mars_hrsc(NoParameters()).development
-    _, validation = rows_by_group(development.groups, development.masks.sum(axis=(1, 2, 3)), 0.2, 42)
+    train_val = mars_hrsc(NoParameters()).train_val
+    _, validation = group_split_indices(train_val.groups, train_val.masks.sum(axis=(1, 2, 3)), 0.2, 42)
     owner = np.full((1700, 1700), -1)
     parts = np.where(chips["test"], 2, 0)
     parts[validation] = 1
@@ -322,7 +322,7 @@ def test_chips_that_overlap_are_one_group(chips):
 @pytest.mark.network
 def test_the_built_in_data_can_be_rebuilt_bit_for_bit(tmp_path):
     rebuilt = tmp_path / "rebuilt.npz"
-    subprocess.run([sys.executable, "-m", "craterbench_martian.build", "--out", str(rebuilt)], check=True)
+    subprocess.run([sys.executable, "-m", "craterbench_mars.build", "--out", str(rebuilt)], check=True)
     assert rebuilt.read_bytes() == FILE.read_bytes()
 
 
@@ -333,14 +333,14 @@ def test_synthetic_images_repeat_by_seed_and_show_craters():
     small = Synthetic(images=12, test_images=4, size=32)
     made, again, other = synthetic(small), synthetic(small), synthetic(Synthetic(images=12, size=32, seed=1))
     assert made.digest() == again.digest() != other.digest()
-    assert made.development.images.shape == (12, 32, 32, 1)
-    assert made.development.images.dtype == np.float32
-    assert (made.development.images >= 0).all()
-    assert (made.development.images <= 1).all()
-    assert 0.02 < made.development.masks.mean() < 0.6
+    assert made.train_val.images.shape == (12, 32, 32, 1)
+    assert made.train_val.images.dtype == np.float32
+    assert (made.train_val.images >= 0).all()
+    assert (made.train_val.images <= 1).all()
+    assert 0.02 < made.train_val.masks.mean() < 0.6
     # relief is what shows a crater: a slope is brighter or darker than level ground
-    inside = made.development.masks == 1
-    assert made.development.images[inside].std() > 1.2 * made.development.images[~inside].std()
+    inside = made.train_val.masks == 1
+    assert made.train_val.images[inside].std() > 1.2 * made.train_val.images[~inside].std()
 
 
 @settings(max_examples=50, deadline=None)
@@ -348,7 +348,7 @@ def test_synthetic_images_repeat_by_seed_and_show_craters():
 def test_every_image_validates_in_one_fold_and_no_group_is_cut(seed, folds):
     generator = np.random.default_rng(seed)
     groups, craters = generator.integers(0, 30, 200), generator.integers(0, 500, 200)
-    cut = [rows_of_fold(groups, craters, Fold(number, folds), seed) for number in range(1, folds + 1)]
+    cut = [fold_indices(groups, craters, Fold(number, folds), seed) for number in range(1, folds + 1)]
     np.testing.assert_array_equal(np.sort(np.concatenate([validation for _, validation in cut])), np.arange(200))
     for training, validation in cut:
         np.testing.assert_array_equal(np.sort(np.concatenate([training, validation])), np.arange(200))
@@ -356,16 +356,16 @@ def test_every_image_validates_in_one_fold_and_no_group_is_cut(seed, folds):
 
 
 def test_folds_of_the_built_in_data_are_nearer_to_their_share_than_those_of_scikit_learn():
-    development = mars_hrsc(NoParameters()).development
-    craters = development.masks.sum(axis=(1, 2, 3), dtype=np.int64)
+    train_val = mars_hrsc(NoParameters()).train_val
+    craters = train_val.masks.sum(axis=(1, 2, 3), dtype=np.int64)
 
     def furthest(folds):
         shares = [(len(rows) / len(craters), craters[rows].sum() / craters.sum()) for rows in folds]
         return np.abs(np.array(shares) - 0.2).max()
 
-    ours = [rows_of_fold(development.groups, craters, Fold(number, 5), 42)[1] for number in range(1, 6)]
-    theirs = [rows for _, rows in GroupKFold(5).split(craters, groups=development.groups)]
+    ours = [fold_indices(train_val.groups, craters, Fold(number, 5), 42)[1] for number in range(1, 6)]
+    theirs = [rows for _, rows in GroupKFold(5).split(craters, groups=train_val.groups)]
     assert furthest(ours) < 0.01 < furthest(theirs)
-    others = [rows_of_fold(development.groups, craters, Fold(number, 5), 43)[1] for number in range(1, 6)]
+    others = [fold_indices(train_val.groups, craters, Fold(number, 5), 43)[1] for number in range(1, 6)]
     assert furthest(others) < 0.01
     assert {rows.tobytes() for rows in ours} != {rows.tobytes() for rows in others}

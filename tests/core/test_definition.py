@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import tomli_w
 
-from craterbench.definition.identity import definition_digest, run_identity
-from craterbench.definition.overrides import Override, parse_override, resolve
+from craterbench.config.identity import config_digest, run_identity
+from craterbench.config.resolve import Override, parse_override, resolve
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
 
@@ -198,7 +198,7 @@ def steps(benchmark) -> dict[str, object]:
 def test_a_step_is_taken_in_and_left_out_by_a_boolean(registry):
     flips = resolve(registry, "reference", sets("augmentation.flips=true"))
     assert flips.benchmark.as_dict()["augmentation"] == resolve(registry, "flips").benchmark.as_dict()["augmentation"]
-    assert definition_digest(flips.benchmark) == definition_digest(resolve(registry, "flips").benchmark)
+    assert config_digest(flips.benchmark) == config_digest(resolve(registry, "flips").benchmark)
     assert flips.sources["augmentation.flips"] == "--set"
     none = resolve(registry, "reference", sets("augmentation.rotate-zoom=false")).benchmark
     assert none.as_dict()["augmentation"] == {"copies": 2, "drawn": "once", "warp": "both"}
@@ -285,16 +285,14 @@ def test_every_variant_of_the_reference_has_a_torch_form(registry):
 def test_the_digest_follows_what_is_asked_and_nothing_else(registry, tmp_path):
     reference = resolve(registry, "reference").benchmark
     same = resolve(registry, write(tmp_path, "other-name", extends="reference", summary="another")).benchmark
-    assert definition_digest(same) == definition_digest(reference)
+    assert config_digest(same) == config_digest(reference)
     for setting in (
         "training.epochs=47",
         "augmentation.rotate-zoom.zoom=0.2",
         "split.seed=1",
         "dataset.name=synthetic",
     ):
-        assert definition_digest(resolve(registry, "reference", sets(setting)).benchmark) != definition_digest(
-            reference
-        )
+        assert config_digest(resolve(registry, "reference", sets(setting)).benchmark) != config_digest(reference)
 
 
 def test_the_digest_follows_the_version_of_every_component(registry):
@@ -302,14 +300,14 @@ def test_the_digest_follows_the_version_of_every_component(registry):
     for section in ("model", "loss", "dataset", "schedule"):
         chosen = getattr(reference, section)
         raised = replace(reference, **{section: replace(chosen, version=chosen.version + 1)})
-        assert definition_digest(raised) != definition_digest(reference)
+        assert config_digest(raised) != config_digest(reference)
 
 
 def test_the_path_of_data_is_not_what_was_asked_but_its_content_is_part_of_the_identity(registry):
     here, there = (
         resolve(registry, "reference", sets("dataset.name=npz", f"dataset.path={path}")).benchmark for path in "ab"
     )
-    assert definition_digest(here) == definition_digest(there)
+    assert config_digest(here) == config_digest(there)
     common = {"seed": 1, "fold": None}
     assert run_identity(here, data="x", **common) == run_identity(there, data="x", **common)
     assert run_identity(here, data="x", **common) != run_identity(here, data="y", **common)

@@ -6,9 +6,15 @@ import os
 
 import pytest
 
-from craterbench.host import child, devices, local
-from craterbench.host.devices import available_cores, environment, fitting_workers, memory_of_each, workers_and_threads
-from craterbench.host.engine import Terms
+from craterbench.execution import devices, local, worker
+from craterbench.execution.devices import (
+    available_cores,
+    environment,
+    fitting_workers,
+    memory_of_each,
+    workers_and_threads,
+)
+from craterbench.execution.executor import ExecutorConfig
 from craterbench.plugin.registry import Registry
 
 GIB = 2**30
@@ -74,12 +80,12 @@ def test_cores_are_shared_among_the_runs_that_train_at_once(monkeypatch, runs, w
 )
 def test_a_child_stays_warm_until_it_has_grown_by_much_or_beyond_its_share(monkeypatch, most, growth, stays):
     monkeypatch.setattr(local, "memory_of_each", lambda workers: most)
-    monkeypatch.setattr(child, "_GROWTH", growth)
+    monkeypatch.setattr(worker, "_GROWTH", growth)
     spec = Registry.installed().get("framework", "sklearn")
-    with local.open_engine(Terms(framework=spec, packages={}, device="cpu", workers=1)) as engine:
-        first = engine.hire()
-        engine.dismiss(first, usable=True)
-        assert (engine.hire() is first) == stays
+    with local.open_executor(ExecutorConfig(framework=spec, packages={}, device="cpu", workers=1)) as executor:
+        first = executor.acquire()
+        executor.release(first, usable=True)
+        assert (executor.acquire() is first) == stays
 
 
 WAITING_AND_MEMORY = {"GOMP_SPINCOUNT", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"}

@@ -8,7 +8,7 @@ import shutil
 
 import pytest
 
-from craterbench.host import devices
+from craterbench.execution import devices
 
 SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16", "--epochs", "2")
 
@@ -25,8 +25,8 @@ def test_what_is_done_is_not_repeated_unless_it_is_asked_to_be(bench):
     second = bench(*asked)
     assert ids(second)[:3] == first[:3]
     assert ids(second)[3] not in first
-    assert f"constant seed 43: done already, {first[1]} (bench run --again repeats it)" in second.stderr.splitlines()
-    assert not set(ids(bench(*asked, "--again"))) & set(ids(second))
+    assert f"constant seed 43: done already, {first[1]} (bench run --force repeats it)" in second.stderr.splitlines()
+    assert not set(ids(bench(*asked, "--force"))) & set(ids(second))
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -62,8 +62,8 @@ def test_threads_and_device_make_no_other_run_but_are_said(bench, monkeypatch):
     assert other.exit_code == 0
     assert f"constant seed 42: done already with threads 3, device cpu, {first['id']}" in other.stderr
     assert [json.loads(result.stdout)[0]["id"] for result in (alike, other)] == [first["id"]] * 2
-    assert "use --device cpu" in bench(*asked, "--device", "gpu", "--again").stderr
-    (again,) = json.loads(bench(*asked, "--workers", "1", "--again").stdout)
+    assert "use --device cpu" in bench(*asked, "--device", "gpu", "--force").stderr
+    (again,) = json.loads(bench(*asked, "--workers", "1", "--force").stdout)
     assert again["environment"]["threads"] == 6
     assert again["identity"] == first["identity"]
 

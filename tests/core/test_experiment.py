@@ -5,24 +5,24 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from craterbench.config.resolve import parse_override, resolve
 from craterbench.data.dataset import Dataset
-from craterbench.definition.overrides import parse_override, resolve
+from craterbench.metrics.evaluator import Evaluator
+from craterbench.metrics.metric import pooled
 from craterbench.plugin.registry import Registry
-from craterbench.scoring.counts import Evaluator
-from craterbench.scoring.metrics import pooled
-from craterbench.training.experiment import Outcome, perform
+from craterbench.training.experiment import RunResult, train_and_evaluate
 from craterbench.training.session import open_session
+from craterbench_baselines import Logistic
+from craterbench_baselines.sklearn import logistic
 from craterbench_datasets import Synthetic
 from craterbench_datasets.synthetic import synthetic
-from craterbench_floor import Logistic
-from craterbench_floor.in_sklearn import logistic
 
 SMALL = ("dataset.name=synthetic", "dataset.images=30", "dataset.test_images=7", "dataset.size=16")
 
 
-def run(name: str, *settings: str, seed: int = 1) -> Outcome:
+def run(name: str, *settings: str, seed: int = 1) -> RunResult:
     overrides = [parse_override(setting) for setting in (*SMALL, *settings)]
-    return perform(resolve(Registry.installed(), name, overrides).benchmark, seed=seed)
+    return train_and_evaluate(resolve(Registry.installed(), name, overrides).benchmark, seed=seed)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def dataset() -> Dataset:
 
 
 @pytest.fixture(scope="module")
-def overshot() -> Outcome:
+def overshot() -> RunResult:
     """A run whose last epoch is not its best, as a learning rate that is too high makes it."""
     return run("logistic", "training.epochs=12", "optimizer.learning_rate=0.5", "training.patience=4")
 
@@ -39,21 +39,21 @@ def overshot() -> Outcome:
 def test_the_test_part_is_scored_on_the_images_that_are_for_it(dataset, overshot):
     test = dataset.test
     assert test is not None
-    assert overshot.scored["test"].yardstick == Evaluator(test.images, test.masks, test.groups).yardstick
-    assert overshot.scored["test"].yardstick != overshot.scored["validation"].yardstick
+    assert overshot.scored["test"].fingerprint == Evaluator(test.images, test.masks, test.groups).fingerprint
+    assert overshot.scored["test"].fingerprint != overshot.scored["validation"].fingerprint
     np.testing.assert_array_equal(overshot.scored["test"].counts.groups, test.groups)
 
 
 def test_what_is_scored_are_the_best_weights_not_the_last(overshot):
-    losses = [row["val_loss"] for row in overshot.course.history]
-    assert overshot.course.best_epoch == 1 + int(np.argmin(losses)) < len(losses)
+    losses = [row["val_loss"] for row in overshot.training.history]
+    assert overshot.training.best_epoch == 1 + int(np.argmin(losses)) < len(losses)
     assert pooled(overshot.scored["validation"].counts)["loss"] == min(losses) < losses[-1]
 
 
 def test_the_constant_model_predicts_the_share_of_crater_pixels_that_it_was_shown(dataset):
     outcome = run("constant", "augmentation.copies=0", "split.validation=0.5")
     (prediction,) = np.unique(outcome.samples.probabilities)
-    crater = int(dataset.development.masks.sum())
+    crater = int(dataset.train_val.masks.sum())
     validation = pooled(outcome.scored["validation"].counts)
     shown = 30 * 16 * 16 - int(validation["num_pixels"])
     assert prediction == pytest.approx((crater - int(validation["num_crater_pixels"])) / shown, rel=1e-6)
@@ -70,7 +70,7 @@ def test_the_logistic_model_sees_a_pixel_and_smoothed_copies_of_it():
 
 def test_each_step_is_taken_at_the_rate_that_the_harness_gives_it(dataset):
     benchmark = resolve(Registry.installed(), "logistic").benchmark
-    shown, batches = dataset.development, [np.arange(15), np.arange(15, 30)]
+    shown, batches = dataset.train_val, [np.arange(15), np.arange(15, 30)]
 
     def after(*rates: float) -> np.ndarray:
         session = open_session(benchmark, image_shape=(16, 16), seed=1, device="cpu")
@@ -86,4 +86,4 @@ def test_another_seed_changes_the_order_in_which_images_are_shown():
     # the constant model draws nothing itself: its objective after each batch tells in which order it saw them
     settings = ("training.epochs=1", "augmentation.copies=0", "training.batch_size=4")
     first, second = (run("constant", *settings, seed=seed) for seed in (1, 2))
-    assert first.course.history[0]["objective"] != second.course.history[0]["objective"]
+    assert first.training.history[0]["objective"] != second.training.history[0]["objective"]

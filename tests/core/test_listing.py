@@ -72,7 +72,7 @@ def test_help_and_list_import_nothing_heavy(arguments):
     )
     code = (
         "import sys\n"
-        "from craterbench.commands.main import main\n"
+        "from craterbench.cli.main import main\n"
         f"main({arguments!r}, standalone_mode=False)\n"
         f"sys.stderr.write(' '.join(name for name in {heavy!r} if name in sys.modules))\n"
     )
@@ -85,7 +85,7 @@ def test_a_search_starts_without_what_only_its_end_needs():
     later = ("sklearn", "scipy.integrate", "scipy.stats", "matplotlib")
     code = (
         "import sys\n"
-        "import craterbench.search.conduct, craterbench.search.readout\n"
+        "import craterbench.search.sweep, craterbench.search.summarize\n"
         f"print(*(name for name in {later!r} if name in sys.modules))\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

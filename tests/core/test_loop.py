@@ -5,11 +5,11 @@ from itertools import repeat
 import numpy as np
 import pytest
 
-from craterbench.data.dataset import Part
-from craterbench.definition.overrides import parse_override, resolve
+from craterbench.config.resolve import parse_override, resolve
+from craterbench.data.dataset import Subset
 from craterbench.plugin.registry import Registry
-from craterbench.training.feed import Feed
-from craterbench.training.loop import Watch, batches_of, train
+from craterbench.training.augment import TrainingData
+from craterbench.training.fit import EarlyStopping, batches_of, fit
 
 
 class Scripted:
@@ -40,7 +40,7 @@ class Scripted:
         self.epoch = int(weights["epoch"])
 
 
-EMPTY = Part(np.zeros((70, 2, 2, 1), np.float32), np.zeros((70, 2, 2, 1), np.uint8), np.arange(70))
+EMPTY = Subset(np.zeros((70, 2, 2, 1), np.float32), np.zeros((70, 2, 2, 1), np.uint8), np.arange(70))
 
 
 def run(losses, *settings):
@@ -48,8 +48,8 @@ def run(losses, *settings):
     benchmark = resolve(Registry.installed(), "logistic", overrides).benchmark
     session = Scripted(losses)
     heard = []
-    feed = Feed(repeat(EMPTY), EMPTY, EMPTY)
-    course = train(session, feed, benchmark=benchmark, order=np.random.default_rng(0), on_epoch=heard.append)
+    data = TrainingData(repeat(EMPTY), EMPTY, EMPTY)
+    course = fit(session, data, benchmark=benchmark, order=np.random.default_rng(0), on_epoch=heard.append)
     assert heard == course.history
     return session, course
 
@@ -96,11 +96,11 @@ def test_a_schedule_sees_how_the_monitor_went():
 
 
 def test_a_higher_balanced_accuracy_is_better():
-    watch = Watch(higher=True, patience=2)
-    assert [watch.better(value) for value in (0.5, 0.7, 0.6)] == [True, True, False]
-    assert not watch.stop
-    assert not watch.better(0.7)
-    assert watch.stop
+    early_stopping = EarlyStopping(higher=True, patience=2)
+    assert [early_stopping.better(value) for value in (0.5, 0.7, 0.6)] == [True, True, False]
+    assert not early_stopping.stop
+    assert not early_stopping.better(0.7)
+    assert early_stopping.stop
 
 
 def test_batches_of_fewer_rows_than_a_batch():

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss
 
-from craterbench.definition.overrides import parse_override, resolve
+from craterbench.config.resolve import parse_override, resolve
 from craterbench.plugin import NoParameters, UserError
 from craterbench.plugin.registry import Registry
 from craterbench_losses import BceDice, Dice, Focal
-from craterbench_losses.in_numpy import CLIP, bce, bce_dice, dice, focal
+from craterbench_losses.numpy import CLIP, bce, bce_dice, dice, focal
 
 MIXED = loss_cases.cases()["mixed"]
 HALF = np.array([1.0, 0, 0, 0]).reshape(1, 2, 2, 1), np.full((1, 2, 2, 1), 0.5)

@@ -8,13 +8,13 @@ import pytest
 from made_runs import run
 from parsed_page import Page
 
-from craterbench.plugin import Claim
-from craterbench.records.store import Store
-from craterbench.report.page import page
-from craterbench.report.table import tabulate
+from craterbench.plugin import PublishedResult
+from craterbench.report.table.table import tabulate
+from craterbench.report.table.table_html import page
+from craterbench.results.store import Store
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
-CLAIM = Claim(
+CLAIM = PublishedResult(
     name="c",
     summary="U-Net <i>",
     source="slides",

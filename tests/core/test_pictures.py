@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.image import imread
 
-from craterbench.report.pictures import draw_curves, draw_samples
+from craterbench.report.run_plots import draw_curves, draw_samples
 from craterbench.training.experiment import Samples
 
 BLUE, ORANGE = (87, 181, 232), (230, 158, 0)

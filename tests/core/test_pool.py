@@ -15,14 +15,14 @@ import pytest
 from held_plugin import Hold, held
 from processes import BENCH, PATIENCE, children, eventually, started
 
-from craterbench.definition.overrides import parse_override, resolve
-from craterbench.host.asked import Asked
-from craterbench.host.pool import run_all
-from craterbench.host.runner import Runner
+from craterbench.config.resolve import parse_override, resolve
+from craterbench.execution.run import RunFactory
+from craterbench.execution.run_spec import RunSpec
+from craterbench.execution.scheduler import run_all
 from craterbench.plugin import UserError, hookimpl
 from craterbench.plugin.registry import Registry
-from craterbench.records.store import Store
-from craterbench.report.live import Quiet
+from craterbench.report.progress import NoProgress
+from craterbench.results.store import Store
 
 SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16")
 THREE = (BENCH, "run", "logistic", *SMALL, "--seeds", "3", "--workers", "3")
@@ -139,8 +139,8 @@ class Listener:
         self.finished.append((record["seed"], record["status"]))
 
 
-class Lines(Quiet):
-    """A screen that keeps what is said on it."""
+class Lines(NoProgress):
+    """A progress that keeps what is said on it."""
 
     def __init__(self) -> None:
         self.lines: list[str] = []
@@ -149,44 +149,44 @@ class Lines(Quiet):
         self.lines.append(line)
 
 
-def here(results: Path, listener: Listener, illustrate) -> tuple[Runner, list[Asked]]:
+def here(results: Path, listener: Listener, save_plots) -> tuple[RunFactory, list[RunSpec]]:
     """Return what runs two seeds from this process, and what is asked of it."""
     points = importlib.metadata.entry_points(group="craterbench")
     registry = Registry([*((point.name, point.load) for point in points), ("listener", lambda: listener)])
     settings = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16", "training.epochs=3")
     resolved = resolve(registry, "logistic", [parse_override(setting) for setting in settings])
-    runner = Runner(registry=registry, store=Store(results), device="cpu", screen=Lines(), illustrate=illustrate)
-    return runner, [Asked(resolved, seed) for seed in (1, 2)]
+    factory = RunFactory(registry=registry, store=Store(results), device="cpu", progress=Lines(), save_plots=save_plots)
+    return factory, [RunSpec(resolved, seed) for seed in (1, 2)]
 
 
 def test_a_run_that_cannot_even_start_lets_those_under_way_come_to_their_end(tmp_path):
     listener = Listener()
-    runner, (asked, _) = here(tmp_path, listener, lambda *of: None)
+    factory, (asked, _) = here(tmp_path, listener, lambda *of: None)
 
     def refuse():
         raise UserError("another process is at it")
 
     ended = []
     with pytest.raises(UserError, match="another process is at it"):
-        ended.extend(run_all({0: lambda: runner.start(asked, threads=1), 1: refuse, 2: refuse}, workers=2))
+        ended.extend(run_all({0: lambda: factory.start(asked, threads=1), 1: refuse, 2: refuse}, workers=2))
     assert [(position, record.status) for position, record in ended] == [(0, "done")]
     assert listener.finished == [(1, "done")]
     assert [record.status for record in records(tmp_path)] == ["done"]
 
 
 def test_a_run_whose_pictures_cannot_be_drawn_is_done_without_them(tmp_path):
-    def illustrate(folder, asked, outcome):
+    def save_plots(folder, asked, outcome):
         if asked.seed == 1:
             raise OSError(28, "No space left on device")
         (folder / "samples.png").write_bytes(b"")
 
     listener = Listener()
-    runner, asked = here(tmp_path, listener, illustrate)
-    ended = dict(run_all({one.seed: partial(runner.start, one, threads=1) for one in asked}, workers=2))
+    factory, asked = here(tmp_path, listener, save_plots)
+    ended = dict(run_all({one.seed: partial(factory.start, one, threads=1) for one in asked}, workers=2))
     assert {seed: record.status for seed, record in ended.items()} == {1: "done", 2: "done"}
     assert sorted(listener.finished) == [(1, "done"), (2, "done")]
     assert records(tmp_path) == [ended[1], ended[2]]
-    (line,) = runner.screen.lines
+    (line,) = factory.progress.lines
     assert line.startswith("logistic seed 1 is done, but its pictures are missing: OSError: ")
     assert "No space left" in line
-    assert not runner.store.running.exists()
+    assert not factory.store.running.exists()

@@ -4,11 +4,11 @@ import re
 import shlex
 from pathlib import Path
 
-from craterbench.commands.main import main
-from craterbench.definition.overrides import resolve
+from craterbench.cli.main import main
+from craterbench.config.resolve import resolve
 from craterbench.plugin.registry import Registry
-from craterbench.search.space import build_space
-from craterbench.search.wishes import read_wishes
+from craterbench.search.space.overrides import parse_space_overrides
+from craterbench.search.space.space import build_space
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -42,8 +42,10 @@ def test_every_space_in_the_readme_can_be_searched(tmp_path):
     registry, path = Registry.installed(), tmp_path / "space.toml"
     for block in spaces:
         path.write_text(block)
-        wishes = read_wishes([], [], path)
-        assert build_space(registry, resolve(registry, "reference", wishes.fixed).benchmark, wishes).parameters
+        space_overrides = parse_space_overrides([], [], path)
+        assert build_space(
+            registry, resolve(registry, "reference", space_overrides.fixed).benchmark, space_overrides
+        ).parameters
 
 
 def test_every_wish_in_the_readme_can_be_met():
@@ -55,8 +57,10 @@ def test_every_wish_in_the_readme_can_be_met():
         given = {
             option: [words[at + 1] for at, word in enumerate(words) if word == option] for option in ("--vary", "--fix")
         }
-        wishes = read_wishes(given["--vary"], given["--fix"], None)
-        assert build_space(registry, resolve(registry, "reference", wishes.fixed).benchmark, wishes).parameters
+        space_overrides = parse_space_overrides(given["--vary"], given["--fix"], None)
+        assert build_space(
+            registry, resolve(registry, "reference", space_overrides.fixed).benchmark, space_overrides
+        ).parameters
 
 
 def test_continuous_integration_runs_the_readmes_own_test_command():

@@ -9,12 +9,12 @@ from made_runs import run
 from rich.console import Console
 from tables import notes, rendered, rows
 
-from craterbench.plugin import Claim, UserError
-from craterbench.records.store import Store
-from craterbench.report.render import render
-from craterbench.report.table import tabulate
+from craterbench.plugin import PublishedResult, UserError
+from craterbench.report.table.table import tabulate
+from craterbench.report.table.table_text import render
+from craterbench.results.store import Store
 
-CLAIM = Claim(
+CLAIM = PublishedResult(
     name="published",
     summary="U-Net",
     source="slides, 2025",
@@ -110,14 +110,14 @@ def test_counts_that_cannot_be_used_cost_their_row_its_interval_and_are_named(st
 @pytest.mark.parametrize("form", ["rich", "markdown", "json"])
 def test_a_claim_stands_below_and_in_no_column_of_the_runs(store, form):
     run(store, "reference")
-    text = rendered(store, form, claims=[CLAIM], columns=None)
+    text = rendered(store, form, published=[CLAIM], columns=None)
     assert "0.8867" in text
     assert "contradicted" in text
     if form == "markdown":
         assert "other \\| images" in text
     if form == "json":
-        (claim,) = json.loads(text)["claims"]
-        assert claim["scores"] == {"balanced_accuracy": 0.8867, "loss": 0.3383}
+        (published,) = json.loads(text)["published"]
+        assert published["scores"] == {"balanced_accuracy": 0.8867, "loss": 0.3383}
         assert "0.8867" not in json.dumps(json.loads(text)["rows"])
 
 
@@ -180,7 +180,7 @@ def test_a_table_of_what_cannot_be_read_says_why_and_what_to_do(bench):
     file.write_text(json.dumps(json.loads(file.read_text()) | {"schema": 1}))
     result = bench("table")
     assert result.exit_code == 2
-    assert f"{file}: left out: it is of the older schema 1, now 2: run its benchmark again" in result.stderr
+    assert f"{file}: left out: it is of the older schema 1, now 3: run its benchmark again" in result.stderr
     run(store, "dice")
     result = bench("table", "--format", "csv")
     assert result.exit_code == 0

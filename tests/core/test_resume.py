@@ -19,16 +19,16 @@ from processes import BENCH, PATIENCE, children, started
 from resuming import check_every_epoch
 from safetensors.numpy import load_file
 
-from craterbench.definition.overrides import parse_override, resolve
-from craterbench.host.asked import Asked
-from craterbench.host.devices import available_cores
-from craterbench.host.earlier import Earlier
-from craterbench.host.runner import Runner
+from craterbench.config.resolve import parse_override, resolve
+from craterbench.execution.cache import RunCache
+from craterbench.execution.devices import available_cores
+from craterbench.execution.run import RunFactory
+from craterbench.execution.run_spec import RunSpec
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
-from craterbench.records.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from craterbench.records.store import Store
-from craterbench.report.live import Quiet
+from craterbench.report.progress import NoProgress
+from craterbench.results.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from craterbench.results.store import Store
 
 DATA = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16")
 
@@ -46,7 +46,7 @@ def test_a_run_goes_on_from_any_epoch_to_the_same_digits(name, settings, tmp_pat
     overrides = [parse_override(setting) for setting in (*DATA, *settings)]
     outcome = check_every_epoch(resolve(Registry.installed(), name, overrides).benchmark, tmp_path)
     if "training.patience=2" in settings:
-        assert len(outcome.course.history) < 20  # else nothing was shown of early stopping
+        assert len(outcome.training.history) < 20  # else nothing was shown of early stopping
 
 
 def test_a_checkpoint_survives_its_file_to_the_last_bit(tmp_path):
@@ -210,7 +210,7 @@ def test_a_run_that_began_with_other_threads_goes_on_with_them_whatever_it_would
     assert [hold.threads(epoch) for epoch in (1, BROKEN_OFF + 1, EPOCHS)] == [1, 1, 1]
     assert (record["id"], record["status"], record["environment"]["threads"]) == (left["id"], "done", 1)
     assert record["parts"] == unbroken[1]["parts"]
-    anew = again(results, hold, "--workers", "1", "--again")
+    anew = again(results, hold, "--workers", "1", "--force")
     assert hold.threads(1) == anew["environment"]["threads"] == available_cores()
 
 
@@ -266,18 +266,18 @@ def test_a_run_whose_data_change_just_before_it_goes_on_is_left_as_it_was(tmp_pa
     (left,), _ = store.records()
     registry = Registry.installed()
     overrides = [parse_override(setting) for setting in left.overrides]
-    wanted = Asked(resolve(registry, "logistic", overrides), seed=42)
-    found = Earlier(store).interrupted(wanted, device="auto")
+    wanted = RunSpec(resolve(registry, "logistic", overrides), seed=42)
+    found = RunCache(store).interrupted(wanted, device="auto")
     assert isinstance(found, tuple)
     write(0.9)
-    runner = Runner(
+    factory = RunFactory(
         registry=registry,
         store=store,
         device="auto",
-        screen=Quiet(),
-        illustrate=lambda folder, record, outcome: None,
+        progress=NoProgress(),
+        save_plots=lambda folder, record, outcome: None,
     )
-    run = runner.resume(wanted, *found)
+    run = factory.resume(wanted, *found)
     with pytest.raises(UserError, match="its data have just changed"):
         run.advance()
     assert run.ended

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from craterbench_schedules import Cosine, Exponential, Plateau, WarmUp
-from craterbench_schedules.in_numpy import cosine, exponential, plateau, warm_up
+from craterbench_schedules.numpy import cosine, exponential, plateau, warm_up
 
 
 def history(*bests: int) -> list[dict[str, int]]:

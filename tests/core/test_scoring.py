@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn import metrics as sk
 
-from craterbench.scoring.counts import CLIP, RIM_WIDTH, Counts, Evaluator, rim
-from craterbench.scoring.metrics import per_image, pooled
+from craterbench.metrics.evaluator import CLIP, RIM_WIDTH, Counts, Evaluator, rim
+from craterbench.metrics.metric import per_image, pooled
 
 SHAPE = (3, 8, 8, 1)
 
@@ -130,11 +130,11 @@ def test_the_yardstick_follows_images_and_masks_and_nothing_else(monkeypatch):
     images = generator.uniform(size=SHAPE).astype(np.float32)
     masks = generator.integers(0, 2, SHAPE).astype(np.uint8)
     groups = np.arange(3)
-    yardstick = Evaluator(images, masks, groups).yardstick
-    assert Evaluator(images.copy(), masks.copy(), groups[::-1]).yardstick == yardstick
+    fingerprint = Evaluator(images, masks, groups).fingerprint
+    assert Evaluator(images.copy(), masks.copy(), groups[::-1]).fingerprint == fingerprint
     other = masks.copy()
     other[0, 0, 0] ^= 1
-    assert Evaluator(images, other, groups).yardstick != yardstick
-    assert Evaluator(images * np.float32(0.5), masks, groups).yardstick != yardstick
-    monkeypatch.setattr("craterbench.scoring.counts.EVALUATOR_VERSION", 2)
-    assert Evaluator(images, masks, groups).yardstick != yardstick
+    assert Evaluator(images, other, groups).fingerprint != fingerprint
+    assert Evaluator(images * np.float32(0.5), masks, groups).fingerprint != fingerprint
+    monkeypatch.setattr("craterbench.metrics.evaluator.EVALUATOR_VERSION", 2)
+    assert Evaluator(images, masks, groups).fingerprint != fingerprint

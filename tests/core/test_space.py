@@ -8,11 +8,11 @@ import optuna
 import pytest
 from spaces import fixed, names, parameter, space
 
-from craterbench.definition.overrides import Override, leaves, resolve
+from craterbench.config.resolve import Override, flatten, resolve
 from craterbench.plugin import Range, UserError
 from craterbench.plugin.registry import Registry
-from craterbench.search.space import Space
-from craterbench.search.wishes import read_wishes
+from craterbench.search.space.overrides import parse_space_overrides
+from craterbench.search.space.space import Space
 
 #: What a search leaves alone, in every benchmark.
 LEFT_ALONE = (
@@ -89,7 +89,7 @@ def test_every_trial_is_a_benchmark_that_can_be_run_and_all_of_it_that_can_be_se
         overrides = searched.overrides(trial.params)
         assert {override.source for override in overrides} == {"search"}
         benchmark = resolve(registry, name, [Override("framework", framework, ""), *overrides]).benchmark
-        asked = leaves(benchmark.as_dict())
+        asked = flatten(benchmark.as_dict())
         steps = {f"augmentation.{step.name}" for step in benchmark.augmentation.steps}
         for override in overrides:
             if isinstance(override.value, bool):
@@ -97,14 +97,14 @@ def test_every_trial_is_a_benchmark_that_can_be_run_and_all_of_it_that_can_be_se
             else:
                 assert asked[override.key] == override.value
                 assert type(asked[override.key]) is type(override.value)
-        in_play = {key for key in asked if not key.startswith(LEFT_ALONE)} - steps
+        is_active = {key for key in asked if not key.startswith(LEFT_ALONE)} - steps
         if benchmark.augmentation.copies == 0:
-            in_play = {key for key in in_play if not key.startswith(tuple(f"{step}." for step in steps))}
+            is_active = {key for key in is_active if not key.startswith(tuple(f"{step}." for step in steps))}
         if framework == "sklearn":
-            in_play -= {"loss.name", "optimizer.name"}  # there is one of each
+            is_active -= {"loss.name", "optimizer.name"}  # there is one of each
         if framework != "sklearn":
-            in_play -= {"model.name"}
-        assert in_play == {override.key for override in overrides if not isinstance(override.value, bool)}
+            is_active -= {"model.name"}
+        assert is_active == {override.key for override in overrides if not isinstance(override.value, bool)}
 
 
 def test_every_choice_and_both_ends_of_every_range_are_come_to(registry):
@@ -273,10 +273,10 @@ def test_what_is_fixed_is_out_of_the_space_and_what_it_decides_with_it(registry)
 def test_a_fixed_value_holds_in_every_trial(registry):
     fix = ["optimizer.learning_rate=0.003", "augmentation.rotate-zoom.rotation=7.5", "model.depth=2"]
     searched = space(registry, fix=fix)
-    wishes = read_wishes([], fix, None)
+    space_overrides = parse_space_overrides([], fix, None)
     for _, values in trials(searched, 60):
-        overrides = [*fixed(wishes, "torch"), *searched.overrides(values)]
-        asked = leaves(resolve(registry, "reference", overrides).benchmark.as_dict())
+        overrides = [*fixed(space_overrides, "torch"), *searched.overrides(values)]
+        asked = flatten(resolve(registry, "reference", overrides).benchmark.as_dict())
         assert (asked["optimizer.learning_rate"], asked["model.depth"]) == (0.003, 2)
         assert asked.get("augmentation.rotate-zoom.rotation", 7.5) == 7.5
 

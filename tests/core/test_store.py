@@ -16,14 +16,15 @@ import pytest
 from made_runs import counts, run
 from safetensors.numpy import load_file
 
+from craterbench.metrics.evaluator import Counts
+from craterbench.metrics.metric import pooled
 from craterbench.plugin import UserError
-from craterbench.records.record import SCHEMA, Record
-from craterbench.records.store import Store, new_id
-from craterbench.scoring.counts import Counts
-from craterbench.scoring.metrics import pooled
+from craterbench.results.migrations import SCHEMA
+from craterbench.results.record import Record
+from craterbench.results.store import Store, new_id
 
-SCORES = {"all": pooled(counts("validation", 1, 0.8))}
-SCORES |= {region: pooled(counts("validation", 1, 0.8), region) for region in ("rim", "interior")}
+OBJECTIVE_SCORES = {"all": pooled(counts("validation", 1, 0.8))}
+OBJECTIVE_SCORES |= {region: pooled(counts("validation", 1, 0.8), region) for region in ("rim", "interior")}
 
 
 def record(**changes) -> Record:
@@ -44,7 +45,7 @@ def record(**changes) -> Record:
         "precision": "float32",
         "environment": {},
         "dataset": {"name": "synthetic", "digest": "d"},
-        "parts": {"validation": {"yardstick": "y", "scores": SCORES}},
+        "parts": {"validation": {"fingerprint": "y", "scores": OBJECTIVE_SCORES}},
     }
     return Record(**fields | changes)
 
@@ -194,8 +195,8 @@ def test_a_damaged_record_is_left_out_and_named(tmp_path, content):
 
 WRONG = {
     "dataset": [None, {}, {"name": "synthetic"}, {"name": "synthetic", "digest": 1}, {"digest": "d"}],
-    "parts": [None, [1], {"validation": None}, {"validation": {"yardstick": "y"}}, {}],
-    "parts.validation.yardstick": [None, 1],
+    "parts": [None, [1], {"validation": None}, {"validation": {"fingerprint": "y"}}, {}],
+    "parts.validation.fingerprint": [None, 1],
     "parts.validation.scores": [None, {}, {"all": {}}],
     "parts.validation.scores.rim": [None, {}],
     "parts.validation.scores.all.loss": [None, "0.9", True],
@@ -272,7 +273,7 @@ def test_a_thousand_records_are_read_in_no_time(tmp_path):
 def test_a_record_survives_json_and_nan_is_null():
     empty = pooled(Counts(np.zeros((1, 2, 4), np.int64), np.zeros((1, 2)), np.zeros(1, np.int64)))
     assert np.isnan(empty["loss"])
-    mine = record(parts={"validation": {"yardstick": "y", "scores": SCORES | {"rim": empty}}})
+    mine = record(parts={"validation": {"fingerprint": "y", "scores": OBJECTIVE_SCORES | {"rim": empty}}})
     text = json.dumps(mine.as_json(), allow_nan=False)
     back = Record.from_json(json.loads(text))
     assert back.parts["validation"]["scores"]["rim"]["loss"] is None

@@ -11,7 +11,7 @@ import pytest
 from study_plan import PLAN
 
 from craterbench.plugin import UserError
-from craterbench.search.study import Plan, Study, StudyView
+from craterbench.search.study import Study, StudyConfig, StudyView
 
 
 @pytest.fixture
@@ -147,9 +147,9 @@ def test_a_study_that_came_by_meanwhile_is_not_written_over(folder):
         tried(study, 0.5)
     with pytest.raises(UserError, match="there is a study 's' by now"):
         opened(folder, created="2026-01-02T03:04:06Z", trials=7)
-    assert StudyView(folder).plan.trials == 5
+    assert StudyView(folder).config.trials == 5
     with opened(folder, trials=7):
-        assert Plan.read(folder).trials == 7
+        assert StudyConfig.read(folder).trials == 7
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_with_its_cure(folder):
@@ -178,7 +178,7 @@ def test_a_study_in_the_folder_of_another_is_not_taken_for_it(folder):
         tried(study, 0.5)
     folder.rename(folder.with_name("copy"))
     with pytest.raises(UserError, match="holds the study 's'"):
-        Plan.read(folder.with_name("copy"))
+        StudyConfig.read(folder.with_name("copy"))
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -197,7 +197,7 @@ def test_the_median_prunes_what_lags_behind_and_two_objectives_prune_nothing(fol
         if any(answers):
             study.prune(trial)
         else:
-            study.complete(trial, [value] * len(study.plan.objectives))
+            study.complete(trial, [value] * len(study.config.objectives))
         return answers
 
     with opened(folder) as study:

@@ -11,10 +11,10 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from craterbench.report.scales import Scale
-from craterbench.report.study_figures import AMBER, BLUE, NAMED, RED, draw_front, draw_history, limits
-from craterbench.report.study_space import draw_parallel, draw_slices
-from craterbench.search.findings import Findings, Trial
+from craterbench.report.study.scales import Scale
+from craterbench.report.study.space_plots import draw_parallel, draw_slices
+from craterbench.report.study.study_plots import AMBER, BLUE, NAMED, RED, draw_front, draw_history, limits
+from craterbench.search.summary import StudySummary, Trial
 
 BLACK = "#000000"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -27,7 +27,7 @@ BEST = 6
 OBJECTIVES = pytest.mark.parametrize("objective", ["balanced_accuracy", "val_loss"])
 
 
-def scored(objective: str) -> tuple[Findings, list[float]]:
+def scored(objective: str) -> tuple[StudySummary, list[float]]:
     """Return ten complete trials and a pruned one, trial 2, that was better than all, and the values of the ten."""
     higher = objective == "balanced_accuracy"
     values = ACCURACIES if higher else [1 - value for value in ACCURACIES]
@@ -44,7 +44,7 @@ def scored(objective: str) -> tuple[Findings, list[float]]:
     better = Trial(number=2, state="pruned", parameters=trials[0].parameters, values=[0.95 if higher else 0.05])
     trials.insert(2, better)
     importances = {"rate": 0.6, "dropout": 0.3, "flips": 0.1}
-    findings = Findings(
+    summary = StudySummary(
         name="a",
         settings={},
         objectives=[objective],
@@ -54,7 +54,7 @@ def scored(objective: str) -> tuple[Findings, list[float]]:
         logarithmic=["rate"],
         front=[best],
     )
-    return findings, values
+    return summary, values
 
 
 def panels(drawing: str) -> list[ElementTree.Element]:
@@ -143,9 +143,9 @@ def test_a_scale_places_what_is_no_number_or_few_whole_numbers_on_steps():
 
 @OBJECTIVES
 def test_the_history_has_the_best_so_far_and_what_is_far_worse_at_its_edge(objective):
-    findings, values = scored(objective)
+    summary, values = scored(objective)
     higher = objective == "balanced_accuracy"
-    (panel,) = panels(draw_history(findings))
+    (panel,) = panels(draw_history(summary))
     dots = marks(panel, BLUE)
     assert in_line([y for _, y in dots], np.clip(values, *fenced(values, higher=higher)), upwards=True)
     assert len(marks(panel, AMBER)) == 1
@@ -157,8 +157,8 @@ def test_the_history_has_the_best_so_far_and_what_is_far_worse_at_its_edge(objec
 
 @OBJECTIVES
 def test_slices_have_the_values_over_each_parameter_on_its_own_axis(objective):
-    findings, values = scored(objective)
-    rates, dropouts, flips = panels(draw_slices(findings))
+    summary, values = scored(objective)
+    rates, dropouts, flips = panels(draw_slices(summary))
     clipped = np.clip(values, *fenced(values, higher=objective == "balanced_accuracy"))
     others = [number for number in range(len(values)) if number != BEST]
     for panel in (rates, dropouts, flips):
@@ -174,9 +174,9 @@ def test_slices_have_the_values_over_each_parameter_on_its_own_axis(objective):
 
 @OBJECTIVES
 def test_parallel_coordinates_are_darker_the_better_and_the_best_lies_on_top(objective):
-    findings, values = scored(objective)
+    summary, values = scored(objective)
     higher = objective == "balanced_accuracy"
-    (panel,) = panels(draw_parallel(findings))
+    (panel,) = panels(draw_parallel(summary))
     drawn = [
         line for group in panel.findall(f"{SVG}g") if "LineCollection" in group.get("id", "") for line in lines(group)
     ]
@@ -194,12 +194,12 @@ def test_parallel_coordinates_are_darker_the_better_and_the_best_lies_on_top(obj
 
 
 def test_scores_that_lie_close_together_have_labels_that_differ():
-    findings, _ = scored("balanced_accuracy")
+    summary, _ = scored("balanced_accuracy")
     close = [
         Trial(number=trial.number, state="complete", parameters=trial.parameters, values=[0.9 + 1e-4 * trial.number])
-        for trial in findings.trials
+        for trial in summary.trials
     ]
-    ticks = score_labels(panels(draw_parallel(Findings(**vars(findings) | {"trials": close})))[0])
+    ticks = score_labels(panels(draw_parallel(StudySummary(**vars(summary) | {"trials": close})))[0])
     assert ticks == pytest.approx(np.linspace(0.9, 0.901, 5), abs=2e-5)
     assert len(set(ticks)) == 5
 
@@ -216,10 +216,10 @@ def test_the_front_is_drawn_whole_and_the_best_of_it_have_their_numbers(objectiv
         Trial(number=100 + place, state="complete", parameters={}, values=values[::first])
         for place, values in enumerate([*front, *beaten])
     ]
-    findings = Findings(
+    summary = StudySummary(
         name="a", settings={}, objectives=objectives, wanted=9, trials=trials, front=range(100, 100 + number)
     )
-    (panel,) = panels(draw_front(findings))
+    (panel,) = panels(draw_front(summary))
     ordered = sorted(trials[:number], key=lambda trial: -first * trial.values[0])
     diamonds, dots = marks(panel, RED), marks(panel, BLUE)
     assert in_line([x for x, _ in diamonds], [trial.values[0] for trial in ordered], upwards=False)

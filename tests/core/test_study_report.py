@@ -15,11 +15,11 @@ from made_findings import EPOCHS, confirmation, study
 from parsed_page import Page
 from rich.console import Console
 
-from craterbench.report.study import Listed, list_studies, render_study
-from craterbench.report.study_live import Lines, Quiet, Trials, study_live
-from craterbench.report.study_page import study_page
-from craterbench.report.trials import parameters_text, short_names, value_text
-from craterbench.search.findings import Findings, Trial
+from craterbench.report.study.study_html import study_page
+from craterbench.report.study.study_progress import Lines, Quiet, Trials, study_live
+from craterbench.report.study.study_text import Listed, list_studies, render_study
+from craterbench.report.study.trials import parameters_text, short_names, value_text
+from craterbench.search.summary import StudySummary, Trial
 
 BOTH = ("balanced_accuracy", "val_loss")
 
@@ -28,14 +28,14 @@ def console(width: int = 80, height: int = 24, *, terminal: bool = False) -> Con
     return Console(file=io.StringIO(), width=width, height=height, force_terminal=terminal, color_system=None)
 
 
-def shown(findings: Findings, width: int = 120) -> str:
-    screen = console(width)
-    render_study(findings, screen)
-    return screen.file.getvalue()
+def shown(summary: StudySummary, width: int = 120) -> str:
+    progress = console(width)
+    render_study(summary, progress)
+    return progress.file.getvalue()
 
 
 @cache
-def fifty() -> tuple[Findings, str]:
+def fifty() -> tuple[StudySummary, str]:
     return study(), study_page(study())
 
 
@@ -48,21 +48,21 @@ def drawings(page: Page) -> list[str]:
     return [base64.b64decode(content).decode() for content in found]
 
 
-def without_complete() -> Findings:
+def without_complete() -> StudySummary:
     failed = [replace(trial, state="failed", values=(), reason="out of memory") for trial in study(12).trials]
     return replace(study(12), trials=failed, confirmation=None, importances={}, front=())
 
 
-def nothing() -> Findings:
+def nothing() -> StudySummary:
     return replace(study(1), trials=[], confirmation=None, importances={}, front=())
 
 
 def test_the_text_has_the_ten_best_trials_in_their_order():
-    findings = study()
-    complete = [trial for trial in findings.trials if trial.state == "complete"]
+    summary = study()
+    complete = [trial for trial in summary.trials if trial.state == "complete"]
     best = sorted(complete, key=lambda trial: -trial.values[0])[:10]
     for width in range(70, 250, 9):
-        lines = shown(findings, width).splitlines()
+        lines = shown(summary, width).splitlines()
         assert max(map(len, lines)) <= width
         numbers = [re.findall(r"^ +(\d+) +(0\.\d{4}) +(\d+)  (\S+)  ", line) for line in lines]
         assert [found[0] for found in numbers if found] == [
@@ -77,24 +77,24 @@ def test_the_text_has_the_ten_best_trials_in_their_order():
 
 
 def test_less_loss_is_better():
-    findings = study(objectives=("val_loss",))
-    least = min((trial for trial in findings.trials if trial.state == "complete"), key=lambda trial: trial.values[0])
-    assert re.findall(r"^ +(\d+) +0\.\d{4} ", shown(findings), re.MULTILINE)[0] == str(least.number)
+    summary = study(objectives=("val_loss",))
+    least = min((trial for trial in summary.trials if trial.state == "complete"), key=lambda trial: trial.values[0])
+    assert re.findall(r"^ +(\d+) +0\.\d{4} ", shown(summary), re.MULTILINE)[0] == str(least.number)
 
 
 def test_two_objectives_show_the_front_and_no_other_trial():
-    findings = study(objectives=BOTH)
-    numbers = re.findall(r"^ +(\d+) +0\.\d{4} +0\.\d{4} ", shown(findings), re.MULTILINE)
-    assert sorted(map(int, numbers)) == sorted(findings.front)
-    assert "Pareto front" in Page(study_page(findings)).said
+    summary = study(objectives=BOTH)
+    numbers = re.findall(r"^ +(\d+) +0\.\d{4} +0\.\d{4} ", shown(summary), re.MULTILINE)
+    assert sorted(map(int, numbers)) == sorted(summary.front)
+    assert "Pareto front" in Page(study_page(summary)).said
 
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_what_was_trained_anew_is_shown_with_all_its_numbers(width):
-    findings, page = fifty()
-    text, page = words(shown(findings, width)), "".join(Page(page).said)
-    assert findings.confirmation is not None
-    for row in findings.confirmation.rows:
+    summary, page = fifty()
+    text, page = words(shown(summary, width)), "".join(Page(page).said)
+    assert summary.confirmation is not None
+    for row in summary.confirmation.rows:
         for score in filter(None, (row.validation, row.test)):
             for said in (f"{score.mean:.4f} ± {score.sd:.4f}", f"[{score.low:.4f}, {score.high:.4f}]"):
                 assert said in text
@@ -104,51 +104,51 @@ def test_what_was_trained_anew_is_shown_with_all_its_numbers(width):
                 assert f"{number:+.4f}" in text
                 assert f"{number:+.4f}" in page
         if row.found is not None:
-            assert f"{row.found:.4f} {findings.confirmation.luck:.4f}" in text
-    for line in findings.confirmation.lines:
+            assert f"{row.found:.4f} {summary.confirmation.selection_bias:.4f}" in text
+    for line in summary.confirmation.lines:
         assert line in text
         assert line in page
 
 
 def test_trials_and_what_became_of_them_are_counted():
-    findings, page = fifty()
-    states = [trial.state for trial in findings.trials]
+    summary, page = fifty()
+    states = [trial.state for trial in summary.trials]
     told = ", ".join(f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed"))
-    reasons = {trial.reason for trial in findings.trials if trial.state == "failed"}
-    for text in (shown(findings, 200), "\n".join(Page(page).said)):
+    reasons = {trial.reason for trial in summary.trials if trial.state == "failed"}
+    for text in (shown(summary, 200), "\n".join(Page(page).said)):
         assert told in text
         assert all(f"failed: {reason}" in text for reason in reasons)
     rows = {row[0]: row for row in Page(page).rows}
-    for trial in findings.trials:
+    for trial in summary.trials:
         assert rows[str(trial.number)][1] == trial.state
         assert rows[str(trial.number)][2] == (f"{trial.values[0]:.4f}" if trial.values else "–")
     assert "tried once more as trial 6" in rows["5"][-1]
     assert rows["6"][-1] == "trial 5 once more"
 
 
-@pytest.mark.parametrize("findings", [without_complete(), nothing()], ids=["all failed", "none"])
-def test_a_study_without_a_complete_trial_says_why_and_has_no_empty_table(findings):
-    text, page = shown(findings), Page(study_page(findings))
+@pytest.mark.parametrize("summary", [without_complete(), nothing()], ids=["all failed", "none"])
+def test_a_study_without_a_complete_trial_says_why_and_has_no_empty_table(summary):
+    text, page = shown(summary), Page(study_page(summary))
     for said in (text, "".join(page.said)):
         assert "No trial is complete" in said
         assert "nan" not in said
     assert "epochs  " not in text.partition("No trial is complete")[2]
-    if findings.trials:
-        assert f"{len(findings.trials)} failed" in text
+    if summary.trials:
+        assert f"{len(summary.trials)} failed" in text
         assert "failed: out of memory" in text
     else:
         assert page.sources == []
-        assert 'class="trials"' not in study_page(findings)
+        assert 'class="trials"' not in study_page(summary)
 
 
 @pytest.mark.parametrize(
-    "findings",
+    "summary",
     [study(), study(objectives=BOTH), study(objectives=("val_loss",)), study(1), without_complete(), nothing()],
     ids=["fifty", "two objectives", "loss", "one", "all failed", "none"],
 )
-def test_the_page_needs_no_network_and_is_the_same_when_it_is_made_again(findings):
-    text = study_page(findings)
-    assert study_page(findings) == text
+def test_the_page_needs_no_network_and_is_the_same_when_it_is_made_again(summary):
+    text = study_page(summary)
+    assert study_page(summary) == text
     page = Page(text)
     assert not {"script", "link", "iframe", "object", "base"} & set(page.tags)
     assert not re.search(r"url\(|@import|https?:", text)
@@ -161,53 +161,51 @@ def test_the_page_needs_no_network_and_is_the_same_when_it_is_made_again(finding
 
 
 def test_a_thousand_trials_are_a_page_of_less_than_three_megabytes():
-    findings = study(1000)
-    text = study_page(findings)
+    summary = study(1000)
+    text = study_page(summary)
     assert len(text) < 3_000_000
     assert len(Page(text).rows) > 1000
 
 
 def test_scores_that_are_not_numbers_are_shown_as_none():
-    findings = study()
-    trials = [replace(trial, values=[math.nan], curve=[math.nan] * 3) for trial in findings.trials[:5]]
-    findings = replace(findings, trials=[*trials, *findings.trials[5:]])
-    page = study_page(findings)
-    assert not any(
-        re.search(r"\b(nan|inf)\b", text, re.IGNORECASE) for text in (*drawings(Page(page)), shown(findings))
-    )
+    summary = study()
+    trials = [replace(trial, values=[math.nan], curve=[math.nan] * 3) for trial in summary.trials[:5]]
+    summary = replace(summary, trials=[*trials, *summary.trials[5:]])
+    page = study_page(summary)
+    assert not any(re.search(r"\b(nan|inf)\b", text, re.IGNORECASE) for text in (*drawings(Page(page)), shown(summary)))
     assert "nan<" not in page
 
 
 def test_what_plugins_are_called_is_shown_and_not_obeyed():
     name, category = "loss.[bold]<b>weight", "$x^$<script>[red]&amp;"
-    findings = study()
+    summary = study()
     trials = [
         replace(
             trial, parameters={**trial.parameters, name: trial.number / 7, "model.name": category * (trial.number % 2)}
         )
-        for trial in findings.trials
+        for trial in summary.trials
     ]
     failed = replace(trials[5], reason="[/bold] <i>no")
-    findings = replace(
-        findings, name="<u>[x]", trials=[*trials[:5], failed, *trials[6:]], importances={name: 0.5, "model.name": 0.4}
+    summary = replace(
+        summary, name="<u>[x]", trials=[*trials[:5], failed, *trials[6:]], importances={name: 0.5, "model.name": 0.4}
     )
-    text, page = shown(findings, 200), study_page(findings)
+    text, page = shown(summary, 200), study_page(summary)
     for said in (text, "\n".join(Page(page).said)):
         for written in ("[bold]<b>weight", category, "[/bold] <i>no", "<u>[x]"):
             assert written in said
     assert text.count(name.removeprefix("loss.")) == 2  # the head of a column, and a bar
     assert not {"b", "i", "u", "script"} & set(Page(page).tags)
     assert any("$x^$&lt;scr" in drawing for drawing in drawings(Page(page)))
-    screen = console(200, terminal=True)
-    live = Trials(screen)
+    progress = console(200, terminal=True)
+    live = Trials(progress)
     with live:
         for trial in (replace(trials[1], state="running"), replace(trials[2], state="running"), failed):
             live.trial(trial, most=EPOCHS)
-        lines = "\n".join(screenful(live, screen))
+        lines = "\n".join(screenful(live, progress))
         live.say("[/red] as it is")
     assert category in lines
     assert "[/bold] <i>no" in lines
-    assert "[/red] as it is" in screen.file.getvalue()
+    assert "[/red] as it is" in progress.file.getvalue()
 
 
 def test_names_are_as_short_as_they_can_be_and_mean_one_parameter():
@@ -223,40 +221,40 @@ def test_names_are_as_short_as_they_can_be_and_mean_one_parameter():
     )
 
 
-def screenful(live: Trials, screen: Console) -> list[str]:
-    lines = screen.render_lines(live._shown(), screen.options, pad=False)
+def screenful(live: Trials, progress: Console) -> list[str]:
+    lines = progress.render_lines(live._shown(), progress.options, pad=False)
     return ["".join(segment.text for segment in line).rstrip() for line in lines]
 
 
 @pytest.mark.parametrize(("width", "height", "workers"), [(80, 24, 2), (80, 24, 40), (120, 50, 4), (60, 12, 3)])
 def test_the_live_table_fits_the_terminal(width, height, workers):
-    screen = console(width, height, terminal=True)
-    live = Trials(screen)
-    findings = study()
+    progress = console(width, height, terminal=True)
+    live = Trials(progress)
+    summary = study()
     with live:
         live.progress(done=0, wanted=50, best=None, workers=workers, left=None)
-        for position, trial in enumerate(findings.trials):
+        for position, trial in enumerate(summary.trials):
             live.trial(replace(trial, state="running", values=trial.curve[:1], epochs=1, reason=None), most=EPOCHS)
             if position >= workers:
-                live.trial(findings.trials[position - workers], most=EPOCHS)
-            lines = screenful(live, screen)
+                live.trial(summary.trials[position - workers], most=EPOCHS)
+            lines = screenful(live, progress)
             assert max(map(len, lines)) <= width
             assert len(lines) < height
-        live.progress(done=12, wanted=50, best=findings.trials[0], workers=workers, left=31 * 60.0)
-        first = screenful(live, screen)[0]
-    said = f"done 12 of 50, best {findings.trials[0].values[0]:.4f} (trial 0), workers {workers}, about 31 min left"
+        live.progress(done=12, wanted=50, best=summary.trials[0], workers=workers, left=31 * 60.0)
+        first = screenful(live, progress)[0]
+    said = f"done 12 of 50, best {summary.trials[0].values[0]:.4f} (trial 0), workers {workers}, about 31 min left"
     assert first == said or (width < len(said) and first.endswith("…"))
 
 
 def test_the_live_table_shows_what_runs_above_what_ended_without_what_all_share():
-    screen = console(120, terminal=True)
-    live = Trials(screen)
+    progress = console(120, terminal=True)
+    live = Trials(progress)
     first, second, third = study().trials[:3]
     with live:
         for trial in (first, second, third):
             live.trial(replace(trial, state="running", epochs=0, values=()), most=EPOCHS)
         live.trial(replace(second, state="failed", reason="out of memory"), most=EPOCHS)
-        lines = "\n".join(screenful(live, screen))
+        lines = "\n".join(screenful(live, progress))
     numbers = re.findall(r"^ +(\d+)  (running|failed)", lines, re.MULTILINE)
     assert numbers == [("0", "running"), ("2", "running"), ("1", "failed")]
     assert "out of memory" in lines
@@ -265,13 +263,11 @@ def test_the_live_table_shows_what_runs_above_what_ended_without_what_all_share(
 
 
 def test_what_is_no_terminal_gets_a_line_for_each_trial_that_ends(capsys):
-    findings = study()
-    best = max(
-        (trial for trial in findings.trials[:10] if trial.state == "complete"), key=lambda trial: trial.values[0]
-    )
+    summary = study()
+    best = max((trial for trial in summary.trials[:10] if trial.state == "complete"), key=lambda trial: trial.values[0])
     with study_live(quiet=False) as live:
         assert isinstance(live, Lines)
-        for trial in findings.trials[:10]:
+        for trial in summary.trials[:10]:
             live.trial(replace(trial, state="running"), most=EPOCHS)
             live.trial(trial, most=EPOCHS)
             live.progress(done=trial.number, wanted=50, best=best, workers=2, left=7300)
@@ -294,25 +290,25 @@ def test_quiet_shows_nothing_but_what_must_be_seen(capsys):
 
 
 def test_studies_are_listed_and_no_name_is_cut():
-    screen = console(80)
+    progress = console(80)
     long = "a-name-that-somebody-found-good-and-that-is-long-enough-for-two"
     listed = Listed(
         name=long, done=3, wanted=50, objective="val_loss", best=0.25, state="running", when="2026-11-05 12:00"
     )
-    list_studies([listed, replace(listed, name="[b]", best=None)], screen)
-    lines = screen.file.getvalue().splitlines()
+    list_studies([listed, replace(listed, name="[b]", best=None)], progress)
+    lines = progress.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
     text = "".join(line.strip().partition("  ")[0] for line in lines)
     assert long in text
-    assert "3/50  0.2500" in screen.file.getvalue()
-    assert "[b]" in screen.file.getvalue()
+    assert "3/50  0.2500" in progress.file.getvalue()
+    assert "[b]" in progress.file.getvalue()
 
 
 def test_a_winner_without_scores_says_why():
     made = confirmation(Trial(number=3, state="complete", parameters={}, values=[0.9], epochs=1))
     lost = replace(made.rows[0], validation=None, val_loss=None, test=None, difference=None, problem="it died")
-    findings = replace(study(), confirmation=replace(made, rows=[lost, made.rows[1]], lines=["Nothing is certain."]))
-    for said in (shown(findings), "".join(Page(study_page(findings)).said)):
+    summary = replace(study(), confirmation=replace(made, rows=[lost, made.rows[1]], lines=["Nothing is certain."]))
+    for said in (shown(summary), "".join(Page(study_page(summary)).said)):
         assert "it died" in said
         assert "Nothing is certain." in said
 
@@ -325,15 +321,15 @@ def test_the_best_that_was_not_trained_anew_is_said_to_be_lucky():
         for said in (words(shown(made, 80)), "".join(Page(study_page(made)).said)):
             assert f"The best trial so far is {best.number}, with" in said
             assert "It has not been trained anew, and the best of many is always in part the luckiest." in said
-    findings, page = fifty()
-    for said in (shown(findings, 80), "".join(Page(page).said)):
+    summary, page = fifty()
+    for said in (shown(summary, 80), "".join(Page(page).said)):
         assert "best trial so far" not in said
 
 
 def test_importances_say_on_how_many_trials_they_rest():
-    findings, page = fifty()
-    complete = sum(trial.state == "complete" for trial in findings.trials)
-    for said in (words(shown(findings, 80)), "".join(Page(page).said)):
+    summary, page = fifty()
+    complete = sum(trial.state == "complete" for trial in summary.trials)
+    for said in (words(shown(summary, 80)), "".join(Page(page).said)):
         assert f"told from the search's own {complete} complete trials, so roughly" in said
 
 
@@ -345,17 +341,17 @@ def columns(text: str) -> list[str]:
 
 def test_parameters_that_few_of_the_shown_trials_have_stand_behind_the_others():
     weights = {"loss.focal.gamma": 0.4, "model.depth": 0.3, "optimizer.learning_rate": 0.2, "loss.focal.alpha": 0.1}
-    findings = study(importances=weights)
-    best = sorted((t for t in findings.trials if t.state == "complete"), key=lambda trial: -trial.values[0])[:10]
+    summary = study(importances=weights)
+    best = sorted((t for t in summary.trials if t.state == "complete"), key=lambda trial: -trial.values[0])[:10]
     assert 0 < sum("loss.focal.gamma" in trial.parameters for trial in best) < 5
-    wide = shown(findings, 250)
+    wide = shown(summary, 250)
     every = columns(wide)
     assert every[:2] == ["depth", "rate"]
-    rare = {name for trial in findings.trials for name in trial.parameters if name.startswith("loss.")} - {"loss.name"}
+    rare = {name for trial in summary.trials for name in trial.parameters if name.startswith("loss.")} - {"loss.name"}
     assert every[-len(rare) :][:2] == ["gamma", "alpha"]
     assert sorted(every[-len(rare) :]) == sorted(name.rpartition(".")[2] for name in rare)
     assert "left out" not in wide
-    narrow = shown(findings, 80)
+    narrow = shown(summary, 80)
     left_out = re.search(r"left out, since the terminal is narrow: (.*?)\n\n", narrow, re.DOTALL)
     told = [re.split(r"[._-]", name)[-1] for name in words(left_out[1]).split(", ")]
     assert [*columns(narrow), *told] == every
@@ -365,28 +361,28 @@ def test_parameters_that_few_of_the_shown_trials_have_stand_behind_the_others():
 
 
 def test_only_the_first_winner_has_the_luck_of_the_best_and_all_differ_from_where_the_search_began():
-    findings, _ = fifty()
-    first, reference = findings.confirmation.rows
+    summary, _ = fifty()
+    first, reference = summary.confirmation.rows
     second = replace(first, name="trial 9", trial=9, found=0.9)
     rows = [first, second, replace(reference, name="dice framework=torch")]
     for objective, rest in (("balanced_accuracy", ""), ("val_loss", ", balanced accuracy")):
-        made = study(objectives=(objective,), confirmation=replace(findings.confirmation, rows=rows, lines=["So."]))
+        made = study(objectives=(objective,), confirmation=replace(summary.confirmation, rows=rows, lines=["So."]))
         text, page = shown(made, 200), Page(study_page(made))
         assert re.findall(r"^ (trial \d+|dice).*?(0\.9\d+|–) +(\S+) ", text, re.MULTILINE) == [
-            (first.name, f"{first.found:.4f}", f"{findings.confirmation.luck:.4f}"),
+            (first.name, f"{first.found:.4f}", f"{summary.confirmation.selection_bias:.4f}"),
             (second.name, "0.9000", "–"),
             ("dice", "–", "–"),
         ]
         assert f"difference to dice{rest}" in text
         cells = {row[0]: row[2] for row in page.rows if len(row) > 4}
-        assert [cells[row.name] for row in rows] == [f"{findings.confirmation.luck:.4f}", "–", "–"]
+        assert [cells[row.name] for row in rows] == [f"{summary.confirmation.selection_bias:.4f}", "–", "–"]
         assert "difference to dice" in page.said
         assert "to reference" not in text + "".join(page.said)
         assert max(map(len, shown(made, 80).splitlines())) <= 80
 
 
 def test_a_long_setting_is_wrapped_and_every_head_of_the_page_says_what_it_heads():
-    findings, page = fifty()
-    assert findings.settings["searched"] in words(shown(findings, 80))
-    assert findings.settings["searched"] in Page(page).said
+    summary, page = fifty()
+    assert summary.settings["searched"] in words(shown(summary, 80))
+    assert summary.settings["searched"] in Page(page).said
     assert re.findall(r"<th\b(?![^>]* scope=)[^>]*>|<th[^>]*></th>", page) == []

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from processes import BENCH, PATIENCE, children, eventually
 
-from craterbench.records.record import Record
-from craterbench.records.store import Store
+from craterbench.results.record import Record
+from craterbench.results.store import Store
 from craterbench.search.study import StudyView
 
 SEARCH = ("--benchmark", "scripted", "--vary", "model.quality", "--sampler", "random", "--confirm", "0")
@@ -177,7 +177,7 @@ def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_
         ("s", best.number, [42, 43, 44]), ("s-2", second.number, [42, 43, 44]), ("scripted", None, [42, 43, 44]),
     ]  # fmt: skip
     said = " ".join(result.stdout.split())
-    assert f"the winner, trial {best.number}, beats scripted: balanced accuracy" in said
+    assert f"the candidate, trial {best.number}, beats scripted: balanced accuracy" in said
     assert "training.monitor balanced_accuracy instead of val_loss, training.patience 9 instead of 100." in said
     assert "epochs 2 instead" not in said
     assert re.search(r"^ *s +3/3 .* done ", bench("sweep", "--list").stdout, re.MULTILINE)
@@ -269,8 +269,8 @@ REFUSED = {
     "--timeout 0": "0.0 is not in the range x>0",
     "--timeout nan": "nan is no number of seconds",
     "--trial-timeout inf": "inf is no number of seconds",
-    "--engine dusk": "unknown engine 'dusk'; did you mean 'dask'?",
-    "--scheduler somewhere:1": "add --engine dask",
+    "--executor dusk": "unknown executor 'dusk'; did you mean 'dask'?",
+    "--scheduler somewhere:1": "add --executor dask",
     "--framework scripte": "unknown framework 'scripte'; did you mean 'scripted'?",
     "--framework absent": "framework 'absent' needs no_such_module, which is not installed",
     "--confirm-with absent": "framework 'absent' needs no_such_module, which is not installed",

@@ -7,10 +7,10 @@ import pytest
 from made_runs import counts, run
 from tables import notes, rendered, rows
 
-from craterbench.records.verdicts import Verdict, write_verdict
-from craterbench.report.table import tabulate
-from craterbench.scoring.compare import concatenate, difference, estimate, smallest_difference
-from craterbench.scoring.metrics import pooled
+from craterbench.metrics.intervals import concatenate, confidence_interval, difference, minimum_detectable_difference
+from craterbench.metrics.metric import pooled
+from craterbench.report.table.table import tabulate
+from craterbench.results.parity_verdicts import Verdict, write_verdict
 
 
 def accuracies(records, part="validation"):
@@ -32,7 +32,7 @@ def test_a_row_is_the_mean_and_deviation_over_seeds(store):
 def test_an_interval_is_that_of_the_counts_of_all_seeds(store, score):
     for seed in (1, 2, 3):
         run(store, "reference", seed)
-    expected = estimate([counts("test", ("reference", seed, None), 0.8) for seed in (1, 2, 3)], score)
+    expected = confidence_interval([counts("test", ("reference", seed, None), 0.8) for seed in (1, 2, 3)], score)
     (row,) = rows(store, test=True)
     assert float(row[f"test_{score}_low"]) == expected.low
     assert float(row[f"test_{score}_high"]) == expected.high
@@ -66,7 +66,7 @@ def test_there_is_no_difference_where_no_seed_is_shared_or_the_yardstick_is_anot
 
 def test_there_is_no_difference_between_what_two_evaluators_counted_on_the_same_images(store):
     reference, dice = run(store, "reference"), run(store, "dice")
-    dice.parts["validation"]["yardstick"] = "of an older evaluator"
+    dice.parts["validation"]["fingerprint"] = "of an older evaluator"
     table = tabulate(store, [reference, dice], columns=["validation_difference"])
     assert [[cell and cell.mean for cell in row] for row in table.cells] == [[0.0, None], [None, None]]
 
@@ -147,7 +147,7 @@ def test_a_difference_paired_over_one_seed_is_said_to_know_nothing_of_others(sto
     def smallest(name, skill, seeds):
         sides = [{seed: counts("validation", (of, seed, None), how) for seed in seeds}
                  for of, how in ((name, skill), ("reference", 0.8))]  # fmt: skip
-        return f"{smallest_difference(*sides):.2g} would mostly go unseen"
+        return f"{minimum_detectable_difference(*sides):.2g} would mostly go unseen"
 
     several, one = (line for line in said.splitlines() if "go unseen" in line)
     assert f"in {groups} groups and 3 seeds, " in several
@@ -288,10 +288,10 @@ def test_folds_are_pooled_seed_by_seed_and_stand_apart_from_a_single_split(store
         drawn = [counts(f"fold {fold}", (name, seed, f"{fold}/3"), skill) for fold in (1, 2, 3)]
         return concatenate(sorted(drawn, key=lambda each: order.index(each.groups.tolist())))
 
-    by_yardstick = sorted(records[:3], key=lambda record: record.parts["validation"]["yardstick"])
+    by_yardstick = sorted(records[:3], key=lambda record: record.parts["validation"]["fingerprint"])
     order = [counts(f"fold {record.fold[0]}", 0, 0.5).groups.tolist() for record in by_yardstick]
     ours = {seed: of("reference", 0.8, seed) for seed in (1, 2)}
-    expected = estimate(list(ours.values()))
+    expected = confidence_interval(list(ours.values()))
     assert float(folded[f"{key}_low"]) == pytest.approx(expected.low, abs=1e-12)
     for score in ("balanced_accuracy", "loss", "sensitivity", "specificity", "dice", "iou"):
         values = [pooled(each)[score] for each in ours.values()]

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from craterbench.records.verdicts import Verdict, standing, write_verdict
+from craterbench.results.parity_verdicts import Verdict, standing, write_verdict
 
 COMPONENTS = {"framework keras": 1, "framework torch": 1, "model unet": 2, "loss bce": 2, "dataset mars-hrsc": 1}
 RUN = {"framework torch": 1, "model unet": 2, "loss bce": 2, "dataset other": 7}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 
-from craterbench.host.versions import versions_of
+from craterbench.execution.versions import versions_of
 
 
 def test_a_process_looks_each_version_up_once(monkeypatch):

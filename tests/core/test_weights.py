@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from craterbench.plugin import UserError
-from craterbench.records.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from craterbench.records.weights import read_weights, write_weights
+from craterbench.results.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
+from craterbench.results.weights import read_weights, write_weights
 
 
 def test_weights_come_back_whatever_their_layout_in_memory(tmp_path):

@@ -3,11 +3,11 @@ from __future__ import annotations
 import pytest
 from spaces import names, parameter, space
 
-from craterbench.definition.overrides import resolve
+from craterbench.config.resolve import resolve
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
-from craterbench.search.space import build_space
-from craterbench.search.wishes import read_wishes
+from craterbench.search.space.overrides import parse_space_overrides
+from craterbench.search.space.space import build_space
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def test_wishes_by_full_name_by_key_and_by_section(registry):
 
 
 def test_several_wishes_add_up(registry):
-    wishes = read_wishes(["model.depth", "training.batch_size=16|32, model.depth=2..3"], [], None)
-    searched = build_space(registry, resolve(registry, "reference").benchmark, wishes)
+    space_overrides = parse_space_overrides(["model.depth", "training.batch_size=16|32, model.depth=2..3"], [], None)
+    searched = build_space(registry, resolve(registry, "reference").benchmark, space_overrides)
     assert parameter(searched, "training.batch_size")["choices"] == [16, 32]
     assert (parameter(searched, "model.depth")["low"], parameter(searched, "model.depth")["high"]) == (2, 3)
 
@@ -79,10 +79,10 @@ def test_a_space_in_a_file_and_the_command_line_over_it(registry, tmp_path):
     searched = space(registry, file=file)
     assert names(searched) == ["loss.name", "loss.focal.gamma", "optimizer.learning_rate", "training.batch_size"]
     assert parameter(searched, "optimizer.learning_rate")["log"] is False
-    wishes = read_wishes(["loss.name=bce|focal"], ["model.depth=3"], file)
-    assert {str(override) for override in wishes.fixed} == {"model.depth=3", "augmentation.flips=true"}
-    assert wishes.varied["loss.name"].choices == ("bce", "focal")
-    benchmark = resolve(registry, "reference", wishes.fixed).benchmark
+    space_overrides = parse_space_overrides(["loss.name=bce|focal"], ["model.depth=3"], file)
+    assert {str(override) for override in space_overrides.fixed} == {"model.depth=3", "augmentation.flips=true"}
+    assert space_overrides.varied["loss.name"].choices == ("bce", "focal")
+    benchmark = resolve(registry, "reference", space_overrides.fixed).benchmark
     assert [step.name for step in benchmark.augmentation.steps] == ["rotate-zoom", "flips"]
 
 

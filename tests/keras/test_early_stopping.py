@@ -8,14 +8,14 @@ import keras
 import numpy as np
 import pytest
 
-from craterbench.data.dataset import Part
-from craterbench.definition.overrides import parse_override, resolve
+from craterbench.config.resolve import parse_override, resolve
+from craterbench.data.dataset import Subset
 from craterbench.plugin.registry import Registry
-from craterbench.training.feed import Feed
-from craterbench.training.loop import train
+from craterbench.training.augment import TrainingData
+from craterbench.training.fit import fit
 
 EPOCHS, PATIENCE = 48, 5
-EMPTY = Part(np.zeros((4, 2, 2, 1), np.float32), np.zeros((4, 2, 2, 1), np.uint8), np.arange(4))
+EMPTY = Subset(np.zeros((4, 2, 2, 1), np.float32), np.zeros((4, 2, 2, 1), np.uint8), np.arange(4))
 
 
 def curve(seed: int) -> np.ndarray:
@@ -50,10 +50,8 @@ class Follows:
 def by_the_loop(losses):
     settings = [f"training.epochs={EPOCHS}", f"training.patience={PATIENCE}"]
     benchmark = resolve(Registry.installed(), "logistic", [parse_override(s) for s in settings]).benchmark
-    feed = Feed(repeat(EMPTY), EMPTY, EMPTY)
-    course = train(
-        Follows(losses), feed, benchmark=benchmark, order=np.random.default_rng(0), on_epoch=lambda row: None
-    )
+    data = TrainingData(repeat(EMPTY), EMPTY, EMPTY)
+    course = fit(Follows(losses), data, benchmark=benchmark, order=np.random.default_rng(0), on_epoch=lambda row: None)
     return [row["val_loss"] for row in course.history], course
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from craterbench_schedules import Cosine, Exponential, Plateau
-from craterbench_schedules.in_numpy import cosine, exponential, plateau
+from craterbench_schedules.numpy import cosine, exponential, plateau
 
 TOTAL = 200
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from session_contract import SessionContract, arrays, rates
 
+from craterbench.metrics.evaluator import Evaluator
+from craterbench.metrics.metric import pooled
 from craterbench.plugin import NoParameters
-from craterbench.scoring.counts import Evaluator
-from craterbench.scoring.metrics import pooled
-from craterbench.training.loop import batches_of
-from craterbench_losses.in_keras import bce
+from craterbench.training.fit import batches_of
+from craterbench_losses.keras import bce
 
 
 class TestKeras(SessionContract):

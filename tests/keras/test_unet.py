@@ -7,8 +7,8 @@ from scipy.stats import ks_2samp
 
 from craterbench.plugin import UserError
 from craterbench_unet import UNet
-from craterbench_unet.in_keras import build
 from craterbench_unet.initial import weights
+from craterbench_unet.keras import build
 
 
 def named(model: keras.Model) -> dict[str, np.ndarray]:

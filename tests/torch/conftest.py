@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from craterbench.host.engine import Engine
+from craterbench.execution.executor import Executor
 
 if TYPE_CHECKING:
     from distributed import LocalCluster
@@ -37,10 +37,10 @@ def dask_pids(address: str) -> Iterator[Callable[[], dict[str, int]]]:
 
 
 @pytest.fixture
-def engine(address: str) -> Iterator[Engine]:
-    from dask_workers import terms
+def executor(address: str) -> Iterator[Executor]:
+    from dask_workers import executor_config
 
-    from craterbench_engines import in_dask
+    from craterbench_executors import dask
 
-    with in_dask.open_engine(terms(address)) as engine:
-        yield engine
+    with dask.open_executor(executor_config(address)) as executor:
+        yield executor

@@ -22,14 +22,14 @@ import pytest
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 from dask_commands import scheduler, worker_of
-from dask_workers import ENDLESS, begin, heard, hired, small, terms
+from dask_workers import ENDLESS, begin, executor_config, heard, hired, small
 from processes import eventually
 
-from craterbench.host.child import Child, ChildDied, ChildError
-from craterbench.host.devices import environment
+from craterbench.execution.devices import environment
+from craterbench.execution.worker import TRAIN_AND_EVALUATE, WorkerDied, WorkerError, WorkerProcess
 from craterbench.plugin import UserError
-from craterbench.training.experiment import development
-from craterbench_engines import in_dask
+from craterbench.training.experiment import train_val
+from craterbench_executors import dask
 
 
 def training_processes(dask_worker: int) -> list[int]:
@@ -46,107 +46,107 @@ def without_seconds(told: list[tuple[str, Any]]) -> list[dict[str, Any]]:
 def same(one: list[tuple[str, Any]], other: list[tuple[str, Any]]) -> bool:
     """Say whether two trials have told the same epochs and brought home the same counts and weights."""
     mine, theirs = one[-1][1], other[-1][1]
-    weights = mine.course.best_weights
+    weights = mine.training.best_weights
     return (
         without_seconds(one) == without_seconds(other)
         and mine.scored.keys() == theirs.scored.keys() == {"validation"}
         and np.array_equal(mine.scored["validation"].counts.confusion, theirs.scored["validation"].counts.confusion)
-        and weights.keys() == theirs.course.best_weights.keys()
-        and all(np.array_equal(weights[name], theirs.course.best_weights[name]) for name in weights)
+        and weights.keys() == theirs.training.best_weights.keys()
+        and all(np.array_equal(weights[name], theirs.training.best_weights[name]) for name in weights)
     )
 
 
-def test_what_comes_back_is_what_a_process_here_brings_home(engine, tmp_path):
-    assert (engine.workers, engine.threads) == (2, 1)
+def test_what_comes_back_is_what_a_process_here_brings_home(executor, tmp_path):
+    assert (executor.workers, executor.threads) == (2, 1)
     benchmark = small("training.epochs=150", "training.patience=150")
-    with Child(environment(threads=1, device="cpu", framework={})) as child:
+    with WorkerProcess(environment(threads=1, device="cpu", framework={})) as child:
         begin(child, benchmark, tmp_path / "here.txt", seed=3)
         here = [told for told in heard(child) if told[0] != "checkpoint"]
-    workers = [hired(engine), hired(engine)]
-    assert engine.hire() is None
+    workers = [hired(executor), hired(executor)]
+    assert executor.acquire() is None
     for worker in workers:
         begin(worker, benchmark, tmp_path / "there.txt", seed=3, asks=True)
     for worker in workers:
-        there = heard(worker, judge=lambda epoch: True)
+        there = heard(worker, should_prune=lambda epoch: True)
         assert [kind for kind, _ in there] == ["start", *["epoch"] * 150, "finished"]  # nothing lost, nothing twice
-        assert [row for kind, row in there if kind == "epoch"] == there[-1][1].course.history
+        assert [row for kind, row in there if kind == "epoch"] == there[-1][1].training.history
         assert there[0][1] == here[0][1]
         assert same(there, here)
 
 
-def test_a_warm_worker_stays_warm_and_is_told_when_to_stop(engine, dask_pids, tmp_path):
-    worker = hired(engine)
+def test_a_warm_worker_stays_warm_and_is_told_when_to_stop(executor, dask_pids, tmp_path):
+    worker = hired(executor)
     begin(worker, small(), tmp_path / "log.txt")
     first = heard(worker)
     busy = [pid for dask_worker in dask_pids().values() for pid in training_processes(dask_worker)]
-    engine.dismiss(worker, usable=True)
-    assert engine.hire() is worker
+    executor.release(worker, usable=True)
+    assert executor.acquire() is worker
     begin(worker, small(*ENDLESS), tmp_path / "log.txt", asks=True)
-    assert len(heard(worker, judge=lambda epoch: epoch < 7)[-1][1].course.history) == 7
+    assert len(heard(worker, should_prune=lambda epoch: epoch < 7)[-1][1].training.history) == 7
     begin(worker, small(), tmp_path / "log.txt")
     assert same(heard(worker), first)
     assert [pid for dask_worker in dask_pids().values() for pid in training_processes(dask_worker)] == busy
 
 
-def test_a_task_that_raises_is_a_cause_and_a_log_and_the_worker_lives_on(engine, tmp_path):
-    worker, log = hired(engine), tmp_path / "log.txt"
-    broken = replace(small(), loss=replace(small().loss, target="craterbench_losses.in_sklearn:hinge"))
+def test_a_task_that_raises_is_a_cause_and_a_log_and_the_worker_lives_on(executor, tmp_path):
+    worker, log = hired(executor), tmp_path / "log.txt"
+    broken = replace(small(), loss=replace(small().loss, target="craterbench_losses.sklearn:hinge"))
     begin(worker, broken, log)
-    with pytest.raises(ChildError, match=r"AttributeError: .*hinge"):
+    with pytest.raises(WorkerError, match=r"AttributeError: .*hinge"):
         heard(worker)
     assert "Traceback" in log.read_text()
-    worker.ask("perform", {"benchmark": small(), "seed": 1, "device": "gpu"}, log)
+    worker.ask(TRAIN_AND_EVALUATE, {"benchmark": small(), "seed": 1, "device": "gpu"}, log)
     with pytest.raises(UserError, match="trains on the CPU"):
         heard(worker)
     begin(worker, small(), log)
     assert heard(worker)
 
 
-def test_a_dask_worker_that_is_killed_in_the_middle_is_lost_at_once_and_another_is_hired(engine, dask_pids, tmp_path):
-    worker, other = hired(engine), hired(engine)
+def test_a_dask_worker_that_is_killed_in_the_middle_is_lost_at_once_and_another_is_hired(executor, dask_pids, tmp_path):
+    worker, other = hired(executor), hired(executor)
     for one in (worker, other):
         begin(one, small(*ENDLESS), tmp_path / "log.txt", asks=one is other)
     assert [worker.hear()[0] for _ in range(20)].count("epoch") > 5
     assert [other.hear()[0] for _ in range(2)] == ["start", "epoch"]
     os.kill(dask_pids()[worker.address], signal.SIGKILL)
-    with pytest.raises(ChildDied, match=re.escape(f"the Dask worker at {worker.address} was lost: it was killed")):
+    with pytest.raises(WorkerDied, match=re.escape(f"the Dask worker at {worker.address} was lost: it was killed")):
         heard(worker)
-    engine.dismiss(worker, usable=False)
-    successor = hired(engine)
+    executor.release(worker, usable=False)
+    successor = hired(executor)
     assert successor.address not in (worker.address, other.address)  # the nanny's
     begin(successor, small(), tmp_path / "log.txt")
     assert heard(successor)
-    other.answer(go_on=True)
+    other.answer(should_continue=True)
     assert other.hear()[0] == "epoch"  # the rest goes on
     running = [pid for dask_worker in dask_pids().values() for pid in training_processes(dask_worker)]
     assert len(running) == 2  # nothing of the lost trial was started again
 
 
-def test_a_training_process_that_is_killed_is_a_cause_and_its_dask_worker_is_hired_again(engine, dask_pids, tmp_path):
-    worker = hired(engine)
+def test_a_training_process_that_is_killed_is_a_cause_and_its_dask_worker_is_hired_again(executor, dask_pids, tmp_path):
+    worker = hired(executor)
     begin(worker, small(*ENDLESS), tmp_path / "log.txt", asks=True)
     assert worker.hear()[0] == "start"
     (child,) = training_processes(dask_pids()[worker.address])
     os.kill(child, signal.SIGKILL)
-    with pytest.raises(ChildDied, match="killed by SIGKILL"):
+    with pytest.raises(WorkerDied, match="killed by SIGKILL"):
         heard(worker)
-    engine.dismiss(worker, usable=False)
-    begin(again := hired(engine), small(), tmp_path / "log.txt")
+    executor.release(worker, usable=False)
+    begin(again := hired(executor), small(), tmp_path / "log.txt")
     assert heard(again)
 
 
 def test_who_is_stopped_in_the_middle_leaves_and_so_does_everyone_when_the_engine_closes(address, dask_pids, tmp_path):
-    with in_dask.open_engine(terms(address, workers=1)) as engine:
-        worker = hired(engine)
-        assert engine.workers == 1
-        assert engine.hire() is None
+    with dask.open_executor(executor_config(address, workers=1)) as executor:
+        worker = hired(executor)
+        assert executor.workers == 1
+        assert executor.acquire() is None
         begin(worker, small(*ENDLESS), tmp_path / "log.txt")
         assert worker.hear()[0] == "start"
         dask_worker = dask_pids()[worker.address]
         (child,) = training_processes(dask_worker)
-        engine.dismiss(worker, usable=False)
+        executor.release(worker, usable=False)
         assert eventually(lambda: not Path(f"/proc/{child}").exists())
-        begin(another := hired(engine), small(), tmp_path / "log.txt")
+        begin(another := hired(executor), small(), tmp_path / "log.txt")
         assert heard(another)
     assert eventually(lambda: not [pid for pid in dask_pids().values() if training_processes(pid)])
 
@@ -156,9 +156,9 @@ def test_a_coordinator_that_is_killed_leaves_nothing_running(address, dask_pids,
         import sys, time
         sys.path[:0] = {[str(folder) for folder in (Path(__file__).parent, Path(__file__).parents[1])]!r}
         from pathlib import Path
-        from test_dask import ENDLESS, begin, hired, in_dask, small, terms
-        engine = in_dask.open_engine(terms({address!r}))
-        idle, asking = hired(engine), hired(engine)
+        from test_dask import ENDLESS, begin, hired, dask, small, terms
+        executor = dask.open_executor(executor_config({address!r}))
+        idle, asking = hired(executor), hired(executor)
         begin(idle, small(), Path("log.txt"))
         while idle.hear()[0] != "finished":
             pass
@@ -166,12 +166,12 @@ def test_a_coordinator_that_is_killed_leaves_nothing_running(address, dask_pids,
         print(asking.hear()[0], flush=True)
         time.sleep(600)
     """
-    (tmp_path / "coordinator.py").write_text(textwrap.dedent(script))
-    with subprocess.Popen([sys.executable, "coordinator.py"], cwd=tmp_path, stdout=subprocess.PIPE) as coordinator:
-        assert coordinator.stdout is not None
-        assert coordinator.stdout.readline() == b"start\n"
+    (tmp_path / "loop.py").write_text(textwrap.dedent(script))
+    with subprocess.Popen([sys.executable, "loop.py"], cwd=tmp_path, stdout=subprocess.PIPE) as loop:
+        assert loop.stdout is not None
+        assert loop.stdout.readline() == b"start\n"
         assert all(training_processes(pid) for pid in dask_pids().values())
-        coordinator.kill()
+        loop.kill()
     assert eventually(lambda: not [pid for pid in dask_pids().values() if training_processes(pid)])
 
 
@@ -209,52 +209,52 @@ def counted(address: str) -> Iterator[tuple[str, list[int]]]:
 
 def test_images_are_sent_once_to_each_dask_worker(address, dask_pids, tmp_path):
     many = small("dataset.images=200", "dataset.size=32", "dataset.seed=5", "training.epochs=1")
-    part = development(many).part
+    part = train_val(many).part
     size = part.images.nbytes + part.masks.nbytes
-    with counted(address) as (door, sizes), in_dask.open_engine(terms(door)) as engine:
-        workers = [hired(engine), hired(engine)]
+    with counted(address) as (door, sizes), dask.open_executor(executor_config(door)) as executor:
+        workers = [hired(executor), hired(executor)]
         for number in range(3):
             for worker in workers:
                 begin(worker, many, tmp_path / "log.txt", seed=number)
             for worker in workers:
                 heard(worker)
         assert 2 * size < sum(sizes) < 2.2 * size
-        engine.dismiss(workers[0], usable=False)  # another child on the same Dask worker
-        begin(again := hired(engine), many, tmp_path / "log.txt")
+        executor.release(workers[0], usable=False)  # another child on the same Dask worker
+        begin(again := hired(executor), many, tmp_path / "log.txt")
         heard(again)
         assert sum(sizes) < 2.3 * size
 
 
 def test_dask_commands_as_their_documentation_says_and_a_worker_that_joins_later(tmp_path, capfd):
     benchmark = small("training.epochs=5")
-    with Child(environment(threads=1, device="cpu", framework={})) as child:
+    with WorkerProcess(environment(threads=1, device="cpu", framework={})) as child:
         begin(child, benchmark, tmp_path / "here.txt")
         here = heard(child)
     with ExitStack() as cluster:
         address, process = cluster.enter_context(scheduler(tmp_path))
         cluster.enter_context(worker_of(address, tmp_path))
-        engine = cluster.enter_context(in_dask.open_engine(terms(address)))
-        first = hired(engine)  # its Dask worker has a nanny, and is a daemon itself
+        executor = cluster.enter_context(dask.open_executor(executor_config(address)))
+        first = hired(executor)  # its Dask worker has a nanny, and is a daemon itself
         begin(first, benchmark, tmp_path / "there.txt")
         assert same(heard(first), here)
-        assert engine.hire() is None
+        assert executor.acquire() is None
         cluster.enter_context(worker_of(address, tmp_path))
-        second = hired(engine)
-        assert engine.workers == 2
+        second = hired(executor)
+        assert executor.workers == 2
         begin(second, small(*ENDLESS), tmp_path / "there.txt", asks=True)
         assert second.hear()[0] == "start"
         process.kill()
-        with pytest.raises(ChildDied, match="lost"):
+        with pytest.raises(WorkerDied, match="lost"):
             heard(second)
         with pytest.raises(UserError, match=rf"the Dask scheduler at {address} is gone"):
-            eventually(engine.hire)
+            eventually(executor.acquire)
     assert capfd.readouterr() == ("", "")  # Dask says nothing on the terminal of the search
 
 
 def test_the_framework_is_imported_with_its_threads_and_never_by_the_dask_worker(address, dask_pids, tmp_path):
     benchmark = small("model.depth=2", "training.epochs=1", name="torch-twin")
-    with in_dask.open_engine(terms(address, benchmark)) as engine:
-        worker = hired(engine)
+    with dask.open_executor(executor_config(address, benchmark)) as executor:
+        worker = hired(executor)
         begin(worker, benchmark, tmp_path / "log.txt")
         heard(worker)
         dask_worker = dask_pids()[worker.address]

@@ -17,35 +17,35 @@ import pytest
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 from dask_commands import free_port, scheduler, worker_of
-from dask_workers import ENDLESS, begin, heard, hired, small, terms
+from dask_workers import ENDLESS, begin, executor_config, heard, hired, small
 
-from craterbench.definition.overrides import resolve
-from craterbench.host.child import ChildDied
+from craterbench.config.resolve import resolve
+from craterbench.execution.worker import WorkerDied
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
-from craterbench_engines import in_dask
+from craterbench_executors import dask
 
 
 def test_no_scheduler_no_worker_and_no_address_are_told_with_their_cure(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="--scheduler HOST:PORT"):
-        in_dask.open_engine(replace(terms(""), address=None))
+        dask.open_executor(replace(executor_config(""), address=None))
     for wrong in ("localhost", "8786", "host:port", "a b:1"):
         with pytest.raises(UserError, match="give HOST:PORT"):
-            in_dask.open_engine(terms(wrong))
-    monkeypatch.setattr(in_dask, "_PATIENCE", 2)
+            dask.open_executor(executor_config(wrong))
+    monkeypatch.setattr(dask, "_PATIENCE", 2)
     nobody = f"127.0.0.1:{free_port()}"
     with pytest.raises(UserError, match=rf"no Dask scheduler answers at {nobody} .*dask scheduler --port"):
-        in_dask.open_engine(terms(nobody))
+        dask.open_executor(executor_config(nobody))
     with socket.create_server(("127.0.0.1", 0)) as mute:  # somebody else's port
         door = f"127.0.0.1:{mute.getsockname()[1]}"
         with pytest.raises(UserError, match=f"no Dask scheduler answers at {door}"):
-            in_dask.open_engine(terms(door))
+            dask.open_executor(executor_config(door))
     monkeypatch.undo()
     with (
         scheduler(tmp_path) as (address, _),
         pytest.raises(UserError, match=f"at {address} has no workers; .*dask worker {address}"),
     ):
-        in_dask.open_engine(terms(address))
+        dask.open_executor(executor_config(address))
 
 
 def test_other_versions_on_a_dask_worker_are_refused_with_both(tmp_path, monkeypatch):
@@ -54,16 +54,16 @@ def test_other_versions_on_a_dask_worker_are_refused_with_both(tmp_path, monkeyp
     metadata.write_text("Metadata-Version: 2.1\nName: scipy\nVersion: 0.1\n")
     path = os.pathsep.join([str(tmp_path / "other"), os.environ.get("PYTHONPATH", "")])
     with scheduler(tmp_path) as (address, _), worker_of(address, tmp_path, PYTHONPATH=path):
-        here = terms(address).packages["scipy"]
+        here = executor_config(address).packages["scipy"]
         with pytest.raises(UserError, match=rf"(?s)other versions.*tcp://127.0.0.1:\d+: scipy 0.1 \(here {here}\)$"):
-            in_dask.open_engine(terms(address))
+            dask.open_executor(executor_config(address))
         wanted = {"torch-of-nobody": "2.6"}
         with pytest.raises(UserError, match=r"torch-of-nobody is missing \(here 2.6\)$"):
-            in_dask.open_engine(terms(address, packages=wanted))
+            dask.open_executor(executor_config(address, packages=wanted))
         ours = platform.machine()
         monkeypatch.setattr(platform, "machine", lambda: "vax")
         with pytest.raises(UserError, match=rf"architecture {ours} \(here vax\)"):
-            in_dask.open_engine(terms(address))
+            dask.open_executor(executor_config(address))
 
 
 def test_another_dask_at_the_scheduler_is_refused_with_both_before_anything_else_is_asked_of_it(tmp_path):
@@ -87,29 +87,29 @@ def test_another_dask_at_the_scheduler_is_refused_with_both_before_anything_else
         assert old.stdout is not None
         try:
             with pytest.raises(UserError, match=r"the scheduler: python 3.9 \(here .*distributed 1.2.3 \(here"):
-                in_dask.open_engine(terms(old.stdout.readline().strip()))
+                dask.open_executor(executor_config(old.stdout.readline().strip()))
         finally:
             old.kill()
 
 
 def test_a_dask_worker_that_does_not_answer_is_named(address, dask_pids, monkeypatch):
-    monkeypatch.setattr(in_dask, "_PATIENCE", 2)
+    monkeypatch.setattr(dask, "_PATIENCE", 2)
     mute, pid = next(iter(dask_pids().items()))
     os.kill(pid, signal.SIGSTOP)
     try:
         with pytest.raises(UserError, match=rf"Dask workers that do not answer: {mute}; stop them"):
-            in_dask.open_engine(terms(address))
+            dask.open_executor(executor_config(address))
     finally:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_dask_workers_that_are_at_work_for_another_search_are_hired_when_they_are_free(engine, address, tmp_path):
-    for worker in (hired(engine), hired(engine)):
+def test_dask_workers_that_are_at_work_for_another_search_are_hired_when_they_are_free(executor, address, tmp_path):
+    for worker in (hired(executor), hired(executor)):
         begin(worker, small(*ENDLESS), tmp_path / "log.txt", asks=True)
         assert worker.hear()[0] == "start"
-    with in_dask.open_engine(terms(address)) as other:
-        assert (other.workers, other.hire()) == (0, None)
-        engine.dismiss(worker, usable=False)
+    with dask.open_executor(executor_config(address)) as other:
+        assert (other.workers, other.acquire()) == (0, None)
+        executor.release(worker, usable=False)
         begin(free := hired(other), small(), tmp_path / "other.txt")
         assert heard(free)
         assert free.address == worker.address
@@ -119,31 +119,31 @@ def test_a_late_worker_with_fewer_threads_is_not_hired_and_ends_the_search_only_
     with ExitStack() as stack:
         address, _ = stack.enter_context(scheduler(tmp_path))
         with worker_of(address, tmp_path, threads=2):
-            engine = stack.enter_context(in_dask.open_engine(terms(address)))
-            first = hired(engine)
+            executor = stack.enter_context(dask.open_executor(executor_config(address)))
+            first = hired(executor)
             stack.enter_context(worker_of(address, tmp_path, threads=1))
-        with pytest.raises(ChildDied):
+        with pytest.raises(WorkerDied):
             heard(first)
-        engine.dismiss(first, usable=False)
-        assert (engine.threads, engine.workers, engine.hire()) == (2, 0, None)
-        monkeypatch.setattr(in_dask, "_UNFIT", 0)
+        executor.release(first, usable=False)
+        assert (executor.threads, executor.workers, executor.acquire()) == (2, 0, None)
+        monkeypatch.setattr(dask, "_UNFIT", 0)
         with pytest.raises(UserError, match=r"(?s)no Dask worker is left .*its --nthreads is 1, and trials use 2"):
-            engine.hire()
+            executor.acquire()
 
 
 def test_a_dask_worker_that_cannot_read_a_trial_is_lost_and_not_hired_again(address, script, tmp_path):
     benchmark = resolve(Registry.installed(), "scripted", []).benchmark
-    with in_dask.open_engine(terms(address, benchmark)) as engine:
-        begin(worker := hired(engine), benchmark, tmp_path / "log.txt")
-        with pytest.raises(ChildDied, match="cannot read a trial: ModuleNotFoundError: No module named 'scripted'"):
+    with dask.open_executor(executor_config(address, benchmark)) as executor:
+        begin(worker := hired(executor), benchmark, tmp_path / "log.txt")
+        with pytest.raises(WorkerDied, match="cannot read a trial: ModuleNotFoundError: No module named 'scripted'"):
             heard(worker)
-        engine.dismiss(worker, usable=False)
-        assert engine.workers == 1
-        assert hired(engine).address != worker.address
+        executor.release(worker, usable=False)
+        assert executor.workers == 1
+        assert hired(executor).address != worker.address
 
 
 def test_a_plugin_that_no_dask_worker_has_is_told_before_anything_is_tried(address, script, bench):
-    result = bench("sweep", "--benchmark", "scripted", "--engine", "dask", "--scheduler", address)
+    result = bench("sweep", "--benchmark", "scripted", "--executor", "dask", "--scheduler", address)
     assert result.exit_code == 2
     assert "scripted is missing (here 1)" in result.stderr
     assert not (bench.results / "studies").exists()

@@ -17,10 +17,10 @@ pytest.importorskip("distributed", reason="the extra dask is not installed")
 from dask_commands import scheduler, worker_of
 from processes import BENCH, PATIENCE, eventually
 
-from craterbench.records.record import Record
-from craterbench.records.store import Store
-from craterbench.search.findings import Trial
+from craterbench.results.record import Record
+from craterbench.results.store import Store
 from craterbench.search.study import StudyView
+from craterbench.search.summary import Trial
 
 SEARCH = ("--benchmark", "scripted", "--vary", "model.quality", "--sampler", "random", "--confirm", "0")
 SEARCH += ("--epochs", "4", "--name", "s")
@@ -32,7 +32,7 @@ def parent(pid: int) -> int:
 
 @contextmanager
 def searching(address: str, results: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
-    words = ("sweep", *SEARCH, "--results", str(results), "--engine", "dask", "--scheduler", address, *more)
+    words = ("sweep", *SEARCH, "--results", str(results), "--executor", "dask", "--scheduler", address, *more)
     with subprocess.Popen([BENCH, *words], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
         try:
             yield process

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from craterbench_schedules import Cosine, Exponential, WarmUp
-from craterbench_schedules.in_numpy import cosine, exponential, warm_up
+from craterbench_schedules.numpy import cosine, exponential, warm_up
 
 TOTAL = 200
 

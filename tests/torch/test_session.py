@@ -5,8 +5,8 @@ import pytest
 import torch
 from session_contract import SessionContract, arrays, rates
 
-from craterbench.training.loop import batches_of
-from craterbench_frameworks.in_torch import Adam, Momentum
+from craterbench.training.fit import batches_of
+from craterbench_frameworks.torch import Adam, Momentum
 
 
 class TestTorch(SessionContract):

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from craterbench_unet import UNet
-from craterbench_unet.in_torch import build
 from craterbench_unet.initial import dropouts
+from craterbench_unet.torch import build
 
 
 @pytest.mark.parametrize("depth", [2, 3])

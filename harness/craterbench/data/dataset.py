@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from craterbench.plugin import UserError
 
-__all__ = ["Dataset", "Development", "Part", "part"]
+__all__ = ["Dataset", "Subset", "TrainVal", "make_subset"]
 
 
 @dataclass(frozen=True)
-class Part:
+class Subset:
     """Images with their masks: a part of a data set, or what is to be cut into parts.
 
     Attributes:
@@ -30,9 +30,9 @@ class Part:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, rows: npt.NDArray[np.intp]) -> Part:
+    def take(self, rows: npt.NDArray[np.intp]) -> Subset:
         """Return some of the images, in the order of the row numbers."""
-        return Part(self.images[rows], self.masks[rows], self.groups[rows])
+        return Subset(self.images[rows], self.masks[rows], self.groups[rows])
 
     def digest(self) -> str:
         """Return the sha256 of shape, images and masks: what a score depends on."""
@@ -43,7 +43,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Development:
+class TrainVal:
     """A data set without its test part: all that a trial of a search may see.
 
     Attributes:
@@ -52,7 +52,7 @@ class Development:
         digest: of the whole data set, with its test part, so that a trial is on the same data as any other run.
     """
 
-    part: Part
+    part: Subset
     notes: tuple[str, ...]
     digest: str
 
@@ -67,31 +67,31 @@ class Dataset:
         notes: what a record should say of the data, such as that a file is the published one.
     """
 
-    development: Part
-    test: Part | None = None
+    train_val: Subset
+    test: Subset | None = None
     notes: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Return the sha256 of everything in it, groups included, since they decide the split."""
         content = hashlib.sha256()
-        for piece in (self.development, self.test):
+        for piece in (self.train_val, self.test):
             if piece is not None:
                 content.update(piece.digest().encode())
                 content.update(np.ascontiguousarray(piece.groups).data)
         return content.hexdigest()
 
-    def without_test(self) -> Development:
+    def without_test(self) -> TrainVal:
         """Return all of it but the test part."""
-        return Development(self.development, self.notes, self.digest())
+        return TrainVal(self.train_val, self.notes, self.digest())
 
 
-def part(
+def make_subset(
     images: npt.NDArray[np.generic],
     masks: npt.NDArray[np.generic],
     groups: npt.NDArray[np.generic] | None = None,
     *,
     source: str,
-) -> Part:
+) -> Subset:
     """Check arrays of any numeric type and return them as a part.
 
     Args:
@@ -116,7 +116,7 @@ def part(
         groups = np.arange(len(grey))
     elif groups.shape != (len(grey),) or groups.dtype.kind not in "iu":
         raise UserError(f"{source}: groups are {groups.dtype} {groups.shape}; give one integer for each image")
-    return Part(grey, binary, groups.astype(np.int64))
+    return Subset(grey, binary, groups.astype(np.int64))
 
 
 def _cube(array: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.generic]:

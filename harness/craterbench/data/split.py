@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from craterbench.plugin import UserError
 
-__all__ = ["Fold", "rows_by_group", "rows_from_the_end", "rows_of_fold"]
+__all__ = ["Fold", "fold_indices", "group_split_indices", "tail_split_indices"]
 
 _DRAWS = 64
 
@@ -26,7 +26,7 @@ class Fold:
         return f"{self.number}/{self.of}"
 
 
-def rows_by_group(
+def group_split_indices(
     groups: npt.NDArray[np.int64], crater_pixels: npt.NDArray[np.int64], share: float, seed: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return the row numbers that train and those that validate, each ascending, no group in both.
@@ -59,7 +59,7 @@ def rows_by_group(
     return np.sort(training), np.sort(validation)
 
 
-def rows_of_fold(
+def fold_indices(
     groups: npt.NDArray[np.int64], crater_pixels: npt.NDArray[np.int64], fold: Fold, seed: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return the row numbers that train and those that validate in a fold, each ascending, no group in both.
@@ -93,7 +93,7 @@ def rows_of_fold(
     return np.flatnonzero(~validates), np.flatnonzero(validates)
 
 
-def rows_from_the_end(num_rows: int, share: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def tail_split_indices(num_rows: int, share: float) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Return the first rows to train and the last to validate, as ``validation_split`` of Keras' ``fit`` cuts them.
 
     Raises:

@@ -3,15 +3,15 @@
 from craterbench.plugin.components import (
     AugmentationSpec,
     BenchmarkSpec,
-    Claim,
     DatasetSpec,
-    EngineSpec,
+    ExecutorSpec,
     FrameworkSpec,
     LossSpec,
     ModelSpec,
+    PublishedResult,
     ScheduleSpec,
     benchmarks_in,
-    claims_in,
+    published_in,
 )
 from craterbench.plugin.errors import UserError
 from craterbench.plugin.hookspecs import hookimpl
@@ -20,17 +20,17 @@ from craterbench.plugin.parameters import NoParameters, Range
 __all__ = [
     "AugmentationSpec",
     "BenchmarkSpec",
-    "Claim",
     "DatasetSpec",
-    "EngineSpec",
+    "ExecutorSpec",
     "FrameworkSpec",
     "LossSpec",
     "ModelSpec",
     "NoParameters",
+    "PublishedResult",
     "Range",
     "ScheduleSpec",
     "UserError",
     "benchmarks_in",
-    "claims_in",
     "hookimpl",
+    "published_in",
 ]

@@ -16,17 +16,17 @@ from craterbench.plugin.parameters import NoParameters
 __all__ = [
     "AugmentationSpec",
     "BenchmarkSpec",
-    "Claim",
     "Component",
     "DatasetSpec",
-    "EngineSpec",
+    "ExecutorSpec",
     "FrameworkSpec",
     "LossSpec",
     "ModelSpec",
+    "PublishedResult",
     "ScheduleSpec",
     "benchmarks_in",
-    "claims_in",
     "load",
+    "published_in",
 ]
 
 
@@ -151,7 +151,7 @@ class ScheduleSpec(Component):
     """How the learning rate moves: ``rates(learning_rate, steps, total, history, parameters) -> array``.
 
     ``steps`` is an integer array, the numbers of an epoch's steps counted from the start of training, ``total`` the
-    number of steps in all epochs, ``history`` a row for each epoch so far (see ``craterbench.training.loop.Course``);
+    number of steps in all epochs, ``history`` a row for each epoch so far (see ``craterbench.training.fit.TrainingResult``);
     the array gives one learning rate for each step. Called once an epoch, and a function of its arguments alone, so
     that a run that goes on after an interruption has the rates of one that was never interrupted.
     """
@@ -160,8 +160,8 @@ class ScheduleSpec(Component):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EngineSpec(Spec):
-    """Where the trials of a search run: ``open_engine(terms) -> engine`` (see ``craterbench.host.engine``).
+class ExecutorSpec(Spec):
+    """Where the trials of a search run: ``open_executor(terms) -> executor`` (see ``craterbench.execution.executor``).
 
     Attributes:
         target: where the code is, as ``"module:attribute"``.
@@ -169,13 +169,13 @@ class EngineSpec(Spec):
         extra: the extra of craterbench that installs them, or ``None`` where they always are.
     """
 
-    kind: ClassVar[str] = "engine"
+    kind: ClassVar[str] = "executor"
     target: str
     requires: tuple[str, ...] = ()
     extra: str | None = None
 
     def check_installed(self) -> None:
-        """Raise a UserError that names the cure unless all that the engine requires can be found."""
+        """Raise a UserError that names the cure unless all that the executor requires can be found."""
         _check_installed(self)
 
 
@@ -188,7 +188,7 @@ class BenchmarkSpec(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim(Spec):
+class PublishedResult(Spec):
     """A published figure, shown in the ledger below the table and never in the table's columns.
 
     Attributes:
@@ -199,7 +199,7 @@ class Claim(Spec):
         reason: why it has that status.
     """
 
-    kind: ClassVar[str] = "claim"
+    kind: ClassVar[str] = "published"
     source: str
     definition: str
     scores: Mapping[str, float]
@@ -207,7 +207,7 @@ class Claim(Spec):
     reason: str
 
 
-def _check_installed(spec: FrameworkSpec | EngineSpec) -> None:
+def _check_installed(spec: FrameworkSpec | ExecutorSpec) -> None:
     missing = [module for module in spec.requires if importlib.util.find_spec(module) is None]
     if missing:
         cure = f"pip install 'craterbench[{spec.extra}]'" if spec.extra else f"pip install {' '.join(missing)}"
@@ -224,9 +224,9 @@ def benchmarks_in(folder: Path) -> list[BenchmarkSpec]:
     return specs
 
 
-def claims_in(file: Path) -> list[Claim]:
-    """Return the claims of a TOML file: one for each table of its array ``claims``."""
-    return [Claim(**claim) for claim in tomllib.loads(file.read_text(encoding="utf-8"))["claims"]]
+def published_in(file: Path) -> list[PublishedResult]:
+    """Return the published of a TOML file: one for each table of its array ``published``."""
+    return [PublishedResult(**published) for published in tomllib.loads(file.read_text(encoding="utf-8"))["published"]]
 
 
 def load(target: str) -> Any:

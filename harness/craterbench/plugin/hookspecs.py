@@ -16,12 +16,12 @@ import pluggy
 from craterbench.plugin.components import (
     AugmentationSpec,
     BenchmarkSpec,
-    Claim,
     DatasetSpec,
-    EngineSpec,
+    ExecutorSpec,
     FrameworkSpec,
     LossSpec,
     ModelSpec,
+    PublishedResult,
     ScheduleSpec,
 )
 
@@ -63,7 +63,7 @@ def bench_schedules() -> list[ScheduleSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
-def bench_engines() -> list[EngineSpec]:  # type: ignore[empty-body]
+def bench_executors() -> list[ExecutorSpec]:  # type: ignore[empty-body]
     """Return what can run the trials of a search."""
 
 
@@ -73,7 +73,7 @@ def bench_benchmarks() -> list[BenchmarkSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
-def bench_claims() -> list[Claim]:  # type: ignore[empty-body]
+def bench_published() -> list[PublishedResult]:  # type: ignore[empty-body]
     """Return the published figures to show below the table."""
 
 

@@ -26,8 +26,8 @@ KINDS = {
     "augmentation": "bench_augmentations",
     "dataset": "bench_datasets",
     "schedule": "bench_schedules",
-    "engine": "bench_engines",
-    "claim": "bench_claims",
+    "executor": "bench_executors",
+    "published": "bench_published",
 }
 
 

@@ -22,12 +22,12 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from craterbench.definition.benchmark import HIGHER
+from craterbench.config.benchmark import HIGHER
 from craterbench.plugin import UserError
-from craterbench.search.findings import Trial
 from craterbench.search.journal import open_for_writing, open_journal, repair
+from craterbench.search.summary import Trial
 
-__all__ = ["Plan", "Study", "StudyView", "differences", "studies"]
+__all__ = ["Study", "StudyConfig", "StudyView", "differences", "studies"]
 
 #: What importances are told from: the share of the trials that is taken for the best, and as many trials with a
 #: parameter as make five of them, the fewest that Optuna's documentation advises.
@@ -51,7 +51,7 @@ _PLAN, _JOURNAL, _LOCK, _OWNER = "study.json", "journal.log", ".lock", "owner.js
 
 
 @dataclass(frozen=True, kw_only=True)
-class Plan:
+class StudyConfig:
     """What a study was asked for. It goes on only with what it began with, but for what stands last in the list.
 
     Attributes:
@@ -59,11 +59,11 @@ class Plan:
         fixed: what was changed in it for all trials: key, value, and the option that said so.
         search_only: those keys of ``fixed`` that make trials cheaper, and do not hold for what is trained anew.
         pinned: those keys of ``fixed`` that the user fixed, and so took out of the space.
-        vary: what narrows the space: fields of a ``Wish`` by what they are about.
-        definition: the benchmark of the trials before anything is tried, as ``Benchmark.as_dict`` gives it.
+        vary: what narrows the space: fields of a ``ParameterOverride`` by what they are about.
+        definition: the benchmark of the trials before anything is tried, as ``BenchmarkConfig.as_dict`` gives it.
         versions: of its components, and of the evaluator.
         frameworks: those that all components of the trials fit.
-        space: what is tried (see ``craterbench.search.space.Space.as_json``).
+        space: what is tried (see ``craterbench.search.space.space.Space.as_json``).
         data: digest of the data.
         epochs: the most that a trial trains.
         trials: how many there are to be, complete or pruned. This and what follows may change when a study goes on.
@@ -111,27 +111,27 @@ class Plan:
                 os.close(listing)
 
     @classmethod
-    def read(cls, folder: Path) -> Plan:
-        """Return the plan of the study in a folder.
+    def read(cls, folder: Path) -> StudyConfig:
+        """Return the config of the study in a folder.
 
         Raises:
-            UserError: there is no study, or its plan cannot be read.
+            UserError: there is no study, or its config cannot be read.
         """
         file = folder / _PLAN
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             if content.keys() != {field.name for field in fields(cls)} or content["schema"] != 1:
                 raise ValueError
-            plan = cls(**content)
+            config = cls(**content)
         except FileNotFoundError:
             known = sorted(path.parent.name for path in folder.parent.glob(f"*/{_PLAN}"))
             there = f"there are {', '.join(known)}" if known else "there is none yet"
             raise UserError(f"there is no study {folder.name!r} in {folder.parent}; {there}") from None
         except (OSError, ValueError, TypeError, AttributeError):
             raise UserError(f"{file} cannot be read; was it written by another version of craterbench?") from None
-        if plan.name != folder.name:  # to go on with it would be to go on with the other
-            raise UserError(f"{folder} holds the study {plan.name!r}; give the folder that name again")
-        return plan
+        if config.name != folder.name:  # to go on with it would be to go on with the other
+            raise UserError(f"{folder} holds the study {config.name!r}; give the folder that name again")
+        return config
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -157,20 +157,20 @@ class StudyView:
             UserError: there is none, or it cannot be read.
         """
         self.folder = folder
-        self.plan = Plan.read(folder)
+        self.config = StudyConfig.read(folder)
         file = folder / _JOURNAL
         try:
             if not file.exists():  # Optuna would make it
                 raise ValueError
-            self._optuna = optuna.load_study(study_name=self.plan.name, storage=open_journal(file))
+            self._optuna = optuna.load_study(study_name=self.config.name, storage=open_journal(file))
         except Exception:  # what is damaged may be so in any way
-            cure = f"bench sweep --resume {self.plan.name} mends it"
+            cure = f"bench sweep --resume {self.config.name} mends it"
             raise UserError(f"{file} is missing, damaged or empty; {cure}") from None
 
     @property
     def single(self) -> bool:
         """Whether there is one objective, so that trials can be pruned."""
-        return len(self.plan.objectives) == 1
+        return len(self.config.objectives) == 1
 
     @property
     def owned(self) -> bool:
@@ -195,7 +195,7 @@ class StudyView:
             return []
         if self.single:
             return [self._optuna.best_trial.number]
-        sign = -1.0 if HIGHER[self.plan.objectives[0]] else 1.0
+        sign = -1.0 if HIGHER[self.config.objectives[0]] else 1.0
         front = sorted(self._optuna.best_trials, key=lambda trial: (sign * trial.values[0], trial.number))
         return [trial.number for trial in front]
 
@@ -211,7 +211,7 @@ class StudyView:
 
         complete = [trial for trial in self._optuna.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
         having = Counter(name for trial in complete for name in trial.params)
-        sign = -1.0 if HIGHER[self.plan.objectives[0]] else 1.0  # of a target of ours Optuna takes less for better
+        sign = -1.0 if HIGHER[self.config.objectives[0]] else 1.0  # of a target of ours Optuna takes less for better
         target = None if self.single else (lambda trial: sign * float(trial.values[0]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is new in Optuna, and of parameters that are rarely in play
@@ -234,7 +234,7 @@ class Study(StudyView):
         notes: what was mended when it was opened.
     """
 
-    def __init__(self, folder: Path, plan: Plan) -> None:
+    def __init__(self, folder: Path, config: StudyConfig) -> None:
         """Take a study in hand, and make it if there is none yet.
 
         Trials that a dead process left running have failed, and are tried once more; but not those that were so
@@ -244,7 +244,7 @@ class Study(StudyView):
             UserError: another process owns it, there is another study of that name, or its folder cannot be written.
         """
         self.folder = folder
-        self.plan = plan
+        self.config = config
         self.notes: list[str] = []
         self._lock = filelock.FileLock(folder / _LOCK)
         try:
@@ -259,29 +259,29 @@ class Study(StudyView):
             raise
 
     def _open(self) -> None:
-        folder, plan = self.folder, self.plan
+        folder, config = self.folder, self.config
         self._new = not (folder / _PLAN).exists()
-        if not self._new and Plan.read(folder).created != plan.created:
-            raise UserError(f"there is a study {plan.name!r} by now; give another --name")
-        if self._new:  # what has no plan is what is left of a study that was not begun, maybe with other objectives
+        if not self._new and StudyConfig.read(folder).created != config.created:
+            raise UserError(f"there is a study {config.name!r} by now; give another --name")
+        if self._new:  # what has no config is what is left of a study that was not begun, maybe with other objectives
             (folder / _JOURNAL).unlink(missing_ok=True)
         if (mended := repair(folder / _JOURNAL)) is not None:
             self.notes.append(mended)
         self._storage = open_for_writing(folder / _JOURNAL)
         self._optuna = optuna.create_study(
             storage=self._storage,
-            study_name=plan.name,
-            directions=[_direction(objective) for objective in plan.objectives],
+            study_name=config.name,
+            directions=[_direction(objective) for objective in config.objectives],
             load_if_exists=True,
         )
         known = self._optuna.get_trials(deepcopy=False)
-        self._optuna.sampler = _sampler(plan, len(known))
-        self._optuna.pruner = _pruner(plan)
+        self._optuna.sampler = _sampler(config, len(known))
+        self._optuna.pruner = _pruner(config)
         self._retried = {number for trial in known if (number := trial.user_attrs.get("retry_of")) is not None}
         self._counted = sum(trial.state in (TrialState.COMPLETE, TrialState.PRUNED) for trial in known)
-        if plan.trials < self._counted:
-            raise UserError(f"study {plan.name!r} has {self._counted} trials already; give --trials as many or more")
-        plan.write(folder)
+        if config.trials < self._counted:
+            raise UserError(f"study {config.name!r} has {self._counted} trials already; give --trials as many or more")
+        config.write(folder)
         for trial in known:
             if trial.state == TrialState.RUNNING:
                 again = "retry_of" not in trial.user_attrs
@@ -304,7 +304,7 @@ class Study(StudyView):
             with contextlib.suppress(OSError, ValueError, KeyError):
                 told = json.loads(owner.read_text(encoding="utf-8"))
                 who = f": process {told['process']} on {told['host']}, since {told['since']}"
-            raise UserError(f"study {self.plan.name!r} is being searched by another command{who}") from None
+            raise UserError(f"study {self.config.name!r} is being searched by another command{who}") from None
         since = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         told = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
         owner.write_text(json.dumps(told) + "\n", encoding="utf-8")
@@ -373,7 +373,7 @@ class Study(StudyView):
         if again and parameters and number not in self._retried:
             self._optuna.enqueue_trial(parameters, user_attrs={"retry_of": number})
             self._retried.add(number)
-        study = self._storage.get_study_id_from_name(self.plan.name)
+        study = self._storage.get_study_id_from_name(self.config.name)
         trial_id = self._storage.get_trial_id_from_study_id_trial_number(study, number)
         for key, value in {"reason": reason, **attributes}.items():
             self._storage.set_trial_user_attr(trial_id, key, value)
@@ -413,15 +413,15 @@ def _direction(objective: str) -> StudyDirection:
     return StudyDirection.MAXIMIZE if HIGHER[objective] else StudyDirection.MINIMIZE
 
 
-def _sampler(plan: Plan, begun: int) -> BaseSampler:
+def _sampler(config: StudyConfig, begun: int) -> BaseSampler:
     """Return a sampler that a study which goes on does not draw from its beginning again."""
-    seed = (plan.seed + begun) % 2**32
-    return TPESampler(seed=seed) if plan.sampler == "tpe" else RandomSampler(seed=seed)
+    seed = (config.seed + begun) % 2**32
+    return TPESampler(seed=seed) if config.sampler == "tpe" else RandomSampler(seed=seed)
 
 
-def _pruner(plan: Plan) -> BasePruner:
-    if len(plan.objectives) > 1 or plan.pruner == "none":
+def _pruner(config: StudyConfig) -> BasePruner:
+    if len(config.objectives) > 1 or config.pruner == "none":
         return NopPruner()
-    if plan.pruner == "median":
+    if config.pruner == "median":
         return MedianPruner(n_startup_trials=_STARTUP_TRIALS, n_warmup_steps=_FIRST_EPOCH)
-    return HyperbandPruner(min_resource=min(_FIRST_EPOCH, plan.epochs), max_resource=plan.epochs)
+    return HyperbandPruner(min_resource=min(_FIRST_EPOCH, config.epochs), max_resource=config.epochs)

@@ -12,28 +12,28 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.data.audit import leaks
-from craterbench.data.dataset import Dataset, Development, Part
+from craterbench.config.benchmark import BenchmarkConfig
+from craterbench.data.dataset import Dataset, Subset, TrainVal
+from craterbench.data.leakage import find_leaks
 from craterbench.data.split import Fold
-from craterbench.definition.benchmark import Benchmark
+from craterbench.metrics.evaluator import Counts, Evaluator
 from craterbench.plugin.components import load
-from craterbench.records.checkpoint import Checkpoint
-from craterbench.scoring.counts import Counts, Evaluator
-from craterbench.training.feed import prepare
-from craterbench.training.loop import Course, train
+from craterbench.results.checkpoint import Checkpoint
+from craterbench.training.augment import make_training_data
+from craterbench.training.fit import TrainingResult, fit
 from craterbench.training.session import Session, open_session
 
-__all__ = ["Outcome", "Samples", "Scored", "Start", "data_digest", "development", "perform"]
+__all__ = ["RunInfo", "RunResult", "Samples", "SplitResult", "data_digest", "train_and_evaluate", "train_val"]
 
 #: How many validation images, with what was predicted for them, a run shows in its sheet of samples.
 NUM_SAMPLES = 12
 
 
 @dataclass(frozen=True)
-class Scored:
+class SplitResult:
     """A part, scored with the best weights."""
 
-    yardstick: str
+    fingerprint: str
     counts: Counts
 
 
@@ -47,7 +47,7 @@ class Samples:
 
 
 @dataclass(frozen=True)
-class Start:
+class RunInfo:
     """What is known of a run before its first epoch.
 
     Attributes:
@@ -68,7 +68,7 @@ class Start:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunResult:
     """All that a run brings home.
 
     Attributes:
@@ -77,31 +77,31 @@ class Outcome:
         peak_memory: the most memory that this process has held, in bytes; ``None`` where the system does not tell.
     """
 
-    start: Start
-    course: Course
-    scored: dict[str, Scored]
+    start: RunInfo
+    training: TrainingResult
+    scored: dict[str, SplitResult]
     samples: Samples
     seconds: dict[str, float]
     peak_memory: int | None
 
 
-def _nobody(told: object) -> None:
+def _noop(told: object) -> None:
     """Listen to nothing."""
 
 
-def perform(
-    benchmark: Benchmark,
+def train_and_evaluate(
+    benchmark: BenchmarkConfig,
     *,
     seed: int,
     fold: Fold | None = None,
     device: str = "auto",
-    on_start: Callable[[Start], None] = _nobody,
-    on_epoch: Callable[[dict[str, Any]], None] = _nobody,
+    on_start: Callable[[RunInfo], None] = _noop,
+    on_epoch: Callable[[dict[str, Any]], None] = _noop,
     on_checkpoint: Callable[[Checkpoint], None] | None = None,
     checkpoint: Checkpoint | None = None,
-    given: Development | None = None,
-    go_on: Callable[[], bool] | None = None,
-) -> Outcome:
+    given: TrainVal | None = None,
+    should_continue: Callable[[], bool] | None = None,
+) -> RunResult:
     """Train a benchmark once in this process and score its parts with the best weights.
 
     Args:
@@ -113,7 +113,7 @@ def perform(
         on_checkpoint: called after each epoch with what the run can go on from.
         checkpoint: what to go on from: one of a run that was asked for alike.
         given: the images, if they are here already and the test part is not to be seen; then nothing else is read.
-        go_on: asked after each epoch whether to go on; without it training goes on as long as the definition says.
+        should_continue: asked after each epoch whether to go on; without it training goes on as long as the definition says.
 
     Raises:
         UserError: the data, the split or the model cannot be had as asked; nothing was trained.
@@ -121,49 +121,49 @@ def perform(
     clock = time.perf_counter()
     order, drawing = (np.random.default_rng([seed, stream]) for stream in range(2))
 
-    data, test = _data(benchmark) if given is None else (given, None)
-    feed = prepare(data.part, benchmark, drawing, fold)
-    session = open_session(benchmark, image_shape=data.part.images.shape[1:3], seed=seed, device=device)
-    start = Start(
-        data_digest=data.digest,
-        data_notes=data.notes,
+    train_val, test = _data(benchmark) if given is None else (given, None)
+    data = make_training_data(train_val.part, benchmark, drawing, fold)
+    session = open_session(benchmark, image_shape=train_val.part.images.shape[1:3], seed=seed, device=device)
+    start = RunInfo(
+        data_digest=train_val.digest,
+        data_notes=train_val.notes,
         device=session.device,
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
-        warnings=(*feed.warnings, *_test_leaks(test, data.part)),
+        warnings=(*data.warnings, *_test_leaks(test, train_val.part)),
     )
     on_start(start)
     ready = time.perf_counter()
-    course = train(
+    training = fit(
         session,
-        feed,
+        data,
         benchmark=benchmark,
         order=order,
         on_epoch=on_epoch,
         drawing=drawing,
         checkpoint=checkpoint,
         on_checkpoint=on_checkpoint,
-        go_on=go_on,
+        should_continue=should_continue,
     )
-    session.load_weights(course.best_weights)
-    parts = {"validation": feed.validation} | ({"test": test} if test is not None else {})
+    session.load_weights(training.best_weights)
+    parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
     scored = {name: _score(session, part) for name, part in parts.items()}
 
     start_up = ready - clock
     before = sum(row["seconds"] for row in checkpoint.history) if checkpoint is not None else 0.0
-    scoring = time.perf_counter() - ready - (course.training_seconds - before)
-    return Outcome(
+    scoring = time.perf_counter() - ready - (training.training_seconds - before)
+    return RunResult(
         start=start,
-        course=course,
+        training=training,
         scored=scored,
-        samples=_samples(session, feed.validation),
-        seconds={"start_up": start_up, "training": course.training_seconds, "scoring": scoring},
+        samples=_samples(session, data.validation),
+        seconds={"start_up": start_up, "training": training.training_seconds, "scoring": scoring},
         peak_memory=_peak_memory(),
     )
 
 
-def data_digest(benchmark: Benchmark) -> str:
-    """Return the digest of a benchmark's data, as ``Start`` has it; no framework is needed.
+def data_digest(benchmark: BenchmarkConfig) -> str:
+    """Return the digest of a benchmark's data, as ``RunInfo`` has it; no framework is needed.
 
     Raises:
         UserError: the data cannot be had as asked.
@@ -171,7 +171,7 @@ def data_digest(benchmark: Benchmark) -> str:
     return _dataset(benchmark).digest()
 
 
-def development(benchmark: Benchmark) -> Development:
+def train_val(benchmark: BenchmarkConfig) -> TrainVal:
     """Return a benchmark's data without their test part; no framework is needed.
 
     Raises:
@@ -180,26 +180,26 @@ def development(benchmark: Benchmark) -> Development:
     return _dataset(benchmark).without_test()
 
 
-def _data(benchmark: Benchmark) -> tuple[Development, Part | None]:
+def _data(benchmark: BenchmarkConfig) -> tuple[TrainVal, Subset | None]:
     dataset = _dataset(benchmark)
     return dataset.without_test(), dataset.test
 
 
-def _dataset(benchmark: Benchmark) -> Dataset:
+def _dataset(benchmark: BenchmarkConfig) -> Dataset:
     dataset: Dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
     return dataset
 
 
-def _test_leaks(test: Part | None, others: Part) -> list[str]:
+def _test_leaks(test: Subset | None, others: Subset) -> list[str]:
     if test is None:
         return []
     names = ("test", "training or validation")
-    return leaks(test, others, names=names, share_groups=False)  # a part may count from 0
+    return find_leaks(test, others, names=names, share_groups=False)  # a part may count from 0
 
 
-def _score(session: Session, part: Part) -> Scored:
+def _score(session: Session, part: Subset) -> SplitResult:
     evaluator = Evaluator(part.images, part.masks, part.groups)
-    return Scored(evaluator.yardstick, evaluator.count(session.predict(part.images)))
+    return SplitResult(evaluator.fingerprint, evaluator.count(session.predict(part.images)))
 
 
 def _peak_memory() -> int | None:
@@ -211,7 +211,7 @@ def _peak_memory() -> int | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def _samples(session: Session, part: Part) -> Samples:
+def _samples(session: Session, part: Subset) -> Samples:
     """Take images evenly through the part, so that its scenes are all seen."""
     rows = np.unique(np.linspace(0, len(part) - 1, min(NUM_SAMPLES, len(part))).astype(int))
     shown = part.take(rows)

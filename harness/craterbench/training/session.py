@@ -13,17 +13,17 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.definition.benchmark import Benchmark
+from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 
-__all__ = ["Session", "Task", "TwinSession", "Weights", "check_fit", "open_session"]
+__all__ = ["Session", "SessionConfig", "TwinSession", "Weights", "check_fit", "open_session"]
 
 Weights = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Task:
+class SessionConfig:
     """What a framework is asked to open a session for.
 
     Attributes:
@@ -97,9 +97,11 @@ class Session(Protocol):
 
 
 class TwinSession(Session, Protocol):
-    """A session whose model claims a twin in another framework, and so can be looked into."""
+    """A session whose model published a twin in another framework, and so can be looked into."""
 
-    def probe(self, images: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> dict[str, npt.NDArray[Any]]:
+    def capture_activations(
+        self, images: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]
+    ) -> dict[str, npt.NDArray[Any]]:
         """Return what a training step on these images computes, in the session's precision, but do not make it.
 
         Returns:
@@ -128,14 +130,14 @@ def check_fit(weights: Weights, own: Mapping[str, tuple[int, ...]]) -> None:
         )
 
 
-def open_session(benchmark: Benchmark, *, image_shape: tuple[int, int], seed: int, device: str) -> Session:
+def open_session(benchmark: BenchmarkConfig, *, image_shape: tuple[int, int], seed: int, device: str) -> Session:
     """Open a session in the benchmark's framework, from the model's initial weights where it draws them itself."""
     model = benchmark.model
     initial_seed, framework_seed = (int(word) for word in np.random.SeedSequence(seed).generate_state(2))
     initial = None
     if model.initial is not None:
         initial = load(model.initial)(model.parameters, image_shape, initial_seed)
-    task = Task(
+    task = SessionConfig(
         model=load(model.target),
         model_parameters=model.parameters,
         image_shape=image_shape,

@@ -18,7 +18,7 @@ def bench_models() -> list[ModelSpec]:
         ModelSpec(
             name="faulty",
             summary="the U-Net, with a fault in its twin",
-            target={"keras": "craterbench_unet.in_keras:build", "torch": "faults.in_torch:build"},
+            target={"keras": "craterbench_unet.keras:build", "torch": "faults.torch:build"},
             initial="craterbench_unet.initial:weights",
             parameters=FaultyUNet,
         )

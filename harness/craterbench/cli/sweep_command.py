@@ -1,0 +1,256 @@
+"""``bench sweep``: search, and train anew what was found."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import shlex
+import sys
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.core import ParameterSource
+
+from craterbench.execution.devices import DEVICES
+from craterbench.plugin import UserError
+from craterbench.plugin.registry import Registry
+
+if TYPE_CHECKING:
+    from craterbench.search.setup import PreparedSweep
+    from craterbench.search.summary import StudySummary
+
+__all__ = ["sweep_command"]
+
+#: Options that say what a study is. One that goes on keeps what it began with.
+_OF_THE_STUDY = (
+    "benchmark", "framework", "dataset", "data", "epochs", "vary", "fix", "space", "objective", "sampler", "pruner",
+    "seed", "name",
+)  # fmt: skip
+
+#: Options that it keeps as well, unless they are given anew.
+_MAY_CHANGE = ("trials", "trial_timeout", "confirm", "confirm_with")
+
+_SECONDS = click.FloatRange(0, min_open=True)
+
+_OBJECTIVES = {
+    "balanced_accuracy": ("balanced_accuracy",),
+    "val_loss": ("val_loss",),
+    "both": ("balanced_accuracy", "val_loss"),
+}
+
+
+def _finite(context: click.Context, parameter: click.Parameter, seconds: float | None) -> float | None:
+    if seconds is not None and not math.isfinite(seconds):
+        raise click.BadParameter(f"{seconds} is no number of seconds", context, parameter)
+    return seconds
+
+
+@click.command("sweep")
+@click.option("--trials", type=click.IntRange(1), default=50, show_default=True, help="Complete or pruned, in all.")
+@click.option("--benchmark", metavar="NAME", default="reference", show_default=True, help="Where the search starts.")
+@click.option("--framework", metavar="NAME", help="What trains the trials; by default what is fast here.")
+@click.option("--dataset", metavar="NAME", help="Short for --fix dataset.name=NAME.")
+@click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
+@click.option("--epochs", type=click.IntRange(1), metavar="N", help="The most that a trial trains; 10 unless fixed.")
+@click.option(
+    "--vary", multiple=True, metavar="KEY[=LOW..HIGH[:log|:linear]|=ONE|OTHER],...", help="Vary this, and no more."
+)
+@click.option("--fix", multiple=True, metavar="KEY=VALUE", help="Set a value for all trials.")
+@click.option("--space", type=click.Path(path_type=Path), metavar="FILE.toml", help="A file with [vary] and [fix].")
+@click.option(
+    "--objective",
+    type=click.Choice(list(_OBJECTIVES)),
+    default="balanced_accuracy",
+    show_default=True,
+    help="Of the validation part; both is a Pareto front, without pruning.",
+)
+@click.option(
+    "--sampler", type=click.Choice(("tpe", "random")), default="tpe", show_default=True, help="What draws the trials."
+)
+@click.option(
+    "--pruner",
+    type=click.Choice(("hyperband", "median", "none")),
+    default="median",
+    show_default=True,
+    help="What stops poor trials early.",
+)
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Seed of the search.")
+@click.option("--timeout", type=_SECONDS, callback=_finite, metavar="S", help="Start no trial after S seconds.")
+@click.option("--trial-timeout", type=_SECONDS, callback=_finite, metavar="S", help="A longer trial has failed.")
+@click.option("--workers", type=click.IntRange(1), metavar="N", help="Trials at once; by default what fits.")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="What to train on.")
+@click.option("--executor", metavar="NAME", default="local", show_default=True, help="Where trials run.")
+@click.option("--engine", metavar="NAME", hidden=True)  # as it was called
+@click.option("--scheduler", metavar="HOST:PORT", help="Address of an executor on other machines.")
+@click.option("--confirm", type=click.IntRange(0), default=1, show_default=True, help="How many to train anew.")
+@click.option("--confirm-with", metavar="FRAMEWORK", help="Train them anew in this framework.")
+@click.option("--name", metavar="NAME", help="Name of the study; by default sweep-1, sweep-2 and so on.")
+@click.option("--resume", metavar="NAME", help="Go on with a study.")
+@click.option("--list", "list_all", is_flag=True, help="List the studies.")
+@click.option("--show", metavar="NAME", help="Show what a study has found.")
+@click.option(
+    "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
+)
+@click.option("--quiet", is_flag=True, help="Show no progress.")
+@click.pass_context
+def sweep_command(context: click.Context, /, **options: Any) -> None:
+    """Search for a better setting, train the best anew on fresh seeds, and say whether it beats the reference."""
+    results: Path = options["results"]
+    if options["list_all"]:
+        _list(results)
+    elif options["show"] is not None:
+        _show(results / "studies" / options["show"])
+    else:
+        sys.exit(_sweep(context, options))
+
+
+def _list(results: Path) -> None:
+    from rich.console import Console
+
+    from craterbench.report.study.study_text import Listed, list_studies
+    from craterbench.search.study import studies
+    from craterbench.search.summarize import listed
+
+    rows, unread = [], []
+    for folder in studies(results):
+        try:
+            rows.append(Listed(**listed(folder)))
+        except UserError as error:
+            unread.append(str(error))
+    if rows:
+        list_studies(rows, Console())
+    elif not unread:
+        click.echo(f"there is no study in {results / 'studies'}; bench sweep starts one")
+    for line in unread:
+        click.echo(line, err=True)
+
+
+def _show(folder: Path) -> None:
+    from rich.console import Console
+
+    from craterbench.report.study.study_text import render_study
+    from craterbench.search.study import StudyView
+    from craterbench.search.summarize import summarize
+
+    found = summarize(StudyView(folder))
+    render_study(found, Console())
+    _write_page(folder, found)
+
+
+def _sweep(context: click.Context, options: dict[str, Any]) -> int:
+    """Search, confirm_best, show, and return the exit status."""
+    from rich.console import Console
+
+    from craterbench.report.progress import run_progress
+    from craterbench.report.run_plots import save_plots
+    from craterbench.report.study.study_progress import study_live
+    from craterbench.report.study.study_text import render_study
+    from craterbench.search.study import Study
+    from craterbench.search.summarize import summarize
+    from craterbench.search.sweep import ExecutionOptions, confirm_best, open_executor, search, select_best
+
+    registry = Registry.installed()
+    spec = registry.get("executor", options.pop("engine") or options["executor"])
+    spec.check_installed()
+    prepared = _prepared(registry, context, options)
+    setting = ExecutionOptions(
+        executor=spec,
+        address=options["scheduler"],
+        **{key: options[key] for key in ("results", "workers", "device", "timeout")},
+    )
+    for benchmark in (prepared.reference, partial(prepared.anew, [])):
+        benchmark()  # what does not fit the framework to train anew in is told before the search, not after
+    folder = options["results"] / "studies" / prepared.config.name
+    # workers first, lest a study be made that cannot begin; and they leave before what was found is trained anew
+    with ExitStack() as workers, ExitStack() as stack:
+        executor = workers.enter_context(open_executor(prepared, setting))
+        study = stack.enter_context(Study(folder, prepared.config))
+        try:
+            with study_live(quiet=options["quiet"]) as progress:
+                for problem in registry.problems:
+                    progress.say(f"plugin {problem.plugin}: {problem.message}")
+                gave_up = search(study, prepared, setting, executor, progress)
+            workers.close()
+            best = select_best(study, prepared)
+            if best and study.config.confirm:
+                with run_progress(quiet=options["quiet"]) as runs:
+                    confirm_best(study, prepared, setting, best, runs, save_plots)
+        except (KeyboardInterrupt, UserError):
+            if study.trials():  # else nothing is left of it
+                click.echo(f"go on with: {_resuming(context, study.config.name)}", err=True)
+            raise
+        except OSError as error:  # a full disk, say
+            cure = f"when that is mended, go on with: {_resuming(context, study.config.name)}"
+            raise UserError(f"{error.filename or study.folder}: {error.strerror or error}; {cure}") from None
+        found = summarize(study)
+    render_study(found, Console())
+    _write_page(study.folder, found)
+    if study.config.confirm and found.confirmation is not None and any(row.problem for row in found.confirmation.rows):
+        click.echo(f"to train again what failed: {_resuming(context, study.config.name)}", err=True)
+        return 1
+    return 1 if gave_up or not found.front else 0
+
+
+def _resuming(context: click.Context, name: str) -> str:
+    """Return the command that goes on with a study in the same way."""
+    words = ["bench", "sweep", "--resume", name]
+    for option, value in context.params.items():
+        given = context.get_parameter_source(option) is not ParameterSource.DEFAULT
+        if given and option not in (*_OF_THE_STUDY, *_MAY_CHANGE, "resume"):
+            words += [f"--{option.replace('_', '-')}", *([] if value is True else [str(value)])]
+    return shlex.join(words)
+
+
+def _prepared(registry: Registry, context: click.Context, options: dict[str, Any]) -> PreparedSweep:
+    from craterbench.config.resolve import Override
+    from craterbench.search.setup import SweepConfig, create_sweep, load_sweep
+
+    def given(option: str) -> bool:
+        return context.get_parameter_source(option) is not ParameterSource.DEFAULT
+
+    studies: Path = options["results"] / "studies"
+    if options["resume"] is not None:
+        changed = [f"--{option}" for option in _OF_THE_STUDY if given(option)]
+        if changed:
+            raise UserError(f"a study goes on with what it began with; leave out {', '.join(changed)}")
+        anew = {option: options[option] for option in _MAY_CHANGE if given(option)}
+        return load_sweep(registry, studies / options["resume"], anew)
+    name = options["name"] or next(f"sweep-{n}" for n in itertools.count(1) if not (studies / f"sweep-{n}").exists())
+    if (studies / name / "study.json").exists():
+        raise UserError(f"there is a study {name!r} already; --resume {name} goes on with it, or give another --name")
+    settings = []
+    if options["dataset"] is not None:
+        settings.append(Override("dataset.name", options["dataset"], "--dataset"))
+    if options["data"] is not None:
+        settings.append(Override("dataset.path", str(options["data"].absolute()), "--data"))
+    return create_sweep(
+        registry,
+        SweepConfig(
+            name=name,
+            settings=settings,
+            space_file=options["space"],
+            objectives=_OBJECTIVES[options["objective"]],
+            **{
+                key: options[key]
+                for key in (
+                    *("benchmark", "framework", "epochs", "vary", "fix"),
+                    *("sampler", "pruner", "seed", "device", *_MAY_CHANGE),
+                )
+            },
+        ),
+    )
+
+
+def _write_page(folder: Path, found: StudySummary) -> None:
+    from craterbench.report.study.study_html import study_page
+
+    file, part = folder / "study.html", folder / "study.html.part"
+    try:
+        part.write_text(study_page(found), encoding="utf-8")
+        part.replace(file)
+    except OSError as error:
+        raise UserError(f"{file} cannot be written ({error.strerror})") from None
+    click.echo(file)

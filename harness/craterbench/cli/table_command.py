@@ -1,0 +1,73 @@
+"""``bench table``: what has been run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from craterbench.plugin import UserError
+from craterbench.plugin.registry import Registry
+
+__all__ = ["table_command"]
+
+
+@click.command("table")
+@click.option("--test", is_flag=True, help="Show the scores of the test part too.")
+@click.option("--columns", metavar="NAME,...", help="What to show; all is everything.  [default: what fits, or all]")
+@click.option("--sort", metavar="NAME", help="Sort by a column; -NAME puts the greatest first.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["rich", "markdown", "csv", "json", "html"]),
+    default="rich",
+    show_default=True,
+    help="How to print it; html is a page with curves and samples.",
+)
+@click.option(
+    "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
+)
+def table_command(test: bool, columns: str | None, sort: str | None, form: str, results: Path) -> None:
+    """Show a table of all runs, a row for each benchmark over its seeds and folds.
+
+    Scores are the mean over runs ± their standard deviation, with a 95 % interval over groups of images and seeds.
+    The folds of a seed are pooled into one score first.
+    csv, json and html have all columns; the names are those that csv has.
+    """
+    from rich.console import Console
+
+    from craterbench.report.table.table import tabulate
+    from craterbench.results.store import Store
+
+    store = Store(results)
+    _, left = store.recover()
+    records, damaged = store.records()
+    damaged += left
+    if not records:
+        said = "\n".join(["", *damaged])
+        raise UserError(f"no runs in {results}; bench run reference makes one, --results names another folder{said}")
+    published = [entry.spec for entry in Registry.installed().entries("published")]
+    asked = [name.strip() for name in columns.split(",")] if columns is not None else None
+    if asked is None and form in ("csv", "json", "html"):
+        asked = ["all"]
+    table = tabulate(
+        store,
+        records,
+        published,
+        test=test,
+        columns=asked,
+        sort=sort,
+        whole_names=form in ("csv", "json"),
+        notes=damaged,
+    )
+    if form == "html":
+        from craterbench.report.table.table_html import page
+
+        click.echo(page(table, store), nl=False)
+    else:
+        from craterbench.report.table.table_text import render
+
+        render(table, form, Console())
+    if form == "csv":  # which has no room for them
+        for note in table.notes:
+            click.echo(note, err=True)

@@ -1,0 +1,1 @@
+"""What is wanted: benchmarks, resolved and validated. Everything above reads configs; nothing else makes them."""

@@ -1,0 +1,170 @@
+"""A benchmark: everything that a run needs to know, checked and complete."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+from craterbench.plugin import NoParameters, Range
+
+__all__ = [
+    "COMPONENT_SECTIONS",
+    "HIGHER",
+    "AugmentationConfig",
+    "BenchmarkConfig",
+    "ComponentConfig",
+    "FrameworkConfig",
+    "Monitor",
+    "OptimizerConfig",
+    "Precision",
+    "SplitConfig",
+    "TrainingConfig",
+]
+
+Monitor = Literal["val_loss", "balanced_accuracy"]
+Precision = Literal["float32", "bfloat16", "float64"]
+
+#: Whether more of a monitor is better.
+HIGHER: Mapping[str, bool] = MappingProxyType({"balanced_accuracy": True, "val_loss": False})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentConfig:
+    """A component that a definition names, with its parameters: all that a child needs to import and call it."""
+
+    name: str
+    version: int
+    target: str
+    parameters: Any
+    initial: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrameworkConfig:
+    """The framework that a definition names."""
+
+    name: str
+    version: int
+    target: str
+    distributions: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """How the images that are not for the test are cut into a training and a validation part.
+
+    Attributes:
+        validation: share of the images that validate.
+        seed: of the split alone, so that runs with other seeds are scored on the same images.
+        when: ``before-augmentation``, by group; ``after-augmentation`` repeats a published mistake: the last rows of
+            the augmented images validate, copies of images that train among them.
+    """
+
+    validation: Annotated[float, Range(0.01, 0.9)] = 0.2
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 42
+    when: Literal["before-augmentation", "after-augmentation"] = "before-augmentation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationConfig:
+    """What is added to the training part.
+
+    Attributes:
+        copies: augmented copies of every image, beside the image itself.
+        drawn: ``once``, before the first epoch, or anew for ``every-epoch``.
+        warp: ``both`` image and mask; ``image`` repeats a published mistake: the mask stays where it was.
+        steps: the augmentations, in the order in which they are applied.
+    """
+
+    copies: Annotated[int, Range(0, 20, search=(0, 3))] = 0
+    drawn: Literal["once", "every-epoch"] = "once"
+    warp: Literal["both", "image"] = "both"
+    steps: tuple[ComponentConfig, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig:
+    """How the weights move: the optimizer's name, as the framework knows it, its base learning rate and parameters."""
+
+    name: str
+    learning_rate: Annotated[float, Range(1e-8, 10.0, search=(1e-4, 1e-2), log=True)]
+    parameters: Any = field(default_factory=NoParameters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingConfig:
+    """How long, in what steps, and when to stop.
+
+    Attributes:
+        monitor: the score that chooses the best epoch and stops a run early.
+        patience: epochs without a better monitor after which training stops.
+        precision: of the arithmetic in training; ``bfloat16`` keeps weights and updates in float32.
+    """
+
+    epochs: Annotated[int, Range(1, 100_000)]
+    batch_size: Annotated[int, Range(1, 100_000, search=(8, 64), log=True)] = 32
+    monitor: Monitor = "val_loss"
+    patience: Annotated[int, Range(1, 100_000)] = 5
+    precision: Precision = "float32"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig:
+    """A whole definition, resolved: every value there, every component found."""
+
+    name: str
+    summary: str
+    framework: FrameworkConfig
+    dataset: ComponentConfig
+    split: SplitConfig
+    augmentation: AugmentationConfig
+    model: ComponentConfig
+    loss: ComponentConfig
+    optimizer: OptimizerConfig
+    schedule: ComponentConfig
+    training: TrainingConfig
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the definition as it would stand in a TOML file: each component's parameters beside its name."""
+        return {
+            "summary": self.summary,
+            "framework": self.framework.name,
+            "dataset": _flat(self.dataset),
+            "split": asdict(self.split),
+            "augmentation": {
+                "copies": self.augmentation.copies,
+                "drawn": self.augmentation.drawn,
+                "warp": self.augmentation.warp,
+                **{step.name: _values(step.parameters) for step in self.augmentation.steps},
+            },
+            "model": _flat(self.model),
+            "loss": _flat(self.loss),
+            "optimizer": {
+                "name": self.optimizer.name,
+                "learning_rate": self.optimizer.learning_rate,
+                **_values(self.optimizer.parameters),
+            },
+            "schedule": _flat(self.schedule),
+            "training": asdict(self.training),
+        }
+
+    def versions(self) -> dict[str, int]:
+        """Return the version of every component that shapes the numbers, by ``kind name``."""
+        chosen = {"dataset": self.dataset, "model": self.model, "loss": self.loss, "schedule": self.schedule}
+        versions = {f"{kind} {component.name}": component.version for kind, component in chosen.items()}
+        versions |= {f"augmentation {step.name}": step.version for step in self.augmentation.steps}
+        return versions | {f"framework {self.framework.name}": self.framework.version}
+
+
+#: The parts of a definition that name a component, and so may hold its parameters.
+COMPONENT_SECTIONS = ("dataset", "model", "loss", "schedule")
+
+
+def _values(parameters: Any) -> dict[str, Any]:
+    return {key: value for key, value in asdict(parameters).items() if value is not None}
+
+
+def _flat(chosen: ComponentConfig) -> dict[str, Any]:
+    return {"name": chosen.name, **_values(chosen.parameters)}

@@ -1,0 +1,51 @@
+"""Doubts about data as they were split: images that are scored and were trained on too."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import numpy.typing as npt
+
+from craterbench.data.dataset import Subset
+
+__all__ = ["copied", "find_leaks"]
+
+
+def find_leaks(
+    scored: Subset,
+    seen: Subset,
+    *,
+    names: tuple[str, str],
+    derived: npt.NDArray[np.bool_] | None = None,
+    share_groups: bool = True,
+) -> list[str]:
+    """Return a warning for each way in which images that are scored lead to images that were seen before.
+
+    Args:
+        names: what to call the scored images and the seen ones.
+        derived: (N,), which scored images are known to be made, by augmentation, of an image that was seen or that a
+            seen one is made of. A warped copy cannot be told from its content, so whoever made it has to say.
+        share_groups: whether the two number their groups alike, so that a group can be found in both.
+    """
+    copies = copied(scored, seen)
+    if derived is not None:
+        copies |= derived
+    found = [(copies, "are copies of")]
+    if share_groups:
+        found.append((np.isin(scored.groups, seen.groups) & ~copies, "share a group with"))
+    return [
+        f"leak: {rows.sum()} of {len(scored)} {names[0]} images {how} {names[1]} images"
+        for rows, how in found
+        if rows.any()
+    ]
+
+
+def copied(scored: Subset, seen: Subset) -> npt.NDArray[np.bool_]:
+    """Return (N,), which scored images equal a seen one to the last bit; an image of one grey value equals none."""
+    known = {_digest(image) for image in seen.images}
+    return np.array([np.ptp(image) > 0 and _digest(image) in known for image in scored.images], np.bool_)
+
+
+def _digest(image: npt.NDArray[np.float32]) -> bytes:
+    return hashlib.blake2b(np.ascontiguousarray(image).data).digest()

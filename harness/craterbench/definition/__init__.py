@@ -1,1 +1,0 @@
-"""What is asked: benchmarks, resolved and checked."""

@@ -1,0 +1,1 @@
+"""Where runs train, and which need not: workers, executors, devices and the cache of runs."""

@@ -1,0 +1,131 @@
+"""What has been run before, so that no run is repeated for nothing."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from craterbench.config.benchmark import BenchmarkConfig
+from craterbench.execution.devices import environment
+from craterbench.execution.run_spec import RunSpec
+from craterbench.execution.versions import packages_of
+from craterbench.execution.worker import WorkerError, WorkerProcess
+from craterbench.metrics.evaluator import EVALUATOR_VERSION
+from craterbench.results.checkpoint import Checkpoint
+from craterbench.results.record import Record
+from craterbench.results.store import Store
+
+__all__ = ["RunCache"]
+
+
+_DATA_DIGEST = "craterbench.training.experiment:data_digest"
+
+
+class RunCache:
+    """The runs in a results folder, as it was when those of a benchmark were first asked for.
+
+    A run is the same as an earlier one if it was asked for alike, so that both stand in one row of the table, and their
+    identities are equal. The data's part of the identity is computed anew, in a child without a framework: data that
+    have changed where they lie are other data. What another version of the evaluator scored is done again: nothing that
+    is scored now may stand beside it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        """Look into a results folder."""
+        self._store = store
+        self._records: dict[str, list[Record]] = {}
+        self._digests: dict[str, str | None] = {}
+
+    def refresh(self, asked: RunSpec) -> None:
+        """See the runs of a benchmark as they are now."""
+        self._records.pop(asked.benchmark.name, None)
+
+    def done(self, asked: RunSpec) -> Record | None:
+        """Return the newest record of such a run that is done, or ``None``.
+
+        Raises:
+            UserError: the data cannot be had as asked.
+        """
+        for record in self._intraclass_correlation(asked, {"done"}):
+            if self._difference(record, asked) is None:
+                return record
+        return None
+
+    def under_way(self, asked: RunSpec) -> Record | None:
+        """Return the record of such a run that a living process has under way, or ``None``.
+
+        Ask while ``Store.start_lock`` is held. A run whose data are not known yet is taken for such a run: whoever
+        waits for it will see.
+
+        Raises:
+            UserError: the data cannot be had as asked.
+        """
+        for record in self._store.under_way():
+            if asked.is_of(record) and (record.identity is None or self._difference(record, asked) is None):
+                return record
+        return None
+
+    def interrupted(self, asked: RunSpec, *, device: str) -> tuple[Record, Checkpoint] | str | None:
+        """Return the newest of such runs that can be gone on with, or why the newest cannot, or ``None`` without one.
+
+        Runs that were interrupted can, and those whose child was killed, once they had finished an epoch. To come to
+        the digits of an unbroken run the packages have to be those that it began with; it keeps its threads and its
+        device, unless another device is asked for.
+
+        Args:
+            device: ``auto`` is content with the one that the run began on.
+
+        Raises:
+            UserError: the data cannot be had as asked.
+        """
+        found = None
+        for record in self._intraclass_correlation(asked, {"interrupted", "failed"}):
+            checkpoint = self._store.checkpoint(record)
+            if checkpoint is None and record.status == "failed":
+                continue  # it would fail again
+            if checkpoint is None:
+                why: str | None = "it left no state that can be read"
+            elif record.environment.get("packages") != packages_of(asked.benchmark):
+                why = "it began with other versions of its packages"
+            else:
+                why = self._obstacle(record, device) or self._difference(record, asked)
+            if checkpoint is not None and why is None:
+                return record, checkpoint
+            found = found or f"{record.id} cannot be gone on with, {why}; starting anew"
+        return found
+
+    def _intraclass_correlation(self, asked: RunSpec, statuses: Collection[str]) -> Iterator[Record]:
+        """Return the runs that were asked for alike and came to such an end, the newest first."""
+        name = asked.benchmark.name
+        if name not in self._records:
+            self._records[name], _ = self._store.records(name)
+        return (record for record in reversed(self._records[name]) if record.status in statuses and asked.is_of(record))
+
+    def _obstacle(self, record: Record, device: str) -> str | None:
+        """Return why a run cannot be gone on with as it began, or ``None``."""
+        if not {"threads", "device"} <= record.environment.keys():
+            return "its record does not say on what it ran"
+        on = record.environment["device"]
+        return None if device in ("auto", on) else f"it was on {on}, not {device}"
+
+    def _difference(self, record: Record, asked: RunSpec) -> str | None:
+        """Return in what a run differs from one that is asked for alike, or ``None`` if it is the same."""
+        if record.environment.get("evaluator") != EVALUATOR_VERSION:
+            return "it was scored by another version of the evaluator"
+        data = self._digest(asked.benchmark)
+        if data is None or not asked.is_same_as(record, data=data):
+            return "it was on other data"
+        return None
+
+    def _digest(self, benchmark: BenchmarkConfig) -> str | None:
+        """Return the digest of the data, or ``None`` if it cannot be had: the run itself will say and keep why."""
+        key = repr(benchmark.dataset)
+        if key not in self._digests:
+            try:
+                with WorkerProcess(environment(threads=1, device="cpu", framework={})) as child:
+                    arguments = {"benchmark": benchmark}
+                    self._digests[key] = child.call(_DATA_DIGEST, arguments, log=Path(os.devnull))
+            except WorkerError:
+                self._digests[key] = None
+        return self._digests[key]

@@ -1,0 +1,110 @@
+"""The contract between a search and what runs its trials: here, or on other machines.
+
+An executor hires workers, of which each does one task at a time and stays warm between two. A ``WorkerProcess`` is a worker; what
+another executor hires behaves as one does, and says by ``WorkerDied`` that it was lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from craterbench.plugin.components import FrameworkSpec
+
+if TYPE_CHECKING:
+    from craterbench.data.dataset import TrainVal
+
+__all__ = ["Executor", "ExecutorConfig", "Worker"]
+
+
+class Worker(Protocol):
+    """A process, here or elsewhere, that does one task after the other."""
+
+    @property
+    def connection(self) -> Connection:
+        """What becomes readable when ``hear`` has something to return or to raise, so that many can be waited for."""
+
+    def provide(self, train_val: TrainVal) -> None:
+        """Send images, once: a task names them by their digest."""
+
+    def ask(self, kind: str, arguments: dict[str, Any], log: Path) -> None:
+        """Send a task, whose outcome ``hear`` will tell; the worker may have died, which ``hear`` tells too.
+
+        Args:
+            log: the file, on this machine, in which all that the task prints is found when it has ended.
+        """
+
+    def hear(self) -> tuple[str, Any]:
+        """Wait for what the worker tells next, and return its kind and content, at the end ``finished``.
+
+        Raises:
+            UserError: the task cannot be done as asked.
+            WorkerError: it raised.
+            WorkerDied: the worker died.
+        """
+
+    def answer(self, *, should_continue: bool) -> None:
+        """Answer an epoch of a task that asks after each whether to go on."""
+
+    def stop(self) -> None:
+        """End the worker, whatever it is doing; it will not be used again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExecutorConfig:
+    """What an executor is to acquire workers for.
+
+    Attributes:
+        framework: the framework that they train in.
+        packages: the versions, as they are here, of what can move a digit: libraries, the framework, and the
+            distributions of the plugins that trials may use.
+        device: ``auto``, ``cpu`` or ``gpu``.
+        workers: how many at most, or ``None`` for what the executor finds right.
+        address: where other machines are asked for, as the command line has it.
+    """
+
+    framework: FrameworkSpec
+    packages: Mapping[str, str]
+    device: str
+    workers: int | None = None
+    address: str | None = None
+
+
+class Executor(Protocol):
+    """Hires workers. Use it as a context manager, so that none outlives it."""
+
+    @property
+    def workers(self) -> int:
+        """How many workers there can be at once, now."""
+
+    @property
+    def threads(self) -> int:
+        """How many threads each of them uses."""
+
+    def __enter__(self) -> Executor: ...
+
+    def __exit__(self, *error: object) -> None: ...
+
+    def check(self) -> None:
+        """See that the executor is there at all: otherwise the loss of a worker is not laid at its trial's door.
+
+        Raises:
+            UserError: it is gone, and all its workers with it.
+        """
+
+    def acquire(self) -> Worker | None:
+        """Return a worker with nothing to do, or ``None`` if there is none just now.
+
+        Raises:
+            UserError: there will be none any more.
+        """
+
+    def release(self, worker: Worker, *, usable: bool) -> None:
+        """Take a worker back.
+
+        Args:
+            usable: whether it has ended its task; otherwise it is stopped, and another takes its place.
+        """

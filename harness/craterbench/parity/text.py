@@ -1,0 +1,43 @@
+"""What a person sees of a report that two benchmarks are twins."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from craterbench.parity.verify import ParityReport
+
+__all__ = ["show_parity"]
+
+
+def show_parity(report: ParityReport, console: Console) -> None:
+    """Print the largest norm-relative difference in each respect, its tolerance, and where one is over it."""
+    shown = Table(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
+    shown.add_column("precision")
+    shown.add_column("compared")
+    shown.add_column("difference", justify="right")
+    shown.add_column("tolerance")
+    shown.add_column("worst at", overflow="fold")
+    for agreement in report.diffs:
+        tolerance = "–" if agreement.tolerance is None else f"{agreement.tolerance:.0e}"
+        shown.add_row(
+            agreement.precision,
+            agreement.what,
+            Text(f"{agreement.largest:.1e}", style="bold red" if agreement.first else ""),
+            tolerance,
+            agreement.where,
+        )
+    console.print(shown)
+    names = " and ".join(report.benchmarks)
+    if report.equal:
+        console.print(f"{names} are twins: no difference is over its tolerance", highlight=False)
+        return
+    console.print(f"{names} are NOT twins:", style="bold red", highlight=False)
+    for agreement in report.diffs:
+        if agreement.first:
+            console.print(
+                f"  {agreement.precision} {agreement.what}: over {agreement.tolerance:.0e}, first at {agreement.first}",
+                highlight=False,
+            )

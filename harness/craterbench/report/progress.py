@@ -1,0 +1,167 @@
+"""What a person sees while a run is under way; on the standard error stream, so that the output stays clean."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Protocol
+
+from rich import progress as rich_progress
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+
+from craterbench.execution.run import Progress
+
+__all__ = ["NoProgress", "ProgressLines", "RunProgress", "run_progress"]
+
+
+class RunProgress(Progress, Protocol):
+    """Shows runs, several at once. Use it as a context manager."""
+
+    def __enter__(self) -> RunProgress: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def run_progress(*, quiet: bool) -> RunProgress:
+    """Return what fits the standard error stream: a progress bar on a terminal, else a line for each epoch."""
+    if quiet:
+        return NoProgress()
+    console = Console(stderr=True)
+    return ProgressBars(console) if console.is_terminal else ProgressLines(console)
+
+
+def _scores(row: Mapping[str, Any]) -> tuple[str, str]:
+    losses = f"loss {row['training_loss']:.4f}, val_loss {row['val_loss']:.4f}"
+    return f"objective {row['objective']:.4f}", f"{losses}, balanced accuracy {row['balanced_accuracy']:.4f}"
+
+
+def _beginning(history: Sequence[Mapping[str, Any]]) -> str:
+    return f"going on after epoch {len(history)}" if history else "starting"
+
+
+class _Best:
+    """Remembers what the best epoch so far scored, so that it can be shown beside the newest."""
+
+    def __init__(self, history: Sequence[Mapping[str, Any]]) -> None:
+        self._accuracies: dict[int, float] = {row["epoch"]: row["balanced_accuracy"] for row in history}
+
+    def __call__(self, row: Mapping[str, Any]) -> str:
+        self._accuracies[row["epoch"]] = row["balanced_accuracy"]
+        return f"best {self._accuracies[row['best']]:.4f} in epoch {row['best']}"
+
+
+class NoProgress:
+    """Shows nothing but the lines that somebody must see."""
+
+    def __enter__(self) -> NoProgress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Leave nothing behind."""
+
+    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Say nothing."""
+
+    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
+        """Say nothing."""
+
+    def end(self, run: str, status: str) -> None:
+        """Say nothing."""
+
+    def say(self, line: str) -> None:
+        """Print the line."""
+        Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class ProgressLines(NoProgress):
+    """A line for each epoch."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._runs: dict[str, tuple[str, int, _Best]] = {}
+
+    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Print that a run starts."""
+        self._runs[run] = title, epochs, _Best(history)
+        self.say(f"{title}: {_beginning(history)}")
+
+    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
+        """Print a row of the history."""
+        title, epochs, best = self._runs[run]
+        told = (f"epoch {row['epoch']}/{epochs}", *_scores(row), best(row))
+        self.say(f"{title}: {', '.join(told)}")
+
+    def end(self, run: str, status: str) -> None:
+        """Print the status."""
+        title, _, _ = self._runs.pop(run)
+        self.say(f"{title}: {status}")
+
+    def say(self, line: str) -> None:
+        """Print a line, however long."""
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class _Task:
+    """The bar of a run."""
+
+    def __init__(
+        self, progress: rich_progress.Progress, title: str, epochs: int, history: Sequence[Mapping[str, Any]]
+    ) -> None:
+        self._progress, self._title = progress, title
+        self._best, self._told = _Best(history), list[str]()
+        self._epochs, self._of = len(history), epochs
+        self._task = progress.add_task(f"{title}: {_beginning(history)}", total=epochs, completed=len(history))
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        objective, scores = _scores(row)
+        self._epochs, self._told = row["epoch"], [self._best(row), scores]
+        first = f"{self._title}: {objective}, {self._told[0]}"
+        self._progress.update(self._task, description=f"{first}\n{scores}", completed=self._epochs)
+
+    def end(self, status: str) -> str:
+        """Take the bar away, and return what is left to say."""
+        self._progress.remove_task(self._task)
+        return ", ".join([f"{self._title}: {status} after epoch {self._epochs}/{self._of}", *self._told])
+
+
+class ProgressBars(NoProgress):
+    """A progress bar for each run under way, below a line for each that has ended.
+
+    More bars than lines of the terminal would push those out of sight that still move.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._progress = rich_progress.Progress(
+            TextColumn("{task.description}", markup=False),  # two lines, so that it fits a narrow terminal
+            BarColumn(bar_width=8),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            console=console,
+        )
+        self._tasks: dict[str, _Task] = {}
+
+    def __enter__(self) -> ProgressBars:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Add a bar."""
+        self._tasks[run] = _Task(self._progress, title, epochs, history)
+
+    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
+        """Move the bar on."""
+        self._tasks[run].epoch(row)
+
+    def end(self, run: str, status: str) -> None:
+        """Put a line in the place of the bar."""
+        self.say(self._tasks.pop(run).end(status))
+
+    def say(self, line: str) -> None:
+        """Print a line above the bars."""
+        self._progress.console.print(line, markup=False, highlight=False)

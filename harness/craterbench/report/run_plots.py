@@ -1,0 +1,90 @@
+"""The pictures of a run: its curves, and a sheet of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from craterbench.execution.run_spec import RunSpec
+from craterbench.metrics.evaluator import THRESHOLD
+from craterbench.training.experiment import RunResult, Samples
+
+__all__ = ["draw_curves", "draw_samples", "save_plots"]
+
+# Two colours that people with any colour vision tell apart (Okabe and Ito 2008).
+_MISSED = (0.34, 0.71, 0.91)  # sky blue: crater, called background
+_INVENTED = (0.90, 0.62, 0.00)  # orange: background, called crater
+
+
+def save_plots(folder: Path, asked: RunSpec, outcome: RunResult) -> None:
+    """Add the pictures of a run to its folder."""
+    title = " ".join([asked.title, *asked.overrides])
+    draw_curves(folder / "curves.png", outcome.training.history, title)
+    draw_samples(folder / "samples.png", outcome.samples, f"{title}: validation images")
+
+
+def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str) -> None:
+    """Draw loss and balanced accuracy over the epochs, on training and validation images, with the best epoch."""
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure.suptitle(title)
+    losses, accuracies = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in history]
+    best = history[-1]["best"]
+
+    def curve(axes: Axes, key: str, label: str, style: str) -> None:
+        axes.plot(epochs, [row[key] for row in history], style, label=label, markersize=3)
+
+    curve(losses, "objective", "objective (augmented, with dropout)", "C7:")
+    curve(losses, "training_loss", "training", "C0.-")
+    curve(losses, "val_loss", "validation", "C1.-")
+    curve(accuracies, "training_balanced_accuracy", "training", "C0.-")
+    curve(accuracies, "balanced_accuracy", "validation", "C1.-")
+    for axes, label in ((losses, "loss"), (accuracies, "balanced accuracy")):
+        axes.axvline(best, color="C7", linewidth=0.8)
+        label_at = {"xytext": (3, -3), "textcoords": "offset points", "va": "top", "fontsize": 8}
+        axes.annotate(f"best: {best}", (best, 1.0), xycoords=("data", "axes fraction"), **label_at)
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    figure.savefig(path, dpi=120)
+
+
+def draw_samples(path: Path, samples: Samples, title: str) -> None:
+    """Draw a column for each sample: input, ground truth, prediction, and where they differ."""
+    number = len(samples.images)
+    figure = Figure(figsize=(1.25 * number + 1.0, 6.2), layout="constrained")
+    figure.suptitle(title)
+    axes = figure.subplots(4, number, squeeze=False)
+    for column in range(number):
+        image, truth = samples.images[column, ..., 0], samples.masks[column, ..., 0]
+        probability = samples.probabilities[column, ..., 0]
+        panels = (image, truth, probability, _difference(image, truth, probability))
+        for axis, panel in zip(axes[:, column], panels, strict=True):
+            axis.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+        if probability.min() <= THRESHOLD < probability.max():
+            axes[2, column].contour(probability, [THRESHOLD], colors=[_INVENTED], linewidths=0.8)
+    for axis, label in zip(axes[:, 0], ("input", "ground truth", "prediction", "difference"), strict=True):
+        axis.set_ylabel(label)
+    figure.supxlabel(
+        "prediction: probability, outlined at 0.5;  difference: blue is missed, orange is invented", fontsize=9
+    )
+    figure.savefig(path, dpi=120)
+
+
+def _difference(
+    image: npt.NDArray[np.float32], truth: npt.NDArray[np.uint8], probability: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """Return the image, dimmed, in colour (H, W, 3), with what was missed and what was invented painted over."""
+    called = probability > THRESHOLD
+    picture = np.repeat(0.15 + 0.5 * image[..., np.newaxis], 3, axis=-1)
+    picture[(truth == 1) & ~called] = _MISSED
+    picture[(truth == 0) & called] = _INVENTED
+    return picture

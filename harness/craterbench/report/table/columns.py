@@ -1,0 +1,190 @@
+"""The columns of a table: what each is called and what it shows of a row."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from craterbench.metrics.intervals import Estimate
+from craterbench.report.table.row_intervals import REFERENCE, RowIntervals
+from craterbench.report.table.row_parity import Verdicts
+from craterbench.report.table.rows import Row, ScoredRuns, slug
+from craterbench.results.record import Record
+
+__all__ = ["FACTORS", "Column", "ScoreColumns", "Spread", "cost_columns", "run_columns"]
+
+#: What may differ between rows that are compared, and so is a column.
+FACTORS = ("framework", "loss", "depth", "monitor", "precision", "protocol", "folds")
+
+_MEBIBYTE = 2**20
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A mean over the runs or seeds of a row, its standard deviation, and its 95 % interval, where there are such."""
+
+    mean: float
+    sd: float | None = None
+    low: float | None = None
+    high: float | None = None
+
+    @classmethod
+    def of(cls, values: Iterable[float | None], interval: Estimate | None = None) -> Spread | None:
+        """Return the spread of the values that are defined, or ``None`` if none is."""
+        defined = [value for value in values if value is not None]
+        if not defined:
+            return None
+        sd = statistics.stdev(defined) if len(defined) > 1 else None
+        return cls(statistics.fmean(defined), sd, *_ends(interval))
+
+    @classmethod
+    def between(cls, found: Estimate | None) -> Spread | None:
+        """Return a difference with its interval, or ``None`` where it is not defined."""
+        return None if found is None or math.isnan(found.mean) else cls(found.mean, None, *_ends(found))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        key: what it shows.
+        heading: what a person calls that.
+        value: gives a row's value: text, a whole number, a list of lines, a ``Spread``, or ``None``.
+        part: the part that was scored, if it is about one.
+        label: what the columns of one fingerprint are headed.
+        fields: what a ``Spread`` has here; each is a column for a program.
+        decimals: how many of a number are shown.
+        signed: whether its numbers show a plus.
+        optional: whether it may be left out where it does not fit.
+    """
+
+    key: str
+    heading: str
+    value: Callable[[Row], Any]
+    part: str = ""
+    label: str = ""
+    fields: tuple[str, ...] = ()
+    decimals: int = 0
+    signed: bool = False
+    optional: bool = False
+
+    @property
+    def name(self) -> str:
+        """What programs call it."""
+        return slug(f"{self.label} {self.key}")
+
+    @property
+    def choice(self) -> str:
+        """What chooses it: the same for all fingerprints of a part."""
+        return slug(f"{self.part} {self.key}")
+
+
+def run_columns() -> list[Column]:
+    """Return the columns that say what a row is."""
+    return [
+        Column(key="benchmark", heading="benchmark", value=lambda row: row.name),
+        *(Column(key=factor, heading=factor, value=partial(_factor, factor)) for factor in FACTORS),
+        Column(key="weights", heading="weights", value=lambda row: (row.done or row.runs)[-1].num_weights),
+        Column(key="runs", heading="runs", value=lambda row: row.status),
+        _cost("epochs", "epochs", lambda run: run.epochs),
+    ]
+
+
+def cost_columns(verdicts: Verdicts) -> list[Column]:
+    """Return the columns that say what a row cost, and what is to be said for and against it."""
+    return [
+        _cost("seconds", "seconds", lambda run: run.seconds.get("training"), decimals=1),
+        _cost("images_per_second", "images a second", lambda run: run.images_per_second),
+        _cost("peak_memory_mib", "peak memory (MiB)", lambda run: run.peak_memory and run.peak_memory / _MEBIBYTE),
+        Column(key="parity", heading="parity", value=verdicts.of),
+        Column(key="warnings", heading="warnings", value=lambda row: row.warnings or None),
+    ]
+
+
+def _factor(factor: str, row: Row) -> Any:
+    return row.folds if factor == "folds" else getattr(row.newest, factor)
+
+
+def _cost(key: str, heading: str, of: Callable[[Record], float | None], *, decimals: int = 0) -> Column:
+    return Column(
+        key=key,
+        heading=heading,
+        value=lambda row: Spread.of(of(run) for run in row.done),
+        fields=("mean", "sd"),
+        decimals=decimals,
+    )
+
+
+@dataclass(frozen=True)
+class ScoreColumns:
+    """What was scored on the same images, which stands side by side."""
+
+    label: str
+    example: ScoredRuns
+    evidence: RowIntervals
+
+    def of(self, row: Row) -> ScoredRuns | None:
+        """Return what a row scored on it, if anything."""
+        wanted = self.example.part, self.example.fingerprint
+        return next((scored for scored in row.scored if (scored.part, scored.fingerprint) == wanted), None)
+
+    def columns(self) -> list[Column]:
+        """Return its columns."""
+        ends = ("low", "high")
+        return [
+            self._column("balanced_accuracy", "balanced accuracy", self._sure, *ends),
+            Column(
+                key="difference",
+                heading=f"difference to {REFERENCE}",
+                value=self._difference,
+                part=self.example.part,
+                label=self.label,
+                fields=("mean", *ends),
+                decimals=4,
+                signed=True,
+            ),
+            self._column("loss", "loss", self._sure, *ends),
+            self._column("sensitivity", "sensitivity", self._score),
+            self._column("specificity", "specificity", self._score),
+            self._column("dice", "Dice", self._score),
+            self._column("iou", "IoU", self._score),
+            self._column("rim_balanced_accuracy", "balanced accuracy, rim", self._within),
+            self._column("interior_balanced_accuracy", "balanced accuracy, interior", self._within),
+        ]
+
+    def _column(self, key: str, heading: str, value: Callable[[str, Row], Spread | None], *ends: str) -> Column:
+        return Column(
+            key=key,
+            heading=heading,
+            value=partial(value, key),
+            part=self.example.part,
+            label=self.label,
+            fields=("mean", "sd", *ends),
+            decimals=4,
+        )
+
+    def _score(self, key: str, row: Row) -> Spread | None:
+        scored = self.of(row)
+        return Spread.of(scored.values(key)) if scored else None
+
+    def _sure(self, key: str, row: Row) -> Spread | None:
+        scored = self.of(row)
+        return Spread.of(scored.values(key), self.evidence.interval(scored, key)) if scored else None
+
+    def _within(self, key: str, row: Row) -> Spread | None:
+        scored, (region, _, score) = self.of(row), key.partition("_")
+        return Spread.of(scored.values(score, region)) if scored else None
+
+    def _difference(self, row: Row) -> Spread | None:
+        scored = self.of(row)
+        compared = self.evidence.comparison(scored) if scored else None
+        return Spread.between(self.evidence.difference(compared)) if compared else None
+
+
+def _ends(found: Estimate | None) -> tuple[float, float] | tuple[()]:
+    return () if found is None or math.isnan(found.low) else (found.low, found.high)

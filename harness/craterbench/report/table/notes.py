@@ -1,0 +1,65 @@
+"""In what rows of one name differ, and in what the runs of one row do, where that may move a score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from craterbench.report.table.rows import Row
+from craterbench.results.record import Record
+
+__all__ = ["mixture_notes", "same_name_notes"]
+
+
+def same_name_notes(rows: Iterable[Row]) -> list[str]:
+    """Return a line on each name that several rows have: in what they differ, in the order of the rows."""
+    named: dict[str, list[Row]] = {}
+    for row in rows:
+        named.setdefault(row.title, []).append(row)
+    return [f"{title} ({len(same)} rows): {_apart(same)}" for title, same in named.items() if len(same) > 1]
+
+
+def mixture_notes(rows: Iterable[Row]) -> list[str]:
+    """Return a line on each row whose runs had not the same threads, device and packages; their scores stay."""
+    found = []
+    for row in rows:
+        told = _differing([_environment(record) for record in row.done])
+        if told:
+            found.append(f"{row.title}: runs with {', '.join(told)}")
+    return found
+
+
+def _environment(record: Record) -> dict[str, Any]:
+    known = {key: record.environment[key] for key in ("threads", "device") if key in record.environment}
+    return {**known, **record.environment.get("packages", {})}
+
+
+def _apart(rows: Sequence[Row]) -> str:
+    """Name the components whose versions differ; the definitions, where versions do not tell all of them; the data."""
+    newest = [(row.done or row.runs)[-1] for row in rows]
+    versions = [record.environment.get("components", {}) for record in newest]
+    told = _differing(versions)
+    definitions = dict.fromkeys(record.definition for record in newest)
+    if len({tuple(sorted(each.items())) for each in versions}) < len(definitions):
+        told.append(f"definition {_listed(digest[:8] for digest in definitions)}")
+    data = dict.fromkeys(
+        f"{record.dataset['name']} {record.dataset['digest'][:8]}" for record in newest if "digest" in record.dataset
+    )
+    if len(data) > 1:
+        told.append(f"data {_listed(data)}")
+    return ", ".join(told)
+
+
+def _differing(values: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return what has several values, each with these in their order; where a key is missing, nothing is known."""
+    found: dict[str, dict[Any, None]] = {}
+    for each in values:
+        for key, value in each.items():
+            found.setdefault(key, {})[value] = None
+    return [f"{key} {_listed(map(str, several))}" for key, several in found.items() if len(several) > 1]
+
+
+def _listed(values: Iterable[str]) -> str:
+    """Return ``1, 2 and 4``."""
+    *first, last = values
+    return f"{', '.join(first)} and {last}" if first else last

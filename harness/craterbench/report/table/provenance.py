@@ -1,0 +1,30 @@
+"""Where the numbers of a table come from: versions, machines and data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from craterbench.report.table.rows import Row
+from craterbench.results.record import Record
+
+__all__ = ["provenance_notes"]
+
+
+def provenance_notes(rows: Iterable[Row]) -> dict[str, list[str]]:
+    """Return lines on the versions and machines and on the data behind the rows, by heading, each of them once."""
+    machines: dict[str, dict[str, None]] = {}
+    data: dict[str, None] = {}
+    for row in rows:
+        for record in row.runs:
+            machines.setdefault(_environment(record), {})[row.name] = None
+            told = [record.dataset.get(key) for key in ("name", "provenance", "licence")]
+            data["; ".join(str(text) for text in told if text)] = None
+    lines = [f"{', '.join(names)}: {environment}" for environment, names in machines.items()]
+    return {"Versions and machine": lines, "Data": list(data)}
+
+
+def _environment(record: Record) -> str:
+    told = dict(record.environment)
+    told.pop("components", None)  # the definition's, not the machine's
+    packages = told.pop("packages", {})
+    return ", ".join(f"{name} {value}" for name, value in (told | packages).items())

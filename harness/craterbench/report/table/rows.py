@@ -1,0 +1,236 @@
+"""The rows of a table: which runs make one, on which fingerprints they were scored, and what their columns are called."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from craterbench.metrics.metric import scores
+from craterbench.results.record import STATUSES, Record
+
+__all__ = ["Row", "ScoredRuns", "label_fingerprints", "rows_of", "slug"]
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """The runs of a benchmark as it was asked for, of each seed and fold one, oldest first.
+
+    Attributes:
+        common: changes by the command line that all rows share, and so are not in its name.
+    """
+
+    runs: Sequence[Record]
+    common: frozenset[str] = frozenset()
+
+    @cached_property
+    def name(self) -> str:
+        """The benchmark's name and what the command line changed in it."""
+        changes = [change for change in self.newest.overrides if change not in self.common]
+        return " ".join([self.newest.benchmark, *changes])
+
+    @property
+    def title(self) -> str:
+        """Its name, and into how many folds its data was cut."""
+        return self.name if self.folds is None else f"{self.name}, {self.folds} folds"
+
+    @property
+    def newest(self) -> Record:
+        """The newest run."""
+        return self.runs[-1]
+
+    @cached_property
+    def done(self) -> Sequence[Record]:
+        """The runs that have scores."""
+        return [record for record in self.runs if record.status == "done"]
+
+    @cached_property
+    def folds(self) -> int | None:
+        """Into how many folds the development part was cut; ``None`` where the definition's own split cut it."""
+        return _num_folds(self.newest)
+
+    @property
+    def status(self) -> str:
+        """How many runs ended how: ``3 done, 1 failed``."""
+        counted = {status: sum(record.status == status for record in self.runs) for status in STATUSES}
+        return ", ".join(f"{number} {status}" for status, number in counted.items() if number)
+
+    @property
+    def warnings(self) -> list[str]:
+        """What makes its scores doubtful, each line once."""
+        return list(dict.fromkeys(line for record in self.runs for line in record.warnings))
+
+    @cached_property
+    def scored(self) -> Sequence[ScoredRuns]:
+        """The scored parts, those on another fingerprint apart."""
+        found: dict[tuple[str, str], list[Record]] = {}
+        for record in self.done:
+            for part, scored in record.parts.items():
+                together = self.folds is not None and part == "validation"
+                found.setdefault((part, "folds" if together else scored["fingerprint"]), []).append(record)
+        return [ScoredRuns(self, part, runs) for (part, _), runs in found.items()]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredRuns:
+    """What the runs of a row scored on one part, on one fingerprint.
+
+    The validation parts of folds differ from fold to fold. Together they are the development part, and their fingerprint
+    is made of all of theirs: rows whose folds are the same share it.
+    """
+
+    row: Row
+    part: str
+    runs: Sequence[Record]
+
+    @property
+    def pooled_over_folds(self) -> bool:
+        """Whether the runs of a seed were scored on parts that belong together."""
+        return self.row.folds is not None and self.part == "validation"
+
+    @cached_property
+    def by_seed(self) -> dict[int, list[Record]]:
+        """The runs of each seed, in the order of their fingerprints, which is the same for all rows."""
+        seeds: dict[int, list[Record]] = {}
+        for record in sorted(self.runs, key=lambda record: str(record.parts[self.part]["fingerprint"])):
+            seeds.setdefault(record.seed, []).append(record)
+        return seeds
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Equal for two if their numbers may stand in one column."""
+        if not self.pooled_over_folds:
+            return str(self.runs[0].parts[self.part]["fingerprint"])
+        sets = {tuple(record.parts[self.part]["fingerprint"] for record in runs) for runs in self.by_seed.values()}
+        return " | ".join("+".join(each) for each in sorted(sets))
+
+    @cached_property
+    def whole(self) -> bool:
+        """Whether each seed has all the folds."""
+        return not self.pooled_over_folds or {len(runs) for runs in self.by_seed.values()} == {self.row.folds}
+
+    def values(self, score: str, region: str = "all") -> list[float | None]:
+        """Return a score of each run, or of each seed over the pixels of all its folds where these are pooled.
+
+        It is ``None`` where it is not defined.
+        """
+        if not self.pooled_over_folds:
+            return self.of_each_run(score, region)
+        return [
+            _over_folds([record.parts[self.part]["scores"][region] for record in runs], score)
+            for runs in self.by_seed.values()
+        ]
+
+    def of_each_run(self, score: str, region: str = "all") -> list[float | None]:
+        """Return a score of each run by itself; ``None`` where it is not defined."""
+        return [record.parts[self.part]["scores"][region][score] for record in self.runs]
+
+    @cached_property
+    def size(self) -> tuple[int, int, int]:
+        """The images, pixels and crater pixels behind the scores of one seed."""
+        runs = next(iter(self.by_seed.values())) if self.pooled_over_folds else self.runs[:1]
+        scores = [record.parts[self.part]["scores"]["all"] for record in runs]
+        images, pixels, crater = (
+            sum(each[key] for each in scores) for key in ("num_images", "num_pixels", "num_crater_pixels")
+        )
+        return images, pixels, crater
+
+    @property
+    def data(self) -> str:
+        """The name of the data set."""
+        return str(self.runs[0].dataset["name"])
+
+    @property
+    def split(self) -> str:
+        """How a validation part came to be; what is done to the training part alone is left out."""
+        if self.part != "validation":
+            return ""
+        return "by group" if self.runs[0].protocol.startswith("by group") else self.runs[0].protocol
+
+    @property
+    def folds(self) -> str:
+        """The folds that are pooled, if there are any."""
+        if not self.pooled_over_folds:
+            return ""
+        return f"{self.row.folds} folds" if self.whole else f"{self.row.folds} folds, incomplete"
+
+
+def rows_of(records: Iterable[Record]) -> list[Row]:
+    """Return the rows in the order of their first runs: of each seed and fold the newest done run, or else the newest.
+
+    The same definition on other data, or in folds, is another row; a run that ended before its data was known joins the
+    latest.
+    """
+    rows: dict[tuple[Any, ...], dict[str, dict[tuple[int, str | None], Record]]] = {}
+    for record in sorted(records, key=lambda record: (record.status != "done", record.id)):
+        asked = (record.benchmark, *record.overrides, record.definition, _num_folds(record))
+        on = rows.setdefault(asked, {})
+        key = record.seed, record.fold
+        if record.status == "done":
+            on.setdefault(record.dataset["digest"], {})[key] = record
+        else:
+            runs = list(on.values())[-1] if on else on.setdefault("", {})
+            if runs.get(key, record).status != "done":
+                runs[key] = record
+    found = [Row(sorted(runs.values(), key=lambda run: run.id)) for on in rows.values() for runs in on.values()]
+    return sorted(found, key=lambda row: row.runs[0].id)
+
+
+def label_fingerprints(rows: Iterable[Row], part: str) -> list[tuple[str, ScoredRuns]]:
+    """Return for each fingerprint of a part what its columns are headed, and an example, in order of appearance.
+
+    The heading says what differs: the data, the split, the folds. Where that is not enough, letters do.
+    """
+    examples: dict[str, ScoredRuns] = {}
+    for row in rows:
+        for scored in row.scored:
+            if scored.part == part:
+                examples.setdefault(scored.fingerprint, scored)
+    data = {example.data for example in examples.values()}
+    splits = {example.split for example in examples.values()}
+    plain = []
+    for example in examples.values():
+        told = [part, example.data if len(data) > 1 else "", example.split if len(splits) > 1 else "", example.folds]
+        plain.append(", ".join(text for text in told if text))
+    slugs = [slug(label) for label in plain]
+    labels = [
+        f"{label} {_letters(slugs[:position].count(own))}" if slugs.count(own) > 1 else label
+        for position, (label, own) in enumerate(zip(plain, slugs, strict=True))
+    ]
+    return list(zip(labels, examples.values(), strict=True))
+
+
+def slug(text: str) -> str:
+    """Return a text in snake case."""
+    return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
+
+
+def _over_folds(folds: Sequence[Mapping[str, Any]], score: str) -> float | None:
+    """Return the pooled score of several folds from what a record says of each; ``None`` where it is not defined.
+
+    A record has no counts, but they follow from its scores without a loss, and so need no file to be whole.
+    """
+    confusion, cross_entropy = np.zeros(4, dtype=np.int64), 0.0
+    for fold in folds:
+        pixels, crater = fold["num_pixels"], fold["num_crater_pixels"]
+        hit = round((fold["sensitivity"] or 0.0) * crater)
+        kept = round((fold["specificity"] or 0.0) * (pixels - crater))
+        confusion += [hit, pixels - crater - kept, crater - hit, kept]
+        cross_entropy += (fold["loss"] or 0.0) * pixels
+    value = float(scores(confusion, np.array(cross_entropy))[score])
+    return None if math.isnan(value) else value
+
+
+def _num_folds(record: Record) -> int | None:
+    return None if record.fold is None else int(record.fold.partition("/")[2])
+
+
+def _letters(position: int) -> str:
+    """Return A to Z, then AA, AB and so on."""
+    before = "" if position < 26 else _letters(position // 26 - 1)
+    return before + chr(ord("A") + position % 26)

@@ -1,0 +1,201 @@
+"""A table as text: for a terminal, for a document, for a program. The numbers are the same in all of them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import textwrap
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from craterbench.plugin.components import PublishedResult
+from craterbench.report.table.columns import Column, Spread
+from craterbench.report.table.provenance import provenance_notes
+from craterbench.report.table.table import Table
+
+__all__ = ["FORMATS", "NOTHING", "PUBLISHED", "cell_text", "render", "score_text"]
+
+#: What stands in an empty cell.
+NOTHING = "–"
+
+FORMATS = ("rich", "markdown", "csv", "json")
+
+#: The scores that a published may have, and what they are called.
+PUBLISHED = {"balanced_accuracy": "balanced accuracy", "loss": "loss"}
+
+
+def render(table: Table, form: str, console: Console) -> None:
+    """Print a table in one of ``FORMATS``."""
+    if form == "rich":
+        _print(table, console)
+    else:
+        # what a program reads must not be wrapped to the width of a terminal
+        print({"markdown": _markdown, "csv": _csv, "json": _json}[form](table), end="", file=console.file)
+
+
+def cell_text(value: Any, column: Column, *, between: str = " ") -> str:
+    """Return a cell as a person reads it: of warnings their number, of a spread ``mean ± sd [low, high]``.
+
+    Args:
+        between: what stands before the interval.
+    """
+    if value is None:
+        return NOTHING
+    if isinstance(value, list):
+        return str(len(value))
+    if not isinstance(value, Spread):
+        return str(value)
+    if value.mean == value.low == value.high == 0:
+        return "0"  # the reference's difference to itself
+
+    def number(of: float) -> str:
+        return f"{of:{'+' * column.signed}.{column.decimals}f}"
+
+    text = number(value.mean) if value.sd is None else f"{number(value.mean)} ± {value.sd:.{column.decimals}f}"
+    if value.low is None or value.high is None or "low" not in column.fields:
+        return text
+    return f"{text}{between}[{number(value.low)}, {number(value.high)}]"
+
+
+def score_text(published: PublishedResult, key: str) -> str:
+    """Return a published score as a person reads it."""
+    return f"{published.scores[key]:.4f}" if key in published.scores else NOTHING
+
+
+def _print(table: Table, console: Console) -> None:
+    columns = dict(enumerate(table.columns))
+    shown = _rich(table, columns)
+    left_out = []
+    # the epochs go first, then the losses, from the last
+    for position in sorted(columns, key=lambda p: (columns[p].key != "epochs", -p)):
+        if columns[position].optional and _least(shown, console) > console.width:
+            left_out.append(columns.pop(position))
+            shown = _rich(table, columns)
+    if _least(shown, console) > console.width:
+        shown.width = _least(shown, console)  # or rich would make columns disappear
+    console.print(shown, crop=False)
+    for line in table.lines:
+        console.print(Text(line, style="dim"))
+    if left_out:
+        names = ", ".join(dict.fromkeys(column.choice for column in left_out))
+        console.print(Text(f"left out, since the terminal is narrow: {names}; --columns chooses", style="dim"))
+    if table.published:
+        below = RichTable(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True)
+        for heading in ("published", *PUBLISHED.values(), "status", "source"):
+            below.add_column(heading)
+        for published in table.published:
+            scores = [score_text(published, key) for key in PUBLISHED]
+            below.add_row(*map(Text, (published.summary, *scores, published.status, published.source)))
+        console.print(below)
+
+
+def _rich(table: Table, columns: Mapping[int, Column]) -> RichTable:
+    shown = RichTable(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
+    for position, column in columns.items():
+        cells = [cell_text(row[position], column, between="\n") for row in table.cells]
+        words = f"{column.label} {column.heading}".split()
+        # on a narrow terminal names break between words, but no number does
+        whole = [piece for cell in cells for piece in (cell.splitlines() if column.fields else cell.split())]
+        width = max(map(len, [*whole, *words]))
+        heading = "\n".join(textwrap.fill(text, width) for text in (column.label, column.heading) if text)
+        number = bool(column.fields)
+        shown.add_column(Text(heading), justify="right" if number else "left", min_width=width, no_wrap=number)
+    for row in table.cells:
+        shown.add_row(*(Text(cell_text(row[p], column, between="\n")) for p, column in columns.items()))
+    return shown
+
+
+def _least(shown: RichTable, console: Console) -> int:
+    """Return how wide a table is when it has been made as narrow as its numbers allow."""
+    shown.width = Measurement.get(console, console.options.update(max_width=10_000), shown).minimum
+    with console.capture() as captured:  # what rich measures may lack a column of padding
+        console.print(shown, crop=False)
+    shown.width = None
+    return max(map(cell_len, captured.get().splitlines()))
+
+
+def _markdown(table: Table) -> str:
+    headings = [f"{column.label} {column.heading}".strip() for column in table.columns]
+    cells = [map(cell_text, row, table.columns) for row in table.cells]
+    lines = [_line(headings), _rule(len(headings)), *map(_line, cells), ""]
+    lines += [f"- {_escaped(note)}" for note in table.lines]
+    if table.published:
+        headings = ["published", *PUBLISHED.values(), "what it is", "status", "reason", "source"]
+        lines += ["", _line(headings), _rule(len(headings))]
+        for published in table.published:
+            scores = [score_text(published, key) for key in PUBLISHED]
+            lines.append(
+                _line(
+                    [
+                        published.summary,
+                        *scores,
+                        published.definition,
+                        published.status,
+                        published.reason,
+                        published.source,
+                    ]
+                )
+            )
+    for heading, told in provenance_notes(table.rows).items():
+        lines += ["", f"{heading}:", "", *(f"- {_escaped(line)}" for line in told)]
+    return "\n".join(lines) + "\n"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(map(_escaped, cells)) + " |"
+
+
+def _escaped(text: str) -> str:
+    """Return a text that Markdown shows as it is, on one line."""
+    for character in ("\\", "|", "<"):
+        text = text.replace(character, f"\\{character}")
+    return " ".join(text.splitlines())
+
+
+def _rule(number: int) -> str:
+    return "| " + " | ".join(["---"] * number) + " |"
+
+
+def _values(table: Table) -> list[dict[str, Any]]:
+    """Return each row with its numbers whole, a spread under a key for each of its fields."""
+    rows = []
+    for cells in table.cells:
+        row: dict[str, Any] = {}
+        for column, value in zip(table.columns, cells, strict=True):
+            if column.fields:
+                for field in column.fields:
+                    name = column.name if field == "mean" else f"{column.name}_{field}"
+                    row[name] = getattr(value, field, None)
+            else:
+                row[column.name] = value
+        rows.append(row)
+    return rows
+
+
+def _csv(table: Table) -> str:
+    out = io.StringIO()
+    rows = [
+        {name: "; ".join(value) if isinstance(value, list) else value for name, value in row.items()}
+        for row in _values(table)
+    ]
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()
+
+
+def _json(table: Table) -> str:
+    content = {
+        "rows": _values(table),
+        "published": [{**vars(published), "scores": dict(published.scores)} for published in table.published],
+        "notes": list(table.lines),
+    }
+    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

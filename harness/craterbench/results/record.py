@@ -1,0 +1,131 @@
+"""What a run leaves, in plain values."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from typing import Any, get_type_hints
+
+from craterbench.results.migrations import SCHEMA, migrated
+from craterbench.results.shape import Dataset, Environment, PartRecord, misfit_of
+
+__all__ = ["STATUSES", "Record"]
+
+#: What can name a folder, and no other one than in its place.
+_PLAIN_NAME = re.compile(r"(?!\.\.?$)[^/\\\0]+")
+
+STATUSES = ("running", "done", "pruned", "failed", "interrupted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """A run, as ``record.json`` holds it. What only a finished run has is empty in the others.
+
+    Attributes:
+        id: time and a short random part; the name of the run's folder.
+        benchmark: the benchmark's name.
+        overrides: what the command line changed in it, each ``key=value``.
+        definition: digest of the whole definition and of its components' versions; the seed is not in it.
+        depth: the model's depth, where it has one.
+        fold: which of how many folds validated, as ``2/5``; ``None`` where the definition's own split cut the parts.
+        identity: digest of what was asked for and of the data (see ``craterbench.config.identity``).
+        dataset: name, digest, provenance, licence and notes.
+        parts: for each scored part its fingerprint and its scores: over ``all`` pixels, ``rim`` and ``interior``.
+        best_epoch: the epoch whose weights were scored.
+        seconds: start_up, training, scoring.
+        images_per_second: images that training went through in a second.
+        peak_memory: the most memory that the training process held, in bytes.
+        warnings: what makes its scores doubtful, such as images in two parts.
+        parity: the verdict on the twins that holds for its versions: ``equal`` or ``different``.
+        environment: versions, threads, device, machine.
+        error: why a run failed.
+        log_tail: the last lines that a failed run printed.
+    """
+
+    id: str
+    benchmark: str
+    seed: int
+    status: str
+    started: str
+    overrides: list[str]
+    definition: str
+    framework: str
+    model: str
+    loss: str
+    monitor: str
+    protocol: str
+    precision: str
+    environment: dict[str, Any]
+    schema: int = SCHEMA
+    depth: int | None = None
+    fold: str | None = None
+    identity: str | None = None
+    dataset: dict[str, Any] = field(default_factory=dict)
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    num_weights: int | None = None
+    epochs: int = 0
+    best_epoch: int | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+    images_per_second: float | None = None
+    peak_memory: int | None = None
+    warnings: list[str] = field(default_factory=list)
+    parity: str | None = None
+    error: str | None = None
+    log_tail: list[str] = field(default_factory=list)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the record as JSON has it; NaN, which JSON has not, is ``null``."""
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Record:
+        """Return the record of a parsed ``record.json``.
+
+        Raises:
+            ValueError: it is of a schema that is not known, or a field is missing or of no use.
+        """
+        content = migrated(dict(content) if isinstance(content, Mapping) else {})
+        known = {field.name for field in fields(cls)}
+        content = {key: value for key, value in content.items() if key in known}
+        try:
+            record = cls(**content)
+        except TypeError as error:
+            raise ValueError(str(error)) from None
+        for name, misfit in _misfits().items():
+            if (where := misfit(getattr(record, name))) is not None:
+                raise ValueError(f"{name}{where} is missing or of a wrong type")
+        if record.status not in STATUSES:
+            raise ValueError(f"unknown status {record.status!r}")
+        for name in (record.id, record.benchmark):
+            if not _PLAIN_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is no name of a folder")
+        if record.fold is not None and not _is_fold(record.fold):
+            raise ValueError(f"fold {record.fold!r} is none such as 2/5")
+        if record.status == "done" and not ("digest" in record.dataset and record.parts):
+            raise ValueError("done, but without its data or its scores")
+        return record
+
+
+@cache
+def _misfits() -> dict[str, Callable[[Any], str | None]]:
+    """Return what finds a misfit in each field; resolving annotations takes longer than a record."""
+    kinds = {**get_type_hints(Record), "environment": Environment, "dataset": Dataset, "parts": dict[str, PartRecord]}
+    return {name: misfit_of(kind) for name, kind in kinds.items()}
+
+
+def _is_fold(text: str) -> bool:
+    found = re.fullmatch(r"([1-9][0-9]*)/([1-9][0-9]*)", text)
+    return found is not None and int(found[1]) <= int(found[2])
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value

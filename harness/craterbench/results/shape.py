@@ -1,0 +1,125 @@
+"""Whether what a ``record.json`` holds has the shape of a record.
+
+Types are checked by annotations, as pydantic does, which takes longer to import than this takes for a thousand records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from types import UnionType
+from typing import Any, TypedDict, get_args, get_origin, get_type_hints, is_typeddict
+
+__all__ = ["Dataset", "Environment", "PartRecord", "misfit_of"]
+
+
+class Environment(TypedDict, total=False):
+    """Versions, threads, device and machine."""
+
+    craterbench: str
+    evaluator: int
+    components: dict[str, int]
+    python: str
+    packages: dict[str, str]
+    machine: str
+    threads: int
+    device: str
+
+
+class _Named(TypedDict):
+    name: str
+
+
+class Dataset(_Named, total=False):
+    """Where the data come from; the digest is known once they have been read."""
+
+    provenance: str
+    licence: str
+    digest: str
+    notes: list[str]
+
+
+class _Counted(TypedDict):
+    """What every region has; where there is no pixel of a class, its share is ``null``."""
+
+    num_images: int
+    num_pixels: int
+    num_crater_pixels: int
+    sensitivity: float | None
+    specificity: float | None
+
+
+class _Whole(_Counted):
+    balanced_accuracy: float
+    loss: float
+    iou: float
+    dice: float
+
+
+class _Region(_Counted):
+    """A region, which may have no pixel at all."""
+
+    balanced_accuracy: float | None
+    loss: float | None
+    iou: float | None
+    dice: float | None
+
+
+class _Scores(TypedDict):
+    all: _Whole
+    rim: _Region
+    interior: _Region
+
+
+class PartRecord(TypedDict):
+    """A part that was scored."""
+
+    fingerprint: str
+    scores: _Scores
+
+
+@cache
+def misfit_of(kind: Any) -> Callable[[Any], str | None]:
+    """Return what finds the first place in a parsed JSON value that has not the type it is annotated with.
+
+    Args:
+        kind: a class, a typed dictionary, or lists, dictionaries and unions of such.
+
+    Returns:
+        A function of the value. It returns ``None`` where all fits, else the way to the place, such as ``.scores.rim``,
+        which is empty for the value itself.
+    """
+    origin, inner = get_origin(kind), [misfit_of(each) for each in get_args(kind)]
+    if is_typeddict(kind):
+        return _of_typed(kind)
+    if origin is dict:
+        return lambda value: _first(inner[1], value.items()) if type(value) is dict else ""
+    if origin is list:
+        return lambda value: _first(inner[0], enumerate(value)) if type(value) is list else ""
+    if origin is UnionType:
+        return lambda value: None if any(fits(value) is None for fits in inner) else ""
+    if kind is Any:
+        return lambda value: None
+    classes = (int, float) if kind is float else (kind,)
+    return lambda value: None if type(value) in classes else ""  # not isinstance: true is no number
+
+
+def _of_typed(kind: Any) -> Callable[[Any], str | None]:
+    known = {key: misfit_of(each) for key, each in get_type_hints(kind).items()}
+    required = kind.__required_keys__
+
+    def misfit(value: Any) -> str | None:
+        if type(value) is not dict:
+            return ""
+        if lacking := required - value.keys():
+            return f".{min(lacking)}"
+        for key, find in known.items():
+            if key in value and (where := find(value[key])) is not None:
+                return f".{key}{where}"
+        return None
+
+    return misfit
+
+
+def _first(find: Callable[[Any], str | None], items: Any) -> str | None:
+    return next((f".{key}{where}" for key, value in items if (where := find(value)) is not None), None)

@@ -1,0 +1,123 @@
+"""The confirmation: what a search found is trained anew, on seeds and images that had no part in the choice.
+
+The best of many trials is in part the luckiest, and the search chose it by the validation part. So it is trained again
+as ordinary runs beside the reference, and what counts is the difference on the test part, which no trial loads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from craterbench.config.resolve import ResolvedConfig
+from craterbench.execution.batch import train
+from craterbench.execution.run import RunFactory
+from craterbench.execution.run_spec import RunSpec
+from craterbench.results.record import Record
+from craterbench.search.confirm.scores import CandidateResult, conclude
+from craterbench.search.summary import Confirmation
+
+__all__ = ["Candidate", "alike", "confirm", "write_best"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A setting of the search as it will be trained anew.
+
+    Attributes:
+        trial: the number of the trial that found it.
+        found: the first objective that this had reached, on the validation part.
+    """
+
+    trial: int
+    found: float
+    resolved: ResolvedConfig
+
+
+def write_best(file: Path, resolved: ResolvedConfig, *, name: str, summary: str) -> None:
+    """Write a whole definition as a TOML file that ``bench run`` takes, whole or not at all.
+
+    Args:
+        name: what the benchmark is called, in the table and in the folder of results.
+        summary: one line that says where it comes from, such as the study and the trial.
+    """
+    import tomli_w
+
+    definition = {"name": name, **resolved.benchmark.as_dict(), "summary": summary}
+    about = f"# What bench sweep found, as a whole definition: bench run {file.name} trains it.\n\n"
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(about + tomli_w.dumps(definition), encoding="utf-8")
+    part.replace(file)
+
+
+def confirm(
+    factory: RunFactory,
+    candidates: Sequence[Candidate],
+    reference: ResolvedConfig,
+    *,
+    seeds: Sequence[int],
+    workers: int | None,
+    objective: str,
+    tried: int,
+) -> Confirmation:
+    """Train the candidates and the reference on these seeds, and say whether the candidates beat it.
+
+    The runs lie in the factory's store as those of ``bench run`` do. What is done already is not repeated, and what was
+    interrupted is gone on with. A candidate that is the reference's own setting is not trained twice.
+
+    Args:
+        candidates: what the search found, best first, at least one.
+        seeds: seeds that the search has not used.
+        workers: how many runs at once, or ``None`` for as many as the machine allows.
+        objective: the first that the search aimed at, a key of ``HIGHER``.
+        tried: how many settings the search had to choose from.
+
+    Raises:
+        UserError: a run cannot be had as asked.
+    """
+    resolved = [*(candidate.resolved for candidate in candidates), reference]
+    settings = {_setting(each): each for each in resolved}  # of two that are alike the last, so of any the reference
+    asked = [RunSpec(each, seed) for each in settings.values() for seed in seeds]
+    records = _trained(factory, dict(enumerate(asked)), workers)
+    # those whose process was killed are gone on with, once: they left what they can go on from
+    killed = {
+        p: one for p, one in enumerate(asked) if records[p].status == "failed" and factory.store.checkpoint(records[p])
+    }
+    records |= _trained(factory, killed, workers)
+
+    def trained(of: ResolvedConfig, trial: int | None = None, found: float | None = None) -> CandidateResult:
+        alike = settings[_setting(of)]
+        runs = [records[position] for position, each in enumerate(asked) if each.resolved is alike]
+        return CandidateResult(name=_row(alike), records=runs, trial=trial, found=found)
+
+    return conclude(
+        factory.store,
+        [trained(candidate.resolved, candidate.trial, candidate.found) for candidate in candidates],
+        trained(reference),
+        objective=objective,
+        tried=tried,
+    )
+
+
+def _trained(factory: RunFactory, asked: Mapping[int, RunSpec], workers: int | None) -> dict[int, Record]:
+    """Train what is not done already, and return the records by the same numbers."""
+    numbers = list(asked)
+    with closing(train(factory, list(asked.values()), workers=workers, resume=True)) as ends:
+        return {numbers[position]: record for position, record in ends}
+
+
+def alike(one: ResolvedConfig, other: ResolvedConfig) -> bool:
+    """Whether two train alike, whatever they are called."""
+    return _setting(one) == _setting(other)
+
+
+def _setting(resolved: ResolvedConfig) -> str:
+    """Return what is equal for two that train alike, whatever they are called."""
+    return repr(replace(resolved.benchmark, name="", summary=""))
+
+
+def _row(resolved: ResolvedConfig) -> str:
+    """Return the name of its row in the table."""
+    return " ".join([resolved.benchmark.name, *map(str, resolved.overrides)])

@@ -1,0 +1,166 @@
+"""What comes of a confirmation: the scores of the settings that were trained anew, from the counts of their runs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from craterbench.metrics.evaluator import Counts
+from craterbench.metrics.intervals import Estimate, confidence_interval, difference, minimum_detectable_difference
+from craterbench.metrics.metric import counts_behind, pooled
+from craterbench.metrics.selection_bias import expected_maximum, pooled_sd
+from craterbench.results.record import Record
+from craterbench.results.store import Store
+from craterbench.search.confirm.narrative import CandidateComparison, SelectionBias, sentences
+from craterbench.search.summary import OBJECTIVE_SCORES, Confirmation, ConfirmedScores, Score
+
+__all__ = ["CandidateResult", "conclude"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateResult:
+    """A setting that was trained anew: a candidate of the search, or the reference.
+
+    Attributes:
+        name: its row in the table.
+        records: one a seed, however the run ended.
+        trial: the trial that found it; ``None`` for the reference.
+        found: the first objective that the trial had reached, on the validation part.
+    """
+
+    name: str
+    records: Sequence[Record]
+    trial: int | None = None
+    found: float | None = None
+
+
+def conclude(
+    store: Store, candidates: Sequence[CandidateResult], reference: CandidateResult, *, objective: str, tried: int
+) -> Confirmation:
+    """Return the scores of the candidates and of the reference, and what may be said of them.
+
+    A setting of which a run failed has no scores: those of its other seeds would leave out where it goes wrong.
+
+    Args:
+        store: where the counts behind the records lie.
+        candidates: what the search found, best first, at least one.
+        objective: the first that the search aimed at, a key of ``HIGHER``.
+        tried: how many settings the search had to choose from.
+    """
+    rows, against = [_Row.read(store, candidate) for candidate in candidates], _Row.read(store, reference)
+    distinct = {row.runs: row for row in (*rows, against)}  # a candidate may be the reference's own setting
+    scored = [row for row in distinct.values() if row.problem is None]
+    part = "test" if all("test" in row.counts for row in scored) else "validation"
+    certified_reference = against.confirmed()
+    compared = []
+    for row in rows:
+        problem = row.problem or against.problem or _apart(row, against, part)
+        mine, others = row.counts.get(part, {}), against.counts.get(part, {})
+        compared.append(
+            CandidateComparison(
+                candidate=row.confirmed(None if problem else _difference(mine, others)),
+                reference=certified_reference,
+                part=part,
+                smallest=math.nan if problem else minimum_detectable_difference(mine, others),
+                same=row.runs == against.runs,
+                problem=problem,
+            )
+        )
+    selection_bias = _selection_bias([row.values("validation", OBJECTIVE_SCORES[objective]) for row in scored], tried)
+    return Confirmation(
+        rows=[*(each.candidate for each in compared), certified_reference],
+        selection_bias=None if selection_bias is None else selection_bias.best,
+        lines=sentences(compared, objective=objective, tried=tried, selection_bias=selection_bias),
+        tried=tried,
+    )
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A setting and the counts of its runs, by part and seed; none where there is a problem."""
+
+    trained: CandidateResult
+    counts: Mapping[str, Mapping[int, Counts]]
+    problem: str | None = None
+
+    @classmethod
+    def read(cls, store: Store, trained: CandidateResult) -> _Row:
+        """Read the counts behind a setting's scores."""
+        records = trained.records
+        lacking = [f"seed {record.seed} {_end(record)}" for record in records if record.status != "done"]
+        if lacking:
+            told = f"{len(lacking)} of {len(records)} {'run' if len(records) == 1 else 'runs'} without scores"
+            return cls(trained, {}, f"{trained.name} has {told}: {'; '.join(lacking)}")
+        counts: dict[str, dict[int, Counts]] = {}
+        for part in set[str].intersection(*(set(record.parts) for record in records)):
+            if len({record.parts[part]["fingerprint"] for record in records}) > 1:
+                return cls(trained, {}, f"the runs of {trained.name} were not scored on the same {part} images")
+            for record in records:
+                try:
+                    of_run = counts_behind(record.parts[part]["scores"]["all"], store.counts(record, part))
+                except ValueError as error:
+                    return cls(trained, {}, f"{store.folder(record) / 'counts.npz'}: {error}")
+                counts.setdefault(part, {})[record.seed] = of_run
+        return cls(trained, counts)
+
+    @property
+    def runs(self) -> tuple[str, ...]:
+        """The ids of its runs."""
+        return tuple(record.id for record in self.trained.records)
+
+    def values(self, part: str, score: str) -> list[float]:
+        """Return a score of each seed."""
+        return [float(pooled(counts)[score]) for counts in self.counts[part].values()]
+
+    def confirmed(self, difference: Score | None = None) -> ConfirmedScores:
+        """Return its scores, with the difference to the reference."""
+        trained = self.trained
+        return ConfirmedScores(
+            name=trained.name,
+            trial=trained.trial,
+            seeds=[record.seed for record in trained.records],
+            found=trained.found,
+            validation=self._score("validation", "balanced_accuracy"),
+            val_loss=self._score("validation", "loss"),
+            test=self._score("test", "balanced_accuracy"),
+            difference=difference,
+            problem=self.problem,
+        )
+
+    def _score(self, part: str, score: str) -> Score | None:
+        if part not in self.counts:
+            return None
+        return _over_seeds(confidence_interval(list(self.counts[part].values()), score), self.values(part, score))
+
+
+def _end(record: Record) -> str:
+    """Say how a run without scores ended, in one line."""
+    return record.status if record.error is None else f"{record.status}: {' '.join(record.error.split())}"
+
+
+def _apart(row: _Row, reference: _Row, part: str) -> str | None:
+    """Say why a setting has no difference to the reference on a part, if it has none."""
+    fingerprints = {record.parts[part]["fingerprint"] for each in (row, reference) for record in each.trained.records}
+    return f"they were not scored on the same {part} images" if len(fingerprints) > 1 else None
+
+
+def _difference(runs: Mapping[int, Counts], others: Mapping[int, Counts]) -> Score:
+    found = difference(runs, others)
+    assert found is not None  # both were trained on the same seeds
+    score = "balanced_accuracy"
+    return _over_seeds(found, [float(pooled(runs[seed])[score]) - float(pooled(others[seed])[score]) for seed in runs])
+
+
+def _over_seeds(found: Estimate, values: Sequence[float]) -> Score:
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return Score(mean=found.mean, sd=sd, low=found.low, high=found.high)
+
+
+def _selection_bias(settings: Sequence[Sequence[float]], tried: int) -> SelectionBias | None:
+    """Return what selection bias gives the best of so many, by the spread over seeds of the settings that were trained anew."""
+    sd = pooled_sd(settings)
+    if sd is None:
+        return None
+    return SelectionBias(best=expected_maximum(tried, sd), sd=sd, runs=sum(len(values) for values in settings))

@@ -1,0 +1,308 @@
+"""What must be settled before a search can start: its definition, its space, its data, and a config that holds them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from craterbench.config.benchmark import COMPONENT_SECTIONS, BenchmarkConfig
+from craterbench.config.resolve import FOLDER_NAME, Override, ResolvedConfig, flatten, resolve
+from craterbench.data.dataset import TrainVal
+from craterbench.execution.devices import computes_bfloat16, environment
+from craterbench.execution.worker import WorkerDied, WorkerError, WorkerProcess
+from craterbench.metrics.evaluator import EVALUATOR_VERSION
+from craterbench.plugin import UserError
+from craterbench.plugin.components import FrameworkSpec
+from craterbench.plugin.registry import KINDS, Registry
+from craterbench.search.space.overrides import ParameterOverride, SpaceOverrides, parse_space_overrides
+from craterbench.search.space.space import Space, build_space
+from craterbench.search.study import StudyConfig, differences
+
+__all__ = ["EPOCHS", "PreparedSweep", "SweepConfig", "create_sweep", "load_sweep"]
+
+_TRAIN_VAL = "craterbench.training.experiment:train_val"
+
+#: The most that a trial trains, unless something else is asked for.
+EPOCHS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepConfig:
+    """What the command line asks a new search for.
+
+    Attributes:
+        framework: ``None`` is the benchmark's own, or one with bfloat16 where this machine computes in it.
+        settings: what else holds for every trial, such as the data.
+        epochs: of a trial; ``None`` is what a search finds right.
+        confirm_with: the framework that the best is trained anew in; ``None`` is that of the trials.
+    """
+
+    name: str
+    benchmark: str
+    framework: str | None
+    settings: Sequence[Override]
+    epochs: int | None
+    vary: Sequence[str]
+    fix: Sequence[str]
+    space_file: Path | None
+    objectives: Sequence[str]
+    sampler: str
+    pruner: str
+    seed: int
+    trials: int
+    trial_timeout: float | None
+    confirm: int
+    confirm_with: str | None
+    device: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparedSweep:
+    """A search that can start, or go on.
+
+    Attributes:
+        base: the benchmark of its trials, before anything is tried.
+        development: the images, without the test part.
+    """
+
+    registry: Registry
+    config: StudyConfig
+    base: BenchmarkConfig
+    space: Space
+    train_val: TrainVal = field(repr=False)
+
+    @property
+    def framework(self) -> FrameworkSpec:
+        """What the trials train in."""
+        spec: FrameworkSpec = self.registry.get("framework", self.base.framework.name)
+        return spec
+
+    def distributions(self) -> list[str]:
+        """Return the distributions of the plugins that bring what trials may have, as far as they are known."""
+        entries = [(f"{kind} {entry.spec.name}", entry) for kind in KINDS for entry in self.registry.entries(kind)]
+        brought = {entry.distribution for name, entry in entries if name in self.config.versions}
+        return sorted(name for name in brought if name is not None)
+
+    def trial(self, number: int, tried: Sequence[Override]) -> ResolvedConfig:
+        """Return the benchmark of a trial.
+
+        Raises:
+            UserError: what is tried fits no benchmark.
+        """
+        overrides = [*_fixed(self.config), *tried]
+        return resolve(self.registry, self.config.benchmark, overrides, label=f"trial-{number}")
+
+    def anew(self, tried: Sequence[Override]) -> ResolvedConfig:
+        """Return the benchmark that trains what was tried as the definition says, with nothing made cheaper.
+
+        Raises:
+            UserError: it does not fit the framework that it is to be trained anew in.
+        """
+        kept = [override for override in _fixed(self.config) if override.key not in self.config.search_only]
+        return resolve(self.registry, self.config.benchmark, [*_in(self.config.confirm_with, kept), *tried])
+
+    def file(self, path: Path) -> ResolvedConfig:
+        """Return the benchmark of a definition that was written to a file.
+
+        Raises:
+            UserError: it cannot be run.
+        """
+        return resolve(self.registry, str(path))
+
+    def reference(self) -> ResolvedConfig:
+        """Return the benchmark that the search started from, on the same data; it changes nothing else.
+
+        Raises:
+            UserError: it does not fit the framework that candidates are trained anew in.
+        """
+        plain, framework = resolve(self.registry, self.config.benchmark, _data(self.config)), self.config.confirm_with
+        if plain.benchmark.framework.name == framework:
+            return plain
+        return resolve(self.registry, self.config.benchmark, _in(framework, _data(self.config)))
+
+
+def create_sweep(registry: Registry, request: SweepConfig) -> PreparedSweep:
+    """Settle what a new search needs.
+
+    Raises:
+        UserError: something is wrong with what is asked for.
+    """
+    if not FOLDER_NAME.fullmatch(request.name):
+        raise UserError(
+            f"--name {request.name!r}: is the name of a folder, and of the benchmark that is found: give letters, "
+            "digits, '-', '_' and '.', a letter or digit first"
+        )
+    if request.name in registry.names("benchmark"):
+        raise UserError(f"--name {request.name}: a benchmark is called so; give another name")
+    space_overrides = parse_space_overrides(request.vary, request.fix, request.space_file)
+    chosen = request.framework or _framework_of_trials(registry, request, space_overrides.fixed)
+    confirm_with = request.confirm_with or chosen
+    spec: FrameworkSpec = registry.get("framework", chosen)
+    for name in (chosen, confirm_with):
+        registry.get("framework", name).check_installed()
+    fixed = _in(chosen, [*request.settings, *map(_anywhere, space_overrides.fixed)])
+    taken = {override.key for override in fixed}
+    cheaper = [] if "training.epochs" in taken else [Override("training.epochs", request.epochs or EPOCHS, "search")]
+    if request.epochs is not None and not cheaper:
+        raise UserError("--epochs and --fix training.epochs=… both say how long a trial trains; leave out one of them")
+    if "training.precision" not in taken and "bfloat16" in spec.precisions and computes_bfloat16(request.device):
+        cheaper.append(Override("training.precision", "bfloat16", "search"))
+    if "training.monitor" not in taken:
+        fixed.append(Override("training.monitor", request.objectives[0], "search"))
+    benchmark = request.benchmark
+    if benchmark.endswith(".toml"):
+        benchmark = str(Path(benchmark).absolute())  # a search may go on elsewhere
+    base = resolve(registry, benchmark, [*fixed, *cheaper]).benchmark
+    frameworks = list(dict.fromkeys((chosen, confirm_with)))
+    space = build_space(registry, base, space_overrides, frameworks)
+    train_val = _development(base)
+    config = StudyConfig(
+        name=request.name,
+        created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+        benchmark=benchmark,
+        fixed=[[override.key, override.value, override.source] for override in [*fixed, *cheaper]],
+        search_only=[override.key for override in cheaper],
+        pinned=[override.key for override in space_overrides.fixed],
+        vary={name: asdict(wish) for name, wish in space_overrides.varied.items()},
+        definition=base.as_dict(),
+        versions=_versions(registry, base, space),
+        frameworks=frameworks,
+        space=space.as_json(),
+        data=train_val.digest,
+        objectives=list(request.objectives),
+        sampler=request.sampler,
+        pruner=request.pruner,
+        seed=request.seed,
+        epochs=base.training.epochs,
+        trials=request.trials,
+        trial_timeout=request.trial_timeout,
+        confirm=request.confirm,
+        confirm_with=confirm_with,
+    )
+    return PreparedSweep(registry=registry, config=config, base=base, space=space, train_val=train_val)
+
+
+def load_sweep(registry: Registry, folder: Path, changed: Mapping[str, Any]) -> PreparedSweep:
+    """Settle what a search needs that goes on.
+
+    Args:
+        changed: what is to be otherwise than before, of what a config may change.
+
+    Raises:
+        UserError: there is none, or its definition, its space or its data have changed since it began.
+    """
+    config = replace(StudyConfig.read(folder), **changed)
+    base = resolve(registry, config.benchmark, _fixed(config)).benchmark
+    for name in (base.framework.name, config.confirm_with):
+        registry.get("framework", name).check_installed()
+    varied = {
+        name: ParameterOverride(**wish | {"choices": tuple(wish["choices"])}) for name, wish in config.vary.items()
+    }
+    pinned = [override for override in _fixed(config) if override.key in config.pinned]
+    space = build_space(registry, base, SpaceOverrides(varied=varied, fixed=pinned), config.frameworks)
+    train_val = _development(base)
+    differing = [
+        *differences(flatten(config.definition), flatten(json.loads(json.dumps(base.as_dict())))),  # as it was written
+        *(f"version of {line}" for line in differences(config.versions, _versions(registry, base, space))),
+        *(f"space: {line}" for line in differences(_by_name(config.space), _by_name(space.as_json()))),
+    ]
+    if config.data != train_val.digest:
+        differing.append(f"data: {config.data[:16]} when it began, {train_val.digest[:16]} now")
+    if differing:
+        raise UserError(
+            "\n".join(
+                [
+                    f"study {config.name!r} cannot go on, for it would not be the same search:",
+                    *(f"  {line}" for line in differing),
+                    "bring back what it began with, or start another study",
+                ]
+            )
+        )
+    return PreparedSweep(registry=registry, config=config, base=base, space=space, train_val=train_val)
+
+
+def _fixed(config: StudyConfig) -> list[Override]:
+    return [Override(*each) for each in config.fixed]
+
+
+def _anywhere(override: Override) -> Override:
+    """Return a path to data as it holds wherever the search goes on."""
+    if override.key != "dataset.path":
+        return override
+    return replace(override, value=str(Path(str(override.value)).absolute()))
+
+
+def _data(config: StudyConfig) -> list[Override]:
+    """Return what the config says of the data."""
+    return [override for override in _fixed(config) if override.key.partition(".")[0] in ("dataset", "split")]
+
+
+def _in(framework: str, overrides: Sequence[Override]) -> list[Override]:
+    return [Override("framework", framework, "--framework"), *(each for each in overrides if each.key != "framework")]
+
+
+def _versions(registry: Registry, base: BenchmarkConfig, space: Space) -> dict[str, int]:
+    """Return the versions of the evaluator and of all components that trials may have, by ``kind name``."""
+    versions = {"evaluator": EVALUATOR_VERSION, **base.versions()}
+    for parameter in space.parameters:
+        kind, _, rest = parameter.key.partition(".")
+        if kind in COMPONENT_SECTIONS and rest == "name":
+            versions |= {f"{kind} {name}": registry.get(kind, name).version for name in parameter.choices}
+        elif kind == "augmentation" and rest in registry.names(kind):
+            versions[f"{kind} {rest}"] = registry.get(kind, rest).version
+    return versions
+
+
+def _by_name(space: dict[str, object]) -> dict[str, object]:
+    """Return a plain description of a space by the names of its parameters, to compare it with another."""
+    parameters = space["parameters"]
+    assert isinstance(parameters, list)
+    return {parameter["name"]: parameter for parameter in parameters} | {"kept": space["kept"]}
+
+
+def _framework_of_trials(registry: Registry, request: SweepConfig, fixed: Sequence[Override]) -> str:
+    """Return the framework of the benchmark, or one that has bfloat16 where this machine computes in it.
+
+    That takes half the time of single precision or less; between frameworks in single precision there is less to gain.
+    """
+    named = [override.value for override in fixed if override.key == "framework"]
+    if named:
+        return str(named[-1])
+    own = resolve(registry, request.benchmark, [*request.settings]).benchmark.framework.name
+    names = [own, *(name for name in registry.names("framework") if name != own)]
+    fitting = [name for name in names if _fits(registry, request, name)]
+    if not fitting:
+        return own  # whose absence is told with its cure
+    if computes_bfloat16(request.device):
+        fitting.sort(key=lambda name: "bfloat16" not in registry.get("framework", name).precisions)
+    return fitting[0]
+
+
+def _fits(registry: Registry, request: SweepConfig, framework: str) -> bool:
+    """Whether a framework is installed, and the benchmark can be had in it."""
+    try:
+        registry.get("framework", framework).check_installed()
+        resolve(registry, request.benchmark, _in(framework, request.settings))
+    except UserError:
+        return False
+    return True
+
+
+def _development(base: BenchmarkConfig) -> TrainVal:
+    """Read the data in a process of its own, so that the test part is never in this one; if it is killed, once more."""
+    cause: WorkerError | None = None
+    for _ in range(2):
+        with WorkerProcess(environment(threads=1, device="cpu", framework={})) as child:
+            try:
+                found: TrainVal = child.call(_TRAIN_VAL, {"benchmark": base}, log=Path(os.devnull))
+                return found
+            except WorkerError as error:
+                cause = error
+                if not isinstance(error, WorkerDied):
+                    break
+    raise UserError(f"the data {base.dataset.name!r} cannot be read: {cause}")

@@ -1,0 +1,133 @@
+"""What a study has found, in plain values: for the progress, the page and the files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+__all__ = ["OBJECTIVE_SCORES", "Confirmation", "ConfirmedScores", "Progress", "Score", "StudySummary", "Trial"]
+
+#: What the evaluator calls the scores that a search can aim at, which are those that a run can be stopped by.
+OBJECTIVE_SCORES: Mapping[str, str] = {"balanced_accuracy": "balanced_accuracy", "val_loss": "loss"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One run that the search asked for.
+
+    Attributes:
+        state: ``waiting``, ``running``, ``complete``, ``pruned`` or ``failed``.
+        parameters: what was tried, by the name that the space has for it; some depend on others and are left out.
+        values: one for each objective, of the best epoch; empty as long as none is known. A pruned trial has what it
+            had reached.
+        curve: what it had reached (the first objective) after each epoch.
+        record: the id of its record, in the study's folder.
+        reason: why it failed.
+        retry_of: the number of the trial whose worker died and whose parameters are tried once more.
+    """
+
+    number: int
+    state: str
+    parameters: Mapping[str, Any]
+    values: Sequence[float] = ()
+    curve: Sequence[float] = ()
+    epochs: int = 0
+    seconds: float | None = None
+    record: str | None = None
+    reason: str | None = None
+    retry_of: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """A mean over seeds, their standard deviation (``None`` of one seed), and the 95 % interval of the mean."""
+
+    mean: float
+    sd: float | None
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConfirmedScores:
+    """A setting that was trained anew on seeds that the search had not used: a candidate, or the reference.
+
+    Attributes:
+        name: its row in the table.
+        trial: the number of the trial that found it; ``None`` for the reference.
+        found: what that trial had reached in the search: the first objective, on the validation part.
+        validation: balanced accuracy.
+        val_loss: the loss of the same images.
+        test: balanced accuracy on the test part; ``None`` where the data have none.
+        difference: on the test part (on the validation part where there is none), to the reference, paired;
+            ``None`` for the reference itself.
+        problem: why it has no scores, if it has none: the scores are ``None`` then.
+    """
+
+    name: str
+    trial: int | None
+    seeds: Sequence[int]
+    found: float | None = None
+    validation: Score | None = None
+    val_loss: Score | None = None
+    test: Score | None = None
+    difference: Score | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Confirmation:
+    """The candidates and the reference, trained anew.
+
+    Attributes:
+        rows: the candidates, best first, then the reference.
+        selection bias: how far the best of so many equal settings lies above their mean by selection bias alone, in units of the first
+            objective; ``None`` where no spread over seeds is known.
+        lines: what is to be said of it in plain sentences; the first says whether the candidate beats the reference.
+        tried: how many trials the search had to choose from then.
+    """
+
+    rows: Sequence[ConfirmedScores]
+    selection_bias: float | None
+    lines: Sequence[str]
+    tried: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StudySummary:
+    """A study as it is now.
+
+    Attributes:
+        settings: what it was asked for, in words: benchmark, framework, epochs, sampler, pruner and so on.
+        objectives: keys of ``HIGHER``, the first first.
+        wanted: how many trials there are to be, complete or pruned.
+        importances: how much each parameter matters for being among the best in the first objective, as shares of 1;
+            empty where it cannot be told.
+        logarithmic: the parameters that are tried on a logarithmic scale.
+        front: the numbers of the trials of which none is better in every objective; with one objective, of the best.
+    """
+
+    name: str
+    settings: Mapping[str, str]
+    objectives: Sequence[str]
+    wanted: int
+    trials: Sequence[Trial]
+    importances: Mapping[str, float] = field(default_factory=dict)
+    logarithmic: Collection[str] = ()
+    front: Sequence[int] = ()
+    confirmation: Confirmation | None = None
+    notes: Sequence[str] = ()
+
+
+class Progress(Protocol):
+    """Shows a search as it goes."""
+
+    def trial(self, trial: Trial, *, most: int) -> None:
+        """Show a trial as it is now, of at most so many epochs; called at its start, after each epoch, at its end."""
+
+    def progress(self, *, done: int, wanted: int, best: Trial | None, workers: int, left: float | None) -> None:
+        """Show how many trials are complete or pruned, the best so far, and about how many seconds are left."""
+
+    def say(self, line: str) -> None:
+        """Show a line."""

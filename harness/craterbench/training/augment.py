@@ -1,0 +1,115 @@
+"""What a network is shown: the images of each epoch, and the parts that are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, repeat
+
+import numpy as np
+
+from craterbench.config.benchmark import AugmentationConfig, BenchmarkConfig
+from craterbench.data.dataset import Subset
+from craterbench.data.leakage import find_leaks
+from craterbench.data.split import Fold, fold_indices, group_split_indices, tail_split_indices
+from craterbench.plugin import UserError
+from craterbench.plugin.components import load
+
+__all__ = ["TrainingData", "augmented", "check_folds", "make_training_data"]
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """The images of a run.
+
+    Attributes:
+        epochs: gives the images to train on, an epoch at a time, without end.
+        sample: images of the training part as they are, at most as many as validate; the same for every seed.
+        validation: the validation part.
+        warnings: what makes its scores doubtful.
+    """
+
+    epochs: Iterator[Subset]
+    sample: Subset
+    validation: Subset
+    warnings: tuple[str, ...] = ()
+
+
+def check_folds(benchmark: BenchmarkConfig) -> None:
+    """Raise a UserError unless a benchmark's images can be cut into folds."""
+    if benchmark.split.when != "before-augmentation":
+        raise UserError(
+            f"benchmark {benchmark.name!r} splits after the augmentation, where there are no groups to cut into folds; "
+            "leave out --folds, or set split.when=before-augmentation"
+        )
+
+
+def make_training_data(
+    train_val: Subset, benchmark: BenchmarkConfig, generator: np.random.Generator, fold: Fold | None = None
+) -> TrainingData:
+    """Split the images, then augment the training part; or the other way round, where the definition asks for it.
+
+    Args:
+        generator: what augmentation is drawn from.
+        fold: the fold that validates, instead of the share that the definition says.
+
+    Raises:
+        UserError: there is too little to split, or a part would have no crater.
+    """
+    if fold is not None:
+        check_folds(benchmark)
+    split, augmentation = benchmark.split, benchmark.augmentation
+    fixed = np.random.default_rng(split.seed)
+    if split.when == "before-augmentation":
+        crater_pixels = train_val.masks.sum(axis=(1, 2, 3), dtype=np.int64)
+        if fold is None:
+            rows = group_split_indices(train_val.groups, crater_pixels, split.validation, split.seed)
+        else:
+            rows = fold_indices(train_val.groups, crater_pixels, fold, split.seed)
+        originals, validation = (train_val.take(chosen) for chosen in rows)
+        epochs = _epochs(originals, augmentation, generator)
+        warnings = find_leaks(validation, originals, names=("validation", "training"))
+    else:
+        # What validates here depends on the augmentation, so that is drawn from the split's seed, not from the run's.
+        everything = augmented(train_val, augmentation, fixed)
+        training_rows, validation_rows = tail_split_indices(len(everything), split.validation)
+        training, validation = everything.take(training_rows), everything.take(validation_rows)
+        epochs = repeat(training)
+        derived = np.isin(validation_rows % len(train_val), training_rows % len(train_val))
+        warnings = find_leaks(validation, training, names=("validation", "training"), derived=derived)
+        originals = train_val.take(training_rows[training_rows < len(train_val)])
+    for name, part in (("training", originals), ("validation", validation)):
+        if not part.masks.any():
+            raise UserError(f"the {name} part has no crater pixel; try another split.seed, or give more images")
+    size = min(len(validation), len(originals))
+    sample = originals.take(np.sort(fixed.choice(len(originals), size, replace=False)))
+    if augmentation.warp == "image" and augmentation.copies and augmentation.steps:
+        # Known from the definition alone: whether a step moves anything cannot be told from its images for certain.
+        warnings.append("alignment: the masks of augmented images were not warped with them")
+    return TrainingData(epochs, sample, validation, tuple(warnings))
+
+
+def augmented(part: Subset, augmentation: AugmentationConfig, generator: np.random.Generator) -> Subset:
+    """Return the images as they are, followed by each of their augmented copies.
+
+    Raises:
+        ValueError: an augmentation changed the shape or the type of the arrays.
+    """
+    images, masks = [part.images], [part.masks]
+    for _ in range(augmentation.copies):
+        image, mask = part.images, part.masks
+        for step in augmentation.steps:
+            image, mask = load(step.target)(image, mask, generator, step.parameters)
+            if image.shape != part.images.shape or mask.shape != part.masks.shape:
+                raise ValueError(f"augmentation {step.name!r} changed the shape of the images or masks")
+            if image.dtype != np.float32 or mask.dtype != np.uint8:
+                raise ValueError(f"augmentation {step.name!r} returned {image.dtype} images and {mask.dtype} masks")
+        images.append(image)
+        masks.append(mask if augmentation.warp == "both" else part.masks)
+    return Subset(np.concatenate(images), np.concatenate(masks), np.tile(part.groups, 1 + augmentation.copies))
+
+
+def _epochs(training: Subset, augmentation: AugmentationConfig, generator: np.random.Generator) -> Iterator[Subset]:
+    if augmentation.drawn == "once":
+        return repeat(augmented(training, augmentation, generator))
+    return (augmented(training, augmentation, generator) for _ in count())

@@ -1,0 +1,288 @@
+"""The workers of a Dask cluster, each with a warm child of ours.
+
+A worker is hired by a Dask task, bound to one Dask worker, that lives until the worker is let go (see
+``craterbench_executors.relay``). It does nothing unless it is asked. So Dask, which starts a task again whose worker was
+lost, never does a trial again: the loop hears of the loss and decides.
+
+All that waits for the network runs in the client's event loop; the loop's thread only starts it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+from distributed import Client, Security
+from distributed.comm import connect
+from distributed.core import send_recv
+from distributed.versions import VersionMismatchWarning
+
+from craterbench.execution.devices import environment
+from craterbench.execution.executor import ExecutorConfig, Worker
+from craterbench.plugin import UserError
+from craterbench_executors import relay
+from craterbench_executors.dask_versions import at_scheduler, differences, found, here, other_versions, question
+from craterbench_executors.hired import DaskWorker, start
+
+__all__ = ["open_executor"]
+
+_PATIENCE = 10  # seconds to wait for the scheduler, for its first worker, and for an answer of each
+
+_LOOK = 1.0  # seconds between two looks at who has come and who is gone
+
+_UNFIT = 30  # seconds to wait for a Dask worker that fits when there are only others
+
+
+def open_executor(executor_config: ExecutorConfig) -> DaskExecutor:
+    """Connect to the scheduler at ``executor_config.address`` and see that what is there is what is here.
+
+    Raises:
+        UserError: no scheduler, no worker, one that does not answer, or other versions there.
+    """
+    address = _checked(executor_config.address)
+    _quieten()
+    executor = DaskExecutor(_connected(address, here(executor_config.packages)), address, executor_config)
+    try:
+        executor.open()
+    except OSError as error:
+        executor.__exit__()
+        raise _noop(address, error) from error
+    except BaseException:
+        executor.__exit__()
+        raise
+    return executor
+
+
+class DaskExecutor:
+    """Hires Dask workers, those that join later too. None is hired whose versions are not those here."""
+
+    def __init__(self, client: Any, address: str, executor_config: ExecutorConfig) -> None:
+        self._client = client
+        self._link = client.scheduler_comm  # another one is to another scheduler, which knows nothing of us
+        self._address = address
+        self._terms = executor_config
+        self._versions = here(executor_config.packages)
+        self._threads = 1
+        self._fit: dict[str, int] = {}  # the threads of each Dask worker that can be hired
+        self._unfit: dict[str, str] = {}  # what is wrong with each that cannot
+        self._elsewhere: set[str] = set()  # those that are at work for somebody else
+        self._meetings: dict[str, asyncio.Task[None]] = {}
+        self._had_fit = time.monotonic()
+        self._hired: dict[str, DaskWorker] = {}
+        self._idle: list[DaskWorker] = []
+        self._gone = False
+        self._watching: Any = None
+
+    def open(self) -> None:
+        """Look at the workers of the scheduler, and go on looking.
+
+        Raises:
+            UserError: there is no worker, one that does not answer, or another version.
+            OSError: the scheduler cannot be reached.
+        """
+        with contextlib.suppress(TimeoutError):
+            self._client.wait_for_workers(1, timeout=_PATIENCE)
+        silent = start(self._client, self._survey()).result()
+        if self._unfit:
+            raise other_versions(self._unfit)
+        if silent:
+            raise UserError(f"Dask workers that do not answer: {', '.join(silent)}; stop them, or start them anew")
+        if not self._fit:
+            cure = f"on each machine that is to train: dask worker {self._address} --nworkers 2 --nthreads 1"
+            raise UserError(f"the Dask scheduler at {self._address} has no workers; start some, {cure}")
+        self._threads = min(self._fit.values())
+        self._client.subscribe_topic(relay.TOPIC, self._on_event)
+        self._watching = start(self._client, self._watch())
+
+    def __enter__(self) -> DaskExecutor:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._watching is not None:
+            self._watching.cancel()
+            if self._client.status == "running":
+                self._client.unsubscribe_topic(relay.TOPIC)
+        for hired in self._hired.values():
+            hired.stop()
+        self._client.close()
+
+    @property
+    def workers(self) -> int:
+        """How many workers there can be at once, now."""
+        most = sum(address not in self._elsewhere for address in list(self._fit))
+        return most if self._terms.workers is None else min(most, self._terms.workers)
+
+    @property
+    def threads(self) -> int:
+        """How many threads each of them uses: the fewest that a Dask worker had when the executor was opened."""
+        return self._threads
+
+    def check(self) -> None:
+        """See that the scheduler is there; no worker is lost on its account before this tells.
+
+        Raises:
+            UserError: it is gone.
+        """
+        if self._gone:
+            cure = "when it runs, and its workers, go on with --resume"
+            raise UserError(f"the Dask scheduler at {self._address} is gone or cannot be reached; {cure}")
+
+    def acquire(self) -> Worker | None:
+        """Return a worker with nothing to do, or ``None`` if there is none just now.
+
+        Raises:
+            UserError: there will be none, for the scheduler is gone, or for a while all that were there were unfit.
+        """
+        self.check()
+        for idle in [idle for idle in self._idle if idle.lost or idle.doubt]:
+            self._idle.remove(idle)
+            self.release(idle, usable=False)
+        if self._idle:
+            return self._idle.pop()
+        if self._unfit and not self._fit and time.monotonic() - self._had_fit > _UNFIT:
+            lines = [f"  {address}: {cause}" for address, cause in self._unfit.items()]
+            raise UserError("\n".join(["no Dask worker is left that the search could use; there are:", *lines]))
+        taken = {hired.address for hired in self._hired.values()}
+        free = [address for address in list(self._fit) if address not in taken and address not in self._elsewhere]
+        if not free or len(taken) == self._terms.workers:
+            return None
+        framework = self._terms.framework.environment
+        variables = environment(threads=self._threads, device=self._terms.device, framework=framework)
+        hired = DaskWorker(self._client, free[0], variables)
+        self._hired[hired.ticket] = hired
+        return hired
+
+    def release(self, worker: Worker, *, usable: bool) -> None:
+        """Take a worker back; one whose child has grown beyond the memory of its Dask worker is replaced."""
+        assert isinstance(worker, DaskWorker)
+        if usable and not worker.grown:
+            self._idle.append(worker)
+            return
+        if worker.unfit is not None:
+            self._unfit[worker.address] = worker.unfit
+        if worker.lost or worker.doubt or worker.unfit:
+            self._fit.pop(worker.address, None)  # until it is met again
+        del self._hired[worker.ticket]
+        worker.stop()
+
+    def _on_event(self, event: tuple[float, Mapping[str, Any]]) -> None:
+        """Hand over what a relay tells; those of other coordinators tell theirs under the same topic."""
+        _, told = event
+        if (hired := self._hired.get(told["ticket"])) is not None:
+            hired.on_event(told["kind"], told["content"])
+
+    async def _survey(self) -> list[str]:
+        """Look once, and return those Dask workers that do not answer."""
+        await self._look()
+        asked = dict(self._meetings)
+        await asyncio.gather(*asked.values())
+        return [address for address in asked if address not in self._fit and address not in self._unfit]
+
+    async def _watch(self) -> None:
+        try:
+            while True:
+                await asyncio.sleep(_LOOK)
+                await self._look()
+        except Exception:  # whatever it was, nothing more will be known of the cluster
+            self._gone = True
+            for hired in list(self._hired.values()):
+                hired.lose(f"the Dask scheduler at {self._address} is gone")
+        finally:
+            for meeting in self._meetings.values():
+                meeting.cancel()
+
+    async def _look(self) -> None:
+        """See which Dask workers there are, meet those that are new, and find out whom we have lost.
+
+        Raises:
+            OSError: the scheduler cannot be reached.
+        """
+        doubted = [hired for hired in list(self._hired.values()) if hired.doubt]
+        threads: dict[str, int] = await self._client.nthreads()
+        tasks: dict[str, list[str]] = await self._client.processing()
+        if self._client.scheduler_comm is not self._link:
+            raise ConnectionError("the connection to the scheduler was broken")
+        for hired in doubted:  # the scheduler has answered since, so it was not that
+            hired.lose(hired.doubt or "")
+        for known in (self._fit, self._unfit):
+            for address in [address for address in list(known) if address not in threads]:
+                known.pop(address, None)
+        self._elsewhere = {at for at, keys in tasks.items() if any(key not in self._hired for key in keys)}
+        for hired in list(self._hired.values()):
+            await hired.suspect(there=hired.address in threads, elsewhere=hired.address in self._elsewhere)
+        known_by_now = (self._fit, self._unfit, self._meetings)
+        for address in [address for address in threads if not any(address in known for known in known_by_now)]:
+            self._meetings[address] = asyncio.create_task(self._meet(address, threads[address]))
+        if self._fit:
+            self._had_fit = time.monotonic()
+
+    async def _meet(self, address: str, threads: int) -> None:
+        """See whether a Dask worker can be hired; one that does not answer is asked again at the next look."""
+        try:
+            asked = self._client.scheduler.broadcast(msg=question(self._versions), workers=[address])
+            answers = await asyncio.wait_for(asked, _PATIENCE)
+            differs = differences(found(answers[address], self._versions), self._versions)
+        except Exception:  # it hangs, or has just left
+            return
+        finally:
+            del self._meetings[address]
+        if differs:
+            self._unfit[address] = differs
+        elif threads < self._threads:
+            self._unfit[address] = f"its --nthreads is {threads}, and trials use {self._threads}"
+        else:
+            self._fit[address] = threads
+
+
+def _checked(address: str | None) -> str:
+    if address is None:
+        raise UserError("executor 'dask' needs the address of a scheduler: --scheduler HOST:PORT")
+    if not re.fullmatch(r"([a-z]+://)?(\[[^\]]+\]|[^\s:/]+):\d+", address):
+        raise UserError(f"--scheduler {address}: give HOST:PORT, as dask scheduler prints it, such as 192.168.1.5:8786")
+    return address
+
+
+def _connected(address: str, versions: Mapping[str, str]) -> Any:
+    """Return a client of the scheduler, which says nothing of versions: they are compared here, and before.
+
+    Raises:
+        UserError: there is no scheduler, or it has other versions.
+    """
+    try:
+        answer = asyncio.run(_greet(address, versions))
+        if differs := differences(at_scheduler(answer), versions):
+            raise other_versions({"the scheduler": differs})
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", VersionMismatchWarning)
+            return Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, TypeError, ValueError, RuntimeError, LookupError) as error:
+        raise _noop(address, error) from error
+
+
+def _noop(address: str, error: Exception) -> UserError:
+    """Return the error that says that no scheduler is there."""
+    cure = f"start one there: dask scheduler --port {address.rpartition(':')[2]}"
+    return UserError(f"no Dask scheduler answers at {address} ({error or 'time is up'}); {cure}")
+
+
+async def _greet(address: str, versions: Mapping[str, str]) -> Any:
+    """Ask what Dask has installed there; a client waits for ever at a port where somebody else says nothing."""
+    secured = Security().get_connection_args("client")
+    comm = await asyncio.wait_for(connect(address, timeout=_PATIENCE, **secured), _PATIENCE)
+    try:
+        return await asyncio.wait_for(send_recv(comm, **question(versions)), _PATIENCE)
+    finally:
+        comm.abort()
+
+
+def _quieten() -> None:
+    """Keep the terminal clean: what goes wrong is told as an error or as the state of a trial."""
+    for name in list(logging.root.manager.loggerDict):
+        if name.partition(".")[0] == "distributed":
+            logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -1,0 +1,268 @@
+"""A session in PyTorch, whose updates are those of Keras."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from craterbench.plugin import NoParameters, UserError
+from craterbench.training.session import SessionConfig, Weights, check_fit
+
+if TYPE_CHECKING:
+    from craterbench_frameworks import AdamW, Sgd
+
+__all__ = ["TorchSession"]
+
+#: Keras' defaults.
+BETAS = (0.9, 0.999)
+EPSILON = 1e-7
+
+_PREDICT_BATCH = 128
+
+_TYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
+
+#: From PyTorch's lay-out of a kernel to Keras': (out, in, h, w) to (h, w, in, out), and transposed convolutions
+#: (in, out, h, w) to (h, w, out, in).
+_TO_KERAS = (2, 3, 1, 0)
+_FROM_KERAS = (3, 2, 0, 1)
+
+
+class Adam:
+    """PyTorch's Adam with Keras' update; with ``weight_decay``, AdamW.
+
+    Keras adds epsilon to the root of the second moment before that is corrected for its bias, PyTorch after: the same
+    once epsilon is divided by the correction, anew at each step. And Keras rounds to single precision, in double
+    precision too, both the betas, of which the corrections are made, and one minus the betas, which the moments are
+    made of. The two do not agree, by 1e-5, so a step's rate is multiplied by the quotient of the corrections.
+    """
+
+    def __init__(self, weights: list[nn.Parameter], weight_decay: float = 0.0) -> None:
+        self._rounded = [float(np.float32(beta)) for beta in BETAS]
+        self._moving = [1.0 - float(np.float32(1.0 - beta)) for beta in BETAS]
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
+            weights, betas=tuple(self._moving), weight_decay=weight_decay, fused=True
+        )
+
+    def step(self, rate: float, number: int) -> None:
+        """Make a step, the first of which has number 1."""
+        (group,) = self.optimizer.param_groups
+        keras, torchs = (_corrections(betas, number) for betas in (self._rounded, self._moving))
+        group["lr"] = rate * (keras[1] / keras[0]) / (torchs[1] / torchs[0])
+        group["eps"] = EPSILON / torchs[1]
+        self.optimizer.step()
+
+
+def _corrections(betas: Sequence[float], number: int) -> tuple[float, float]:
+    """Return what the first moment, and the root of the second, are divided by in a step."""
+    return 1.0 - betas[0] ** number, math.sqrt(1.0 - betas[1] ** number)
+
+
+class Momentum:
+    """Stochastic gradient descent with Keras' momentum, which remembers steps, where PyTorch remembers gradients.
+
+    The two differ once the rate moves. So the gradient is multiplied by the rate first, and the step is made at rate 1.
+    Keras rounds the momentum to single precision, in double precision too.
+    """
+
+    def __init__(self, weights: list[nn.Parameter], momentum: float) -> None:
+        self._weights = weights
+        rounded = float(np.float32(momentum))
+        self.optimizer: torch.optim.Optimizer = torch.optim.SGD(weights, lr=1.0, momentum=rounded, fused=True)
+
+    def step(self, rate: float, number: int) -> None:
+        """Make a step."""
+        torch._foreach_mul_([weight.grad for weight in self._weights if weight.grad is not None], rate)
+        self.optimizer.step()
+
+
+def adam(parameters: NoParameters, weights: list[nn.Parameter]) -> Adam:
+    """Return Adam (Kingma and Ba 2015, arXiv:1412.6980)."""
+    return Adam(weights)
+
+
+def adamw(parameters: AdamW, weights: list[nn.Parameter]) -> Adam:
+    """Return Adam with decoupled weight decay."""
+    return Adam(weights, parameters.weight_decay)
+
+
+def sgd(parameters: Sgd, weights: list[nn.Parameter]) -> Momentum:
+    """Return stochastic gradient descent with momentum."""
+    return Momentum(weights, parameters.momentum)
+
+
+OPTIMIZERS: Mapping[str, Callable[..., Adam | Momentum]] = {"adam": adam, "adamw": adamw, "sgd": sgd}
+
+
+class TorchSession:
+    """A PyTorch model being trained.
+
+    The model's target is ``build(parameters, image_shape, seed) -> torch.nn.Module``, images (N, 1, H, W) in,
+    probabilities (N, 1, H, W) out; a loss sees both as (N, H, W, 1), as everywhere.
+    """
+
+    def __init__(self, task: SessionConfig) -> None:
+        """Build the model.
+
+        Raises:
+            UserError: a GPU is asked for and PyTorch sees none.
+        """
+        if task.device == "gpu" and not torch.cuda.is_available():
+            raise UserError("PyTorch sees no GPU; use --device cpu, or install a PyTorch built for this GPU")
+        self.device = "gpu" if task.device != "cpu" and torch.cuda.is_available() else "cpu"
+        self._device = torch.device("cuda" if self.device == "gpu" else "cpu")
+        self._half = task.precision == "bfloat16"
+        self._type = _TYPES[task.precision]
+        self._number = 0
+        torch.backends.cudnn.allow_tf32 = False  # float32 is meant where it is said
+        torch.manual_seed(task.seed)
+        model: nn.Module = task.model(task.model_parameters, task.image_shape, task.seed)
+        self._model = model.to(self._device, self._type, memory_format=torch.channels_last)
+        self._loss = functools.partial(_loss, task)
+        if task.initial is not None:
+            self.load_weights(task.initial)
+        self._updates = OPTIMIZERS[task.optimizer](task.optimizer_parameters, list(self._model.parameters()))
+
+    def train_epoch(
+        self,
+        images: npt.NDArray[np.float32],
+        masks: npt.NDArray[np.uint8],
+        batches: Sequence[npt.NDArray[np.intp]],
+        rates: npt.NDArray[np.float64],
+    ) -> float:
+        """Make one pass over arrays that are moved to the device once."""
+        self._model.train()
+        shown, truth = self._moved(images), self._moved(masks)
+        total = torch.zeros((), dtype=torch.float64, device=self._device)
+        sizes = [len(rows) for rows in batches]
+        order = torch.from_numpy(np.concatenate(batches)).to(self._device)  # at once: a copy a step would hold up a GPU
+        for chosen, rate in zip(order.split(sizes), rates.tolist(), strict=True):
+            objective = self._objective(shown[chosen], truth[chosen])
+            self._updates.optimizer.zero_grad()
+            objective.backward()
+            self._number += 1
+            self._updates.step(rate, self._number)
+            total += len(chosen) * objective.detach()
+        return float(total) / sum(sizes)
+
+    def predict(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Return the probability of a crater at every pixel, (N, H, W, 1)."""
+        self._model.eval()
+        with torch.inference_mode():
+            parts = [self._probabilities(part) for part in self._moved(images).split(_PREDICT_BATCH)]
+            probabilities: npt.NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
+        return probabilities
+
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a copy of every weight by ``layer.weight``, kernels in Keras' lay-out."""
+        return {name: _array(value, kernel) for name, (value, kernel) in self._named().items()}
+
+    def load_weights(self, weights: Weights) -> None:
+        """Take weights by name.
+
+        Raises:
+            UserError: names or shapes are not those of the model.
+        """
+        own = self._named()
+        check_fit(weights, {name: _shape(value, kernel) for name, (value, kernel) in own.items()})
+        with torch.no_grad():
+            for name, (value, kernel) in own.items():
+                array = weights[name].transpose(_FROM_KERAS) if kernel else weights[name]
+                value.copy_(torch.tensor(array))
+
+    def state(self) -> dict[str, npt.NDArray[Any]]:
+        """Return a copy of the weights, the optimizer's memory, the number of steps and PyTorch's random state."""
+        found = {f"weight {name}": array for name, array in self.weights().items()}
+        for number, kept in self._updates.optimizer.state_dict()["state"].items():
+            found |= {f"optimizer {number} {key}": _array(value) for key, value in kept.items() if value is not None}
+        found["steps"] = np.array(self._number)
+        found["random cpu"] = torch.get_rng_state().numpy().copy()
+        if self.device == "gpu":
+            found["random gpu"] = torch.cuda.get_rng_state().numpy().copy()
+        return found
+
+    def load_state(self, state: Weights) -> None:
+        """Take a state as ``state()`` gave it."""
+        self.load_weights({n.removeprefix("weight "): a for n, a in state.items() if n.startswith("weight ")})
+        weights = list(self._model.parameters())
+        kept: dict[int, dict[str, torch.Tensor]] = {}
+        for name, array in state.items():
+            if name.startswith("optimizer "):
+                _, number, key = name.split(" ")
+                value, weight = torch.tensor(array), weights[int(number)]
+                if value.shape == weight.shape:  # a fused optimizer walks memory as it lies, and so must its own
+                    value = torch.empty_like(weight, requires_grad=False).copy_(value)
+                kept.setdefault(int(number), {})[key] = value
+        optimizer = self._updates.optimizer
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": kept})
+        self._number = int(state["steps"])
+        torch.set_rng_state(torch.tensor(state["random cpu"]))
+        if self.device == "gpu":
+            torch.cuda.set_rng_state(torch.tensor(state["random gpu"]))
+
+    def capture_activations(
+        self, images: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Return the output of every layer with weights, the objective and its gradients, as in training."""
+        found: dict[str, npt.NDArray[Any]] = {}
+        hooks = []
+        for name, module in self._model.named_modules():
+            if next(module.parameters(recurse=False), None) is not None:
+
+                def keep(module: nn.Module, inputs: Any, output: torch.Tensor, name: str = name) -> None:
+                    found[f"activation {name}"] = _array(output.permute(0, 2, 3, 1))
+
+                hooks.append(module.register_forward_hook(keep))
+        self._model.train()
+        objective = self._objective(self._moved(images), self._moved(masks))
+        for hook in hooks:
+            hook.remove()
+        found["objective"] = _array(objective)
+        own = {name: pair for name, pair in self._named().items() if pair[0].requires_grad}
+        gradients = torch.autograd.grad(objective, [value for value, _ in own.values()])
+        for (name, (_, kernel)), gradient in zip(own.items(), gradients, strict=True):
+            found[f"gradient {name}"] = _array(gradient, kernel)
+        return found
+
+    def _objective(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
+        objective: torch.Tensor = self._loss(masks, self._probabilities(images))
+        return objective
+
+    def _probabilities(self, images: torch.Tensor) -> torch.Tensor:
+        """Return (N, H, W, 1) for (N, H, W, 1); in memory it is what PyTorch calls channels last, so nothing moves."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._half):
+            probabilities: torch.Tensor = self._model(images.permute(0, 3, 1, 2))
+        return probabilities.permute(0, 2, 3, 1)
+
+    def _moved(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        return torch.from_numpy(array).to(self._device, self._type)
+
+    def _named(self) -> dict[str, tuple[torch.Tensor, bool]]:
+        """Return every weight by the name that Keras has for it, and whether it is a kernel, laid out otherwise."""
+        found = {}
+        for name, value in self._model.state_dict(keep_vars=True).items():
+            layer, _, own = name.rpartition(".")
+            module = self._model.get_submodule(layer)
+            kernel = own == "weight" and isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
+            found[f"{layer}.kernel" if kernel else name] = (value, kernel)
+        return found
+
+
+def _loss(task: SessionConfig, masks: torch.Tensor, probabilities: torch.Tensor) -> Any:
+    return task.loss(masks, probabilities, task.loss_parameters)
+
+
+def _shape(value: torch.Tensor, kernel: bool) -> tuple[int, ...]:
+    return tuple(value.permute(_TO_KERAS).shape if kernel else value.shape)
+
+
+def _array(value: torch.Tensor, kernel: bool = False) -> npt.NDArray[Any]:
+    plain = value.detach()
+    plain = plain.permute(_TO_KERAS) if kernel else plain
+    return np.array(plain.float().cpu() if plain.dtype == torch.bfloat16 else plain.cpu())
