@@ -14,8 +14,8 @@ from click.testing import Result
 from installed import register
 from processes import BENCH
 
-from craterbench.parity import verify
 from craterbench.execution.worker import WorkerProcess
+from craterbench.parity import verify
 from craterbench.parity.measure import ParityMeasurement
 
 SMALL = """
