@@ -132,8 +132,8 @@ def _selection_bias(objective: str, tried: int, selection_bias: SelectionBias | 
     if selection_bias is None:
         return [f"How far chance alone carries the best of {tried} cannot be told: no setting has scores of two seeds."]
     return [
-        f"Of {tried} equal settings the luckiest would come out {selection_bias.best:.4f} {_better(objective)} their mean "
-        f"by chance alone; this goes by a standard deviation over seeds of {selection_bias.sd:.4f}, which "
+        f"Of {tried} equal settings the luckiest would come out {selection_bias.best:.4f} {_better(objective)} their "
+        f"mean by chance alone; this goes by a standard deviation over seeds of {selection_bias.sd:.4f}, which "
         f"{selection_bias.runs} runs tell only "
         "roughly, and trials that were shorter than these runs may spread more."
     ]
