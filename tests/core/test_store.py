@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import counts, run
+import tomli_w
+from made_runs import config, counts, run
 from safetensors.numpy import load_file
 
 from craterbench.metrics.evaluator import Counts
@@ -37,12 +38,8 @@ def record(**changes) -> Record:
         "started": started,
         "overrides": [],
         "definition": "d",
-        "framework": "sklearn",
-        "model": "constant",
-        "loss": "bce",
-        "monitor": "val_loss",
+        "config": config({}),
         "protocol": "by group",
-        "precision": "float32",
         "environment": {},
         "dataset": {"name": "synthetic", "digest": "d"},
         "parts": {"validation": {"fingerprint": "y", "scores": OBJECTIVE_SCORES}},
@@ -202,6 +199,9 @@ WRONG = {
     "parts.validation.scores.all.loss": [None, "0.9", True],
     "parts.validation.scores.rim.dice": ["", []],
     "parts.validation.scores.rim.num_pixels": [None, 1.5],
+    "config": [None, [], {}],
+    "config.loss": [None, "bce", {}],
+    "config.training.monitor": [None, 1],
     "overrides": [None, "a=1", [1]],
     "warnings": [None, [None]],
     "seconds": [None, {"training": "1"}, {"training": None}],
@@ -288,3 +288,30 @@ def test_a_record_of_another_shape_is_refused():
     ):
         with pytest.raises(ValueError, match=r"seed|status"):
             Record.from_json(wrong)
+
+
+@pytest.mark.parametrize("file", ["whole", "missing", "damaged"])
+def test_a_record_of_schema_2_has_the_config_of_its_benchmark_toml_or_what_it_says_itself(tmp_path, file):
+    store = Store(tmp_path)
+    mine = run(store, "reference", framework="torch", depth=3)
+    content = mine.as_json() | {"schema": 2, "framework": "torch", "model": "unet", "depth": 3}
+    content |= {"loss": "dice", "monitor": "balanced_accuracy", "precision": "float64"}
+    del content["config"]
+    content["parts"] = {
+        name: {("yardstick" if key == "fingerprint" else key): value for key, value in part.items()}
+        for name, part in content["parts"].items()
+    }
+    (store.folder(mine) / "record.json").write_text(json.dumps(content))
+    told = {
+        "framework": "torch",
+        "model": {"name": "unet", "depth": 3},
+        "loss": {"name": "dice"},
+        "training": {"monitor": "balanced_accuracy", "precision": "float64"},
+    }
+    whole = tomli_w.dumps(told | {"optimizer": {"name": "adam", "learning_rate": 1e-3}})
+    if file != "missing":
+        (store.folder(mine) / "benchmark.toml").write_text(whole if file == "whole" else whole[:-9])
+    (read,) = store.records()[0]
+    assert {key: read.config[key] for key in told} == told
+    assert read.config.get("optimizer") == ({"name": "adam", "learning_rate": 1e-3} if file == "whole" else None)
+    assert (read.framework, read.precision, read.parts) == ("torch", "float64", mine.parts)

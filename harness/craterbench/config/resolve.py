@@ -24,6 +24,8 @@ from craterbench.config.benchmark import (
     OptimizerConfig,
     SplitConfig,
     TrainingConfig,
+    flatten,
+    parse_value,
 )
 from craterbench.plugin.components import Component
 from craterbench.plugin.errors import UserError, nearest
@@ -78,14 +80,6 @@ def parse_override(text: str, option: str = "--set") -> Override:
     if not equals or not all(key.split(".")):
         raise UserError(f"{option} {text}: write it as {option} key=value, for example {option} training.epochs=10")
     return Override(key, parse_value(value), option)
-
-
-def parse_value(text: str) -> Any:
-    """Read a value from the command line: TOML, or plain text where it is none."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
 
 
 def resolve(
@@ -336,15 +330,6 @@ class Validator:
 def _adapter(cls: type) -> TypeAdapter[Any]:
     """Return what validates a dataclass: a search resolves a thousand definitions, and making one takes a while."""
     return TypeAdapter(cls)
-
-
-def flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Return the values of nested tables by their dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        dotted = f"{path}.{key}" if path else key
-        found |= flatten(value, dotted) if isinstance(value, Mapping) and value else {dotted: value}
-    return found
 
 
 def _is_left_out(key: str, value: Any) -> bool:

@@ -108,7 +108,6 @@ class RunFactory:
         run_id, started = new_id()
         dataset = self.registry.get("dataset", benchmark.dataset.name)
         components, packages = benchmark.versions(), packages_of(benchmark)
-        precision = benchmark.training.precision
         return Record(
             id=run_id,
             benchmark=benchmark.name,
@@ -118,13 +117,8 @@ class RunFactory:
             started=started,
             overrides=asked.overrides,
             definition=config_digest(benchmark),
-            framework=benchmark.framework.name,
-            model=benchmark.model.name,
-            loss=benchmark.loss.name,
-            monitor=benchmark.training.monitor,
+            config=benchmark.as_dict(),
             protocol=_protocol(benchmark),
-            precision=precision,
-            depth=getattr(benchmark.model.parameters, "depth", None),
             dataset={"name": dataset.name, "provenance": dataset.provenance, "licence": dataset.licence},
             environment={
                 "craterbench": craterbench.__version__,

@@ -10,7 +10,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypedDict, get_args, get_origin, get_type_hints, is_typeddict
 
-__all__ = ["Dataset", "Environment", "PartRecord", "misfit_of"]
+__all__ = ["Config", "Dataset", "Environment", "PartRecord", "misfit_of"]
 
 
 class Environment(TypedDict, total=False):
@@ -37,6 +37,20 @@ class Dataset(_Named, total=False):
     licence: str
     digest: str
     notes: list[str]
+
+
+class _Training(TypedDict):
+    monitor: str
+    precision: str
+
+
+class Config(TypedDict):
+    """What every config says; a whole one says more."""
+
+    framework: str
+    model: _Named
+    loss: _Named
+    training: _Training
 
 
 class _Counted(TypedDict):

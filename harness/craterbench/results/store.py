@@ -387,7 +387,7 @@ def _layout(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 def _read(file: Path) -> Record:
     """Return the record of a folder; raises ValueError if it cannot be read, or is of another one."""
     try:
-        record = Record.from_json(json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number))
+        record = Record.from_json(json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number), file.parent)
     except OSError as error:
         raise ValueError(str(error.strerror)) from None
     except RecursionError:

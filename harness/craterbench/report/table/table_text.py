@@ -74,8 +74,8 @@ def _print(table: Table, console: Console) -> None:
     columns = dict(enumerate(table.columns))
     shown = _rich(table, columns)
     left_out = []
-    # the epochs go first, then the losses, from the last
-    for position in sorted(columns, key=lambda p: (columns[p].key != "epochs", -p)):
+    # the epochs go first, then other keys of the config and then the losses, from the last
+    for position in sorted(columns, key=lambda p: (columns[p].key != "epochs", not columns[p].factor, -p)):
         if columns[position].optional and _least(shown, console) > console.width:
             left_out.append(columns.pop(position))
             shown = _rich(table, columns)
