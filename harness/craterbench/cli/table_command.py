@@ -24,7 +24,7 @@ __all__ = ["table_command"]
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["rich", "markdown", "csv", "json", "html"]),
+    type=click.Choice(["rich", "markdown", "latex", "csv", "json", "html"]),
     default="rich",
     show_default=True,
     help="How to print it; html is a page with curves and samples.",
