@@ -31,7 +31,16 @@ from craterbench.plugin.components import Component
 from craterbench.plugin.errors import UserError, nearest
 from craterbench.plugin.registry import Registry
 
-__all__ = ["FOLDER_NAME", "Override", "ResolvedConfig", "flatten", "parse_override", "parse_value", "resolve"]
+__all__ = [
+    "FOLDER_NAME",
+    "Override",
+    "ResolvedConfig",
+    "flatten",
+    "parse_override",
+    "parse_value",
+    "resolve",
+    "resolve_recorded",
+]
 
 _PLAIN: Mapping[str, type] = types.MappingProxyType(
     {"split": SplitConfig, "augmentation": AugmentationConfig, "training": TrainingConfig}
@@ -94,10 +103,26 @@ def resolve(
     Raises:
         UserError: naming everything that is wrong, each with its dotted path.
     """
+    chain = _chain(registry, name)
+    return _resolved(registry, label or _called(name, *chain[-1]), chain, overrides)
+
+
+def resolve_recorded(
+    registry: Registry, name: str, config: Mapping[str, Any], overrides: Sequence[Override] = ()
+) -> ResolvedConfig:
+    """Return the benchmark of a config as a record holds it, with the overrides applied.
+
+    Raises:
+        UserError: naming everything that is wrong, such as a component that is not installed any more.
+    """
+    return _resolved(registry, name, [("its record", config)], overrides)
+
+
+def _resolved(
+    registry: Registry, label: str, chain: Sequence[tuple[str, Mapping[str, Any]]], overrides: Sequence[Override]
+) -> ResolvedConfig:
     merged: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    chain = _chain(registry, name)
-    label = label or _called(name, *chain[-1])
     for file, layer in chain:
         _merge(merged, {key: value for key, value in layer.items() if key != "name"}, sources, file)
     for override in sorted(overrides, key=lambda override: not override.key.endswith(".name")):

@@ -27,9 +27,9 @@ from craterbench.results.checkpoint import Checkpoint
 from craterbench.results.parity_verdicts import standing
 from craterbench.results.record import Record
 from craterbench.results.store import RunFolder, Store, new_id
-from craterbench.training.experiment import RunInfo, RunResult
+from craterbench.training.experiment import RunInfo, RunResult, SplitResult
 
-__all__ = ["Place", "Progress", "Run", "RunFactory"]
+__all__ = ["Place", "Progress", "Run", "RunFactory", "counts_of", "parts_of"]
 
 
 class Progress(Protocol):
@@ -358,21 +358,32 @@ def _started(record: Record, asked: RunSpec, start: RunInfo, results: Path) -> R
     )
 
 
+def parts_of(scored: Mapping[str, SplitResult]) -> dict[str, dict[str, Any]]:
+    """Return what a record says of the parts that were scored."""
+    return {
+        name: {
+            "fingerprint": part.fingerprint,
+            "scores": {"all": pooled(part.counts), **{region: pooled(part.counts, region) for region in REGIONS}},
+        }
+        for name, part in scored.items()
+    }
+
+
+def counts_of(scored: Mapping[str, SplitResult]) -> dict[str, Any]:
+    """Return the arrays that lie beside the record."""
+    return {
+        f"{name}_{array}": getattr(part.counts, array)
+        for name, part in scored.items()
+        for array in ("confusion", "cross_entropy", "groups")
+    }
+
+
 def _done(record: Record, outcome: RunResult) -> Record:
     weights = outcome.training.best_weights
     return replace(
         record,
         status="pruned" if outcome.training.pruned else "done",
-        parts={
-            name: {
-                "fingerprint": scored.fingerprint,
-                "scores": {
-                    "all": pooled(scored.counts),
-                    **{region: pooled(scored.counts, region) for region in REGIONS},
-                },
-            }
-            for name, scored in outcome.scored.items()
-        },
+        parts=parts_of(outcome.scored),
         num_weights=sum(int(a.size) for a in weights.values() if a.ndim and a.dtype.kind == "f"),
         best_epoch=outcome.training.best_epoch,
         seconds=outcome.seconds,
@@ -388,10 +399,5 @@ def _protocol(benchmark: BenchmarkConfig) -> str:
 
 
 def _write_arrays(folder: RunFolder, outcome: RunResult) -> None:
-    counts = {
-        f"{name}_{array}": getattr(scored.counts, array)
-        for name, scored in outcome.scored.items()
-        for array in ("confusion", "cross_entropy", "groups")
-    }
-    folder.write_counts(counts)
+    folder.write_counts(counts_of(outcome.scored))
     folder.write_weights(outcome.training.best_weights)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from craterbench.plugin import UserError
+from craterbench.plugin.errors import nearest
 from craterbench.results.record import Record
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from craterbench.results.checkpoint import Checkpoint
 
-__all__ = ["RunFolder", "Store", "new_id"]
+__all__ = ["RunFolder", "Store", "amend", "new_id", "read_counts", "read_history"]
 
 _RECORD = "record.json"
 _CHECKPOINT = "state.safetensors"
@@ -329,38 +330,88 @@ class Store:
         """Return where a whole run lies."""
         return self.runs / record.benchmark / record.id
 
-    def history(self, record: Record) -> list[dict[str, float]]:
-        """Return a row for each epoch of a run; NaN where a cell is empty.
+    def find(self, name: str) -> tuple[Record, Path]:
+        """Return the record and the folder of a whole run, of this store or of one of the studies in it.
+
+        Args:
+            name: the run's id, a beginning of it that no other has, or the path of its folder, which may lie anywhere.
 
         Raises:
-            ValueError: it is missing or damaged.
+            UserError: there is none, there are several, or its record cannot be read.
         """
+        folder = Path(name)
+        if not (folder / _RECORD).is_file():
+            known = {path.parent.name: path.parent for path in self.root.glob(f"runs/*/*/{_RECORD}")}
+            known |= {path.parent.name: path.parent for path in self.root.glob(f"studies/*/runs/*/*/{_RECORD}")}
+            found = (
+                [known[name]] if name in known else [known[each] for each in known if name and each.startswith(name)]
+            )
+            if len(found) > 1:
+                raise UserError(f"{len(found)} runs begin with {name!r}, such as {min(each.name for each in found)}")
+            if not found:
+                cure = f"{nearest(name, known)}; bench table --columns benchmark,id shows them"
+                raise UserError(f"there is no run {name!r} in {self.root}; {cure}")
+            folder = found[0]
         try:
-            with (self.folder(record) / "history.csv").open(newline="", encoding="utf-8") as file:
-                return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
-        except FileNotFoundError:
-            raise ValueError("it is missing") from None
-        except (OSError, TypeError, ValueError, csv.Error):
-            raise ValueError("it is damaged") from None
+            return _read(folder.resolve() / _RECORD), folder
+        except ValueError as error:
+            raise UserError(f"{folder / _RECORD}: cannot be read: {error}") from None
+
+    def history(self, record: Record) -> list[dict[str, float]]:
+        """Return what ``read_history`` finds in the folder of a run."""
+        return read_history(self.folder(record))
 
     def counts(self, record: Record, part: str) -> dict[str, npt.NDArray[Any]]:
-        """Return the confusion, cross_entropy and groups of a part, as the evaluator counted them.
+        """Return what ``read_counts`` finds in the folder of a run."""
+        return read_counts(self.folder(record), part)
 
-        Raises:
-            ValueError: they are missing or damaged.
-        """
-        names = ("confusion", "cross_entropy", "groups")
-        try:
-            with zipfile.ZipFile(self.folder(record) / "counts.npz") as file:
-                counts = {name: _array(file.read(f"{part}_{name}.npy")) for name in names}
-        except FileNotFoundError:
-            raise ValueError("it is missing") from None
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
-            raise ValueError("it is damaged") from None
-        num_images = counts["groups"].size
-        if [counts[name].shape for name in names] != [(num_images, 2, 4), (num_images, 2), (num_images,)]:
-            raise ValueError("it is damaged")
-        return counts
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Return a row for each epoch of a run; NaN where a cell is empty.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
+    try:
+        with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
+            return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise ValueError("it is missing") from None
+    except (OSError, TypeError, ValueError, csv.Error):
+        raise ValueError("it is damaged") from None
+
+
+def amend(folder: Path, record: Record, counts: Mapping[str, npt.NDArray[np.generic]]) -> None:
+    """Write the record and the counts of a whole run anew, the record last; each file is whole or not written."""
+    import numpy as np
+
+    part = folder / "counts.npz.part"
+    with part.open("wb") as file:
+        np.savez_compressed(file, **counts)  # type: ignore[arg-type]
+    part.replace(folder / "counts.npz")
+    part = folder / f"{_RECORD}.part"
+    part.write_text(json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    part.replace(folder / _RECORD)
+
+
+def read_counts(folder: Path, part: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the confusion, cross_entropy and groups of a part of a run, as the evaluator counted them.
+
+    Raises:
+        ValueError: they are missing or damaged.
+    """
+    names = ("confusion", "cross_entropy", "groups")
+    try:
+        with zipfile.ZipFile(folder / "counts.npz") as file:
+            counts = {name: _array(file.read(f"{part}_{name}.npy")) for name in names}
+    except FileNotFoundError:
+        raise ValueError("it is missing") from None
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+        raise ValueError("it is damaged") from None
+    num_images = counts["groups"].size
+    if [counts[name].shape for name in names] != [(num_images, 2, 4), (num_images, 2), (num_images,)]:
+        raise ValueError("it is damaged")
+    return counts
 
 
 def _array(content: bytes) -> npt.NDArray[Any]:

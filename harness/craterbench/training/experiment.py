@@ -1,12 +1,13 @@
-"""One run, from the definition to the counts."""
+"""Train, evaluate, predict: a run chains them, and what is done with its weights later calls the last two."""
 
 from __future__ import annotations
 
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,30 @@ from craterbench.data.dataset import Dataset, Subset, TrainVal
 from craterbench.data.leakage import find_leaks
 from craterbench.data.split import Fold
 from craterbench.metrics.evaluator import Counts, Evaluator
+from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 from craterbench.results.checkpoint import Checkpoint
+from craterbench.results.weights import read_weights
 from craterbench.training.augment import make_training_data
 from craterbench.training.fit import TrainingResult, fit
 from craterbench.training.session import Session, open_session
 
-__all__ = ["RunInfo", "RunResult", "Samples", "SplitResult", "data_digest", "train_and_evaluate", "train_val"]
+__all__ = [
+    "Evaluation",
+    "RunInfo",
+    "RunResult",
+    "Samples",
+    "SplitResult",
+    "Trained",
+    "data_digest",
+    "evaluate",
+    "evaluate_weights",
+    "predict",
+    "predict_weights",
+    "train",
+    "train_and_evaluate",
+    "train_val",
+]
 
 #: How many validation images, with what was predicted for them, a run shows in its sheet of samples.
 NUM_SAMPLES = 12
@@ -85,11 +103,63 @@ class RunResult:
     peak_memory: int | None
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A session that holds the best weights, and how it came to them.
+
+    Attributes:
+        parts: what is scored: the validation part and, where it was read and there is one, the test part.
+        start_up: seconds until the first epoch.
+        done_before: seconds of training that had been done in another process.
+    """
+
+    session: Session
+    start: RunInfo
+    training: TrainingResult
+    parts: dict[str, Subset]
+    start_up: float
+    done_before: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the weights of a finished run score.
+
+    Attributes:
+        data_digest: of the whole data set.
+        scored: by the name of the part.
+    """
+
+    data_digest: str
+    scored: dict[str, SplitResult]
+
+
 def _noop(told: object) -> None:
     """Listen to nothing."""
 
 
-def train_and_evaluate(
+def train_and_evaluate(benchmark: BenchmarkConfig, *, seed: int, **options: Any) -> RunResult:
+    """Train a benchmark once in this process and score its parts with the best weights; arguments as for ``train``.
+
+    Raises:
+        UserError: the data, the split or the model cannot be had as asked; nothing was trained.
+    """
+    clock = time.perf_counter()
+    trained = train(benchmark, seed=seed, **options)
+    session, training = trained.session, trained.training
+    scored = evaluate(session, trained.parts)
+    scoring = time.perf_counter() - clock - trained.start_up - (training.training_seconds - trained.done_before)
+    return RunResult(
+        start=trained.start,
+        training=training,
+        scored=scored,
+        samples=_samples(session, trained.parts["validation"]),
+        seconds={"start_up": trained.start_up, "training": training.training_seconds, "scoring": scoring},
+        peak_memory=_peak_memory(),
+    )
+
+
+def train(
     benchmark: BenchmarkConfig,
     *,
     seed: int,
@@ -101,8 +171,8 @@ def train_and_evaluate(
     checkpoint: Checkpoint | None = None,
     given: TrainVal | None = None,
     should_continue: Callable[[], bool] | None = None,
-) -> RunResult:
-    """Train a benchmark once in this process and score its parts with the best weights.
+) -> Trained:
+    """Train a benchmark once in this process.
 
     Args:
         seed: moves initial weights, order, dropout and augmentation; the split has its own in the definition.
@@ -146,20 +216,70 @@ def train_and_evaluate(
         should_continue=should_continue,
     )
     session.load_weights(training.best_weights)
-    parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
-    scored = {name: _score(session, part) for name, part in parts.items()}
-
-    start_up = ready - clock
-    before = sum(row["seconds"] for row in checkpoint.history) if checkpoint is not None else 0.0
-    scoring = time.perf_counter() - ready - (training.training_seconds - before)
-    return RunResult(
+    return Trained(
+        session=session,
         start=start,
         training=training,
-        scored=scored,
-        samples=_samples(session, data.validation),
-        seconds={"start_up": start_up, "training": training.training_seconds, "scoring": scoring},
-        peak_memory=_peak_memory(),
+        parts={"validation": data.validation} | ({"test": test} if test is not None else {}),
+        start_up=ready - clock,
+        done_before=sum(row["seconds"] for row in checkpoint.history) if checkpoint is not None else 0.0,
     )
+
+
+def evaluate(session: Session, parts: Mapping[str, Subset]) -> dict[str, SplitResult]:
+    """Score what a session predicts for the images of each part."""
+    scored = {}
+    for name, part in parts.items():
+        evaluator = Evaluator(part.images, part.masks, part.groups)
+        scored[name] = SplitResult(evaluator.fingerprint, evaluator.count(predict(session, part.images)))
+    return scored
+
+
+def predict(session: Session, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the probability of a crater at every pixel, float32 (N, H, W, 1), for images float32 of that shape."""
+    return session.predict(images)
+
+
+def evaluate_weights(
+    benchmark: BenchmarkConfig, *, weights: Path, fold: Fold | None = None, device: str = "auto"
+) -> Evaluation:
+    """Score the weights of a finished run in this process, on the validation and the test part of a benchmark's data.
+
+    Args:
+        benchmark: that of the run, or one that differs from it in its data.
+        weights: the file that the run has left.
+        fold: the fold that validates, or ``None`` for the share that the definition says.
+        device: ``auto``, ``cpu`` or ``gpu``.
+
+    Raises:
+        UserError: the data cannot be had, or the weights are missing or of another model.
+    """
+    train_val, test = _data(benchmark)
+    data = make_training_data(train_val.part, benchmark, np.random.default_rng(0), fold)
+    session = _loaded(benchmark, weights, train_val.part.images.shape[1:3], device)
+    parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
+    return Evaluation(train_val.digest, evaluate(session, parts))
+
+
+def predict_weights(
+    benchmark: BenchmarkConfig, *, weights: Path, images: npt.NDArray[np.float32], device: str = "auto"
+) -> npt.NDArray[np.float32]:
+    """Return what the weights of a finished run predict in this process, as ``predict`` does.
+
+    Raises:
+        UserError: the weights are missing or of another model, or the model is none for images of that size.
+    """
+    return predict(_loaded(benchmark, weights, images.shape[1:3], device), images)
+
+
+def _loaded(benchmark: BenchmarkConfig, weights: Path, image_shape: tuple[int, ...], device: str) -> Session:
+    arrays = read_weights(weights)
+    session = open_session(benchmark, image_shape=(image_shape[0], image_shape[1]), seed=0, device=device)
+    try:
+        session.load_weights(arrays)
+    except UserError as error:
+        raise UserError(f"{weights}: {error}") from None
+    return session
 
 
 def data_digest(benchmark: BenchmarkConfig) -> str:
@@ -195,11 +315,6 @@ def _test_leaks(test: Subset | None, others: Subset) -> list[str]:
         return []
     names = ("test", "training or validation")
     return find_leaks(test, others, names=names, share_groups=False)  # a part may count from 0
-
-
-def _score(session: Session, part: Subset) -> SplitResult:
-    evaluator = Evaluator(part.images, part.masks, part.groups)
-    return SplitResult(evaluator.fingerprint, evaluator.count(session.predict(part.images)))
 
 
 def _peak_memory() -> int | None:

@@ -19,8 +19,10 @@ def frame(table: Table) -> pd.DataFrame:
     The columns are ``(part, metric, field)``: the part that was scored, as the table heads it, or nothing; the key of
     the column; and ``mean``, ``sd``, ``low`` and ``high``, or nothing where there is one value.
     """
-    columns = {
-        (column.label, column.key, field): [_value(row[position], field) for row in table.cells]
+    columns: dict[tuple[str, str, str], Any] = {
+        (column.label, column.key, field): pd.array(
+            [_value(row[position], field) for row in table.cells], dtype=float if field else None
+        )
         for position, column in enumerate(table.columns)
         if column.key != "benchmark"
         for field in column.fields or ("",)
