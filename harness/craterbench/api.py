@@ -54,8 +54,6 @@ class Run:
     """A finished run, in a results folder.
 
     Attributes:
-        id: time and a short random part; the name of its folder.
-        record: all that ``record.json`` says (see ``craterbench.results.record``).
         folder: where its files lie.
     """
 
@@ -76,12 +74,12 @@ class Run:
 
     @property
     def id(self) -> str:
-        """Time and a short random part."""
+        """Time and a short random part: the name of its folder."""
         return self.record.id
 
     @property
     def record(self) -> Record:
-        """All that its ``record.json`` says."""
+        """All that its ``record.json`` says (see ``craterbench.results.record``)."""
         return self._finished.record
 
     @property
