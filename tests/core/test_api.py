@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 import pytest
+from processes import PATIENCE
 
 import craterbench
 from craterbench.plugin import UserError
@@ -47,7 +48,11 @@ def made(tmp_path_factory):
     np.savez(folder / "mine.npz", images=part.images, masks=part.masks, groups=part.groups)
     (folder / "script.py").write_text(SCRIPT)
     ran = subprocess.run(
-        [sys.executable, "script.py", str(folder / "mine.npz")], cwd=folder, capture_output=True, text=True
+        [sys.executable, "script.py", str(folder / "mine.npz")],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
     assert ran.returncode == 0, ran.stderr
     return folder, ran
