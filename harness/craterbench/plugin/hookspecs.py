@@ -20,6 +20,7 @@ from craterbench.plugin.components import (
     ExecutorSpec,
     FrameworkSpec,
     LossSpec,
+    MetricSpec,
     ModelSpec,
     PublishedResult,
     ScheduleSpec,
@@ -60,6 +61,11 @@ def bench_datasets() -> list[DatasetSpec]:  # type: ignore[empty-body]
 @hookspec
 def bench_schedules() -> list[ScheduleSpec]:  # type: ignore[empty-body]
     """Return the schedules that the learning rate can follow."""
+
+
+@hookspec
+def bench_metrics() -> list[MetricSpec]:  # type: ignore[empty-body]
+    """Return the metrics that predictions can be scored by."""
 
 
 @hookspec
