@@ -107,7 +107,7 @@ class FrameworkSpec(Component):
 class ModelSpec(Component):
     """What is trained.
 
-    What a target is depends on the framework; plugins/README.md says it for each.
+    What a target is depends on the framework; docs/reference/hooks.md says it for each.
 
     Attributes:
         initial: ``initial(parameters, image_shape, seed) -> {name: array}``, the NumPy weights that training starts
@@ -278,7 +278,7 @@ def benchmarks_in(folder: Path) -> list[BenchmarkSpec]:
 
 
 def published_in(file: Path) -> list[PublishedResult]:
-    """Return the published of a TOML file: one for each table of its array ``published``."""
+    """Return the published results of a TOML file: one for each table of its array ``published``."""
     return [PublishedResult(**published) for published in tomllib.loads(file.read_text(encoding="utf-8"))["published"]]
 
 

@@ -245,5 +245,5 @@ def _selection_bias(rows: Iterable[Row]) -> list[str]:
         if len(folds) > 1:
             sd = statistics.stdev(statistics.fmean(values) for values in folds.values())
             found.append(f"{scored.row.name} {sd:.4f}")
-    told = "selection bias of the split, as the standard deviation of balanced accuracy over folds"
+    told = "variation over splits, as the standard deviation of balanced accuracy over folds"
     return [f"{told}: {', '.join(found)}"] if found else []
