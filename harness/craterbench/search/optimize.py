@@ -306,7 +306,7 @@ class TrialLoop:
             study.complete(active.trial, values, **kept)
             shown = active.shown("complete", record=record.id, values=values)
         else:
-            cause = cause or "it has no score"
+            cause = cause or f"it has no value of {' or '.join(metric.label for metric in study.objectives)}"
             again = died and active.retry_of is None
             study.fail(active.trial, cause, again=again, **kept)
             shown = active.shown("failed", reason=cause, record=None if record is None else record.id)
