@@ -283,6 +283,11 @@ def test_an_unknown_monitor_or_objective_is_refused_with_the_nearest(bench):
     refused = bench("sweep", "--benchmark", "logistic", "--objective", "balanced")
     assert refused.exit_code == 2
     assert "unknown metric 'balanced'; did you mean 'balanced_accuracy'" in refused.stderr
+    for twice in ("loss,val_loss", "dice,dice"):
+        refused = bench("sweep", "--benchmark", "logistic", "--objective", twice)
+        assert refused.exit_code == 2
+        assert "they are one metric" in refused.stderr
+    assert "give one metric or two" in bench("sweep", "--objective", "dice,iou,loss").stderr
 
 
 def test_arrays_of_two_metrics_are_resampled_in_the_same_draws():

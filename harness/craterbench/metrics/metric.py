@@ -68,7 +68,8 @@ class Metric(MetricSpec):
         """
         culprit = f"metric {self.name!r}: its formula {self.formula}"
         try:
-            values = np.asarray(self._compute(sums), dtype=np.float64)
+            with np.errstate(divide="ignore", invalid="ignore"):  # 0/0 says that it is not defined
+                values = np.asarray(self._compute(sums), dtype=np.float64)
         except UserError:
             raise
         except Exception as error:

@@ -139,8 +139,8 @@ def create_sweep(registry: Registry, request: SweepConfig) -> PreparedSweep:
             "digits, '-', '_' and '.', a letter or digit first"
         )
     metrics = Metrics.of(registry)
-    for objective in request.objectives:
-        metrics.get(objective)
+    if len({metrics.get(objective) for objective in request.objectives}) < len(request.objectives):
+        raise UserError(f"--objective {','.join(request.objectives)}: they are one metric; give two different ones")
     if request.name in registry.names("benchmark"):
         raise UserError(f"--name {request.name}: a benchmark is called so; give another name")
     space_overrides = parse_space_overrides(request.vary, request.fix, request.space_file)
