@@ -34,6 +34,8 @@ def test_pandas_reads_from_the_csv_what_the_table_holds(store):
     assert math.isnan(shown.loc["broken", ("test", "loss", "mean")])
     assert read.loc["dice", "warnings"] == 'a, b; say "c"'
     assert (read.loc["reference", "depth"], shown.loc["dice", ("", "loss", "")]) == (3, "dice")
+    assert list(shown["test", "balanced_accuracy"]) == ["mean", "sd", "low", "high"]  # a warning would be an error
+    assert list(dict.fromkeys(part for part, _, _ in shown)) == ["", "validation", "test"]
     assert "<table" in shown._repr_html_()
 
 

@@ -27,9 +27,17 @@ def frame(table: Table) -> pd.DataFrame:
         if column.key != "benchmark"
         for field in column.fields or ("",)
     }
+    levels = [
+        list(dict.fromkeys(part for part, _, _ in columns)),
+        list(dict.fromkeys(key for _, key, _ in sorted(columns, key=lambda each: not each[0]))),
+        ["", "mean", "sd", "low", "high"],
+    ]
+    # in the order of their levels, without which pandas warns whoever picks a part and a metric
+    codes = sorted([level.index(name) for level, name in zip(levels, each, strict=True)] for each in columns)
+    keys = [(levels[0][part], levels[1][key], levels[2][field]) for part, key, field in codes]
     names = pd.Index([row.name for row in table.rows], name="benchmark")
-    found = pd.DataFrame(columns, index=names)
-    found.columns = pd.MultiIndex.from_tuples(list(columns), names=["part", "metric", "field"])
+    found = pd.DataFrame({number: columns[key] for number, key in enumerate(keys)}, index=names)
+    found.columns = pd.MultiIndex(levels, list(zip(*codes, strict=True)), names=["part", "metric", "field"])
     return found
 
 
