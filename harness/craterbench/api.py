@@ -27,7 +27,7 @@ from craterbench.execution.batch import train
 from craterbench.execution.finished import FinishedRun
 from craterbench.execution.run import RunFactory
 from craterbench.execution.run_spec import RunSpec
-from craterbench.metrics.metric import pooled
+from craterbench.metrics.metric import Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
 from craterbench.report.progress import run_progress
@@ -302,26 +302,34 @@ def evaluate(
         results: the folder of results.
 
     Returns:
-        A row for each run and part: its scores over all pixels, and the fingerprint of the part; numbers may be
-        compared where fingerprints are equal.
+        A row for each run and part: its metrics over all pixels, and the fingerprint of the part; numbers may be
+        compared where fingerprints are equal. ``attrs["notes"]`` says what was added to which record, and which
+        metrics of plugins could not be had.
 
     Raises:
         UserError: a run, its weights or the data cannot be had.
     """
     registry = Registry.installed()
+    metrics = Metrics.of(registry)
     other = {"dataset.name": dataset, "dataset.path": None if data is None else str(Path(data).absolute())}
     overrides = _overrides({key: value for key, value in other.items() if value is not None})
-    rows = []
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
     for each in [runs] if isinstance(runs, (str, Run)) else runs:
         finished = Run(each, results)._finished
         found = finished.evaluate(registry, overrides=overrides, device=device)
-        if finished.is_on(found):
-            finished.supplement(found)
+        added = finished.supplement(found) if finished.is_on(found) else []
+        record = finished.record
+        notes += [f"{record.id}: {line}" for line in (*[f"added {each}" for each in added], *found.warnings)]
         for name, part in found.scored.items():
-            record = finished.record
             about = {"run": record.id, "benchmark": record.benchmark, "seed": record.seed, "part": name}
-            rows.append({**about, **pooled(part.counts), "fingerprint": part.fingerprint})
-    return pd.DataFrame(rows).set_index(["run", "part"])
+            sums = part.statistics.sums()
+            scores = {metric.name: metric.score(sums) for metric in metrics}
+            size = {"num_images": len(part.statistics.groups), "fingerprint": part.fingerprint}
+            rows.append({**about, **scores, **size})
+    scored = pd.DataFrame(rows).set_index(["run", "part"])
+    scored.attrs["notes"] = notes
+    return scored
 
 
 def predict(
@@ -336,7 +344,7 @@ def runs(results: _Path = "results") -> pd.DataFrame:
 
     The trials of a study are the runs of its folder, ``results/studies/NAME``.
     """
-    return runs_frame(Store(Path(results)))
+    return runs_frame(Store(Path(results)), Metrics.of(Registry.installed()))
 
 
 def table(
@@ -369,7 +377,15 @@ def table(
         raise UserError("\n".join([f"no runs in {results}", *damaged]))
     conditions = [str(override) for override in _overrides(where or {})]
     found = tabulate(
-        store, records, test=test, columns=columns, sort=sort, where=conditions, whole_names=True, notes=damaged
+        store,
+        records,
+        test=test,
+        columns=columns,
+        sort=sort,
+        where=conditions,
+        whole_names=True,
+        notes=damaged,
+        metrics=Metrics.of(Registry.installed()),
     )
     shown = table_frame(found)
     shown.attrs["notes"] = found.lines

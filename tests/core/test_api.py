@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import scored
 from processes import PATIENCE
 
 import craterbench
@@ -37,6 +39,26 @@ told = {
     "frameworks": [name for name in sys.modules if name.startswith(("craterbench_frameworks.", "torch", "keras"))],
 }
 print(json.dumps(told))
+"""
+
+
+LATE = """
+from craterbench.plugin import MetricSpec, hookimpl
+
+@hookimpl
+def bench_metrics():
+    return [MetricSpec(
+        name="called", summary="share of pixels called crater", label="called", statistic="late:called",
+        formula="late:share", greater_is_better=True, scale="unit",
+    )]
+
+def called(probabilities, masks):
+    import numpy as np
+    found = (probabilities > 0.2).sum(axis=(1, 2, 3))
+    return np.stack([found, np.full(len(masks), masks[0].size)], axis=1)
+
+def share(sums):
+    return sums[..., 0] / sums[..., 1]
 """
 
 
@@ -101,20 +123,45 @@ def test_what_a_run_predicts_is_what_its_weights_say(there):
 
 
 def test_a_run_whose_counts_are_lost_gets_them_again(there):
-    before, record = dict(np.load(there.folder / "counts.npz")), (there.folder / "record.json").read_text()
-    (there.folder / "counts.npz").unlink()
+    before, record = dict(np.load(there.folder / "statistics.npz")), (there.folder / "record.json").read_text()
+    (there.folder / "statistics.npz").unlink()
     scores = craterbench.evaluate(there)
-    after = np.load(there.folder / "counts.npz")
+    after = np.load(there.folder / "statistics.npz")
     assert set(after) == set(before)
     for name, array in before.items():
         np.testing.assert_allclose(after[name], array)
-    kept = there.record.parts["validation"]["scores"]["all"]
+    kept = scored.scores(there.record.parts["validation"]["statistics"])
     assert scores.loc[(there.id, "validation"), "loss"] == pytest.approx(kept["loss"])
     again = json.loads((there.folder / "record.json").read_text())
     assert again["parts"]["validation"]["fingerprint"] == json.loads(record)["parts"]["validation"]["fingerprint"]
     newer = (there.folder / "record.json").stat().st_mtime_ns
     craterbench.evaluate(there)
     assert (there.folder / "record.json").stat().st_mtime_ns == newer  # it lacks nothing now
+
+
+def test_a_statistic_that_came_after_a_run_is_added_and_what_was_there_is_kept(there, tmp_path, monkeypatch):
+    plugin = tmp_path / "plugin"
+    (plugin / "late-1.0.dist-info").mkdir(parents=True)
+    (plugin / "late-1.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: late\nVersion: 1.0\n")
+    (plugin / "late-1.0.dist-info" / "entry_points.txt").write_text("[craterbench]\nlate = late\n")
+    (plugin / "late.py").write_text(LATE)
+    file = there.folder / "record.json"
+    assert "late:called" not in file.read_text()
+    kept = json.loads(file.read_text())["parts"]["validation"]
+    monkeypatch.setenv("PYTHONPATH", str(plugin), prepend=os.pathsep)
+    monkeypatch.syspath_prepend(plugin)
+    before = craterbench.runs(tmp_path / "results")
+    assert before["validation.called"].isna().all()
+    scores = craterbench.evaluate(there)
+    now = json.loads(file.read_text())["parts"]["validation"]
+    assert {**now["statistics"], **kept["statistics"]} == now["statistics"]
+    assert set(now["statistics"]) - set(kept["statistics"]) == {"late:called"}
+    assert scores.attrs["notes"] == [f"{there.id}: added validation/late:called"]
+    called = scores.loc[(there.id, "validation"), "called"]
+    assert 0 <= called <= 1
+    after = craterbench.runs(tmp_path / "results")
+    assert after.loc[there.id, "validation.called"] == called
+    assert float(after.loc[there.id, "validation.called"]) == now["statistics"]["late:called"][0] / (8 * 16 * 16)
 
 
 def test_a_run_is_scored_on_other_data_and_its_record_stays(there, tmp_path, bench):
@@ -140,9 +187,9 @@ def test_data_that_have_changed_are_not_taken_for_its_own_and_those_that_have_mo
     file.write_text(file.read_text().replace(there.config["dataset"]["path"], str(tmp_path / "changed.npz")))
     with pytest.raises(UserError, match="the data of logistic are others now than it was trained on"):
         craterbench.evaluate(there.id, results=tmp_path / "results")
-    (there.folder / "counts.npz").unlink()
+    (there.folder / "statistics.npz").unlink()
     craterbench.evaluate(there.id, data=moved, results=tmp_path / "results")
-    assert (there.folder / "counts.npz").is_file()
+    assert (there.folder / "statistics.npz").is_file()
 
 
 def test_the_command_predicts_into_a_file(there, tmp_path, bench):

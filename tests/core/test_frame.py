@@ -8,6 +8,7 @@ import sys
 import pandas as pd
 import pytest
 from made_runs import run
+from scored import scores
 from tables import numbers, rendered
 
 import craterbench
@@ -60,17 +61,17 @@ def test_a_results_folder_is_a_frame_of_a_row_for_each_run(store):
     run(store, "dice", fold="2/3", loss="dice", status="failed")
     frame = runs_frame(store)
     assert list(frame.index) == [record.id for record in store.records()[0]]
-    scores = mine[1].parts["test"]["scores"]
+    sums = mine[1].parts["test"]["statistics"]
     row = frame.loc[mine[1].id]
     assert (row["benchmark"], row["seed"], row["model.filters"], row["loss.name"]) == ("reference", 2, 16, "bce")
-    assert row["test.balanced_accuracy"] == scores["all"]["balanced_accuracy"]
-    assert row["test.rim.dice"] == scores["rim"]["dice"]
+    assert row["test.balanced_accuracy"] == scores(sums)["balanced_accuracy"]
+    assert row["test.rim.dice"] == scores(sums, "rim")["dice"]
     assert (row["seconds.training"], row["peak_memory"]) == (3.0, 2 * 2**20)
     failed = frame.iloc[2]
     assert (failed["fold"], failed["status"], failed["loss.name"]) == ("2/3", "failed", "dice")
     assert pd.isna(failed["test.balanced_accuracy"])
     means = frame.groupby("loss.name")["validation.loss"].mean()
-    assert means["bce"] == pytest.approx(sum(r.parts["validation"]["scores"]["all"]["loss"] for r in mine) / 2)
+    assert means["bce"] == pytest.approx(sum(scores(r.parts["validation"]["statistics"])["loss"] for r in mine) / 2)
 
 
 def test_a_folder_without_runs_is_an_empty_frame(tmp_path):

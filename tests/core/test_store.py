@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import csv
 import json
+import math
 import signal
 import subprocess
 import sys
@@ -13,19 +14,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tomli_w
 from made_runs import config, counts, run
 from safetensors.numpy import load_file
 
-from craterbench.metrics.evaluator import Counts
-from craterbench.metrics.metric import pooled
 from craterbench.plugin import UserError
 from craterbench.results.migrations import SCHEMA
 from craterbench.results.record import Record
 from craterbench.results.store import Store, new_id
 
-OBJECTIVE_SCORES = {"all": pooled(counts("validation", 1, 0.8))}
-OBJECTIVE_SCORES |= {region: pooled(counts("validation", 1, 0.8), region) for region in ("rim", "interior")}
+STATISTICS = counts("validation", 1, 0.8).sums()
 
 
 def record(**changes) -> Record:
@@ -42,7 +39,7 @@ def record(**changes) -> Record:
         "protocol": "by group",
         "environment": {},
         "dataset": {"name": "synthetic", "digest": "d"},
-        "parts": {"validation": {"fingerprint": "y", "scores": OBJECTIVE_SCORES}},
+        "parts": {"validation": {"fingerprint": "y", "num_images": 24, "statistics": STATISTICS}},
     }
     return Record(**fields | changes)
 
@@ -194,11 +191,11 @@ WRONG = {
     "dataset": [None, {}, {"name": "synthetic"}, {"name": "synthetic", "digest": 1}, {"digest": "d"}],
     "parts": [None, [1], {"validation": None}, {"validation": {"fingerprint": "y"}}, {}],
     "parts.validation.fingerprint": [None, 1],
-    "parts.validation.scores": [None, {}, {"all": {}}],
-    "parts.validation.scores.rim": [None, {}],
-    "parts.validation.scores.all.loss": [None, "0.9", True],
-    "parts.validation.scores.rim.dice": ["", []],
-    "parts.validation.scores.rim.num_pixels": [None, 1.5],
+    "parts.validation.num_images": [None, 1.5],
+    "parts.validation.statistics": [None, {}, {"confusion": [[1, 2, 3, 4]] * 2}],
+    "parts.validation.statistics.confusion": [None, [], [[1, 2, 3, 4]], [[1, 2, 3]] * 2, [[1, 2, 3, 0.5]] * 2],
+    "parts.validation.statistics.cross_entropy": [[[1.0], [2.0]], [[1.0, "2"]] * 2, [[1.0, True]] * 2],
+    "parts.validation.statistics.craters:found": [None, 1, [None], [[1.0]], ["1"]],
     "config": [None, [], {}],
     "config.loss": [None, "bce", {}],
     "config.training.monitor": [None, 1],
@@ -271,13 +268,11 @@ def test_a_thousand_records_are_read_in_no_time(tmp_path):
 
 
 def test_a_record_survives_json_and_nan_is_null():
-    empty = pooled(Counts(np.zeros((1, 2, 4), np.int64), np.zeros((1, 2)), np.zeros(1, np.int64)))
-    assert np.isnan(empty["loss"])
-    mine = record(parts={"validation": {"fingerprint": "y", "scores": OBJECTIVE_SCORES | {"rim": empty}}})
+    mine = record(images_per_second=math.nan)
     text = json.dumps(mine.as_json(), allow_nan=False)
     back = Record.from_json(json.loads(text))
-    assert back.parts["validation"]["scores"]["rim"]["loss"] is None
-    assert back.id == mine.id
+    assert back.images_per_second is None
+    assert back.parts == mine.parts
 
 
 def test_a_record_of_another_shape_is_refused():
@@ -288,30 +283,3 @@ def test_a_record_of_another_shape_is_refused():
     ):
         with pytest.raises(ValueError, match=r"seed|status"):
             Record.from_json(wrong)
-
-
-@pytest.mark.parametrize("file", ["whole", "missing", "damaged"])
-def test_a_record_of_schema_2_has_the_config_of_its_benchmark_toml_or_what_it_says_itself(tmp_path, file):
-    store = Store(tmp_path)
-    mine = run(store, "reference", framework="torch", depth=3)
-    content = mine.as_json() | {"schema": 2, "framework": "torch", "model": "unet", "depth": 3}
-    content |= {"loss": "dice", "monitor": "balanced_accuracy", "precision": "float64"}
-    del content["config"]
-    content["parts"] = {
-        name: {("yardstick" if key == "fingerprint" else key): value for key, value in part.items()}
-        for name, part in content["parts"].items()
-    }
-    (store.folder(mine) / "record.json").write_text(json.dumps(content))
-    told = {
-        "framework": "torch",
-        "model": {"name": "unet", "depth": 3},
-        "loss": {"name": "dice"},
-        "training": {"monitor": "balanced_accuracy", "precision": "float64"},
-    }
-    whole = tomli_w.dumps(told | {"optimizer": {"name": "adam", "learning_rate": 1e-3}})
-    if file != "missing":
-        (store.folder(mine) / "benchmark.toml").write_text(whole if file == "whole" else whole[:-9])
-    (read,) = store.records()[0]
-    assert {key: read.config[key] for key in told} == told
-    assert read.config.get("optimizer") == ({"name": "adam", "learning_rate": 1e-3} if file == "whole" else None)
-    assert (read.framework, read.precision, read.parts) == ("torch", "float64", mine.parts)

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import scored
 
 import craterbench
 from craterbench.plugin import UserError
@@ -35,7 +36,7 @@ def test_what_a_run_predicts_is_what_its_record_was_scored_on(run):
     called = run.predict(test.images) > 0.5
     crater = test.masks.astype(bool)
     cells = [called & crater, called & ~crater, ~called & crater, ~called & ~crater]
-    counted = np.load(run.folder / "counts.npz")["test_confusion"].sum(axis=1)
+    counted = np.load(run.folder / "statistics.npz")["test/confusion"].sum(axis=1)
     np.testing.assert_array_equal(counted, np.stack([cell.sum(axis=(1, 2, 3)) for cell in cells], axis=1))
     probabilities = run.predict(test.images[:, :, ::-1])
     assert not np.array_equal(probabilities, run.predict(test.images))
@@ -43,12 +44,14 @@ def test_what_a_run_predicts_is_what_its_record_was_scored_on(run):
 
 def test_a_run_is_scored_again_to_the_same_numbers(run):
     kept = run.record.parts
-    (run.folder / "counts.npz").unlink()
+    (run.folder / "statistics.npz").unlink()
     scores = craterbench.evaluate(run)
     for part in ("validation", "test"):
-        assert scores.loc[(run.id, part), "loss"] == pytest.approx(kept[part]["scores"]["all"]["loss"], rel=1e-5)
+        assert scores.loc[(run.id, part), "loss"] == pytest.approx(
+            scored.scores(kept[part]["statistics"])["loss"], rel=1e-5
+        )
         assert scores.loc[(run.id, part), "fingerprint"] == kept[part]["fingerprint"]
-    assert (run.folder / "counts.npz").is_file()
+    assert (run.folder / "statistics.npz").is_file()
 
 
 def test_weights_of_another_model_are_refused_by_name(run):

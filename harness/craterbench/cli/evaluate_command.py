@@ -29,7 +29,8 @@ def evaluate_command(runs: tuple[str, ...], dataset: str | None, data: Path | No
     from craterbench.api import evaluate
 
     found = evaluate(runs, dataset=dataset, data=data, device=device, results=results)
-    scores = ["balanced_accuracy", "loss", "sensitivity", "specificity", "dice", "iou"]
-    shown = found.reset_index()[["run", "benchmark", "seed", "part", *scores, "num_images", "fingerprint"]]
+    shown = found.reset_index()
     shown["fingerprint"] = shown["fingerprint"].str[:8]
     click.echo(shown.to_string(index=False, float_format="%.4f"))
+    for note in found.attrs["notes"]:
+        click.echo(note)

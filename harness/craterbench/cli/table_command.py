@@ -43,6 +43,7 @@ def table_command(
     """
     from rich.console import Console
 
+    from craterbench.metrics.metric import Metrics
     from craterbench.report.table.table import tabulate
     from craterbench.results.store import Store
 
@@ -53,7 +54,8 @@ def table_command(
     if not records:
         said = "\n".join(["", *damaged])
         raise UserError(f"no runs in {results}; bench run reference makes one, --results names another folder{said}")
-    published = [entry.spec for entry in Registry.installed().entries("published")]
+    registry = Registry.installed()
+    published, metrics = [entry.spec for entry in registry.entries("published")], Metrics.of(registry)
     asked = [name.strip() for name in columns.split(",")] if columns is not None else None
     if asked is None and form in ("csv", "json", "html"):
         asked = ["all"]
@@ -67,11 +69,12 @@ def table_command(
         where=where,
         whole_names=form in ("csv", "json"),
         notes=damaged,
+        metrics=metrics,
     )
     if form == "html":
         from craterbench.report.table.table_html import page
 
-        click.echo(page(table, store), nl=False)
+        click.echo(page(table, store, metrics), nl=False)
     else:
         from craterbench.report.table.table_text import render
 

@@ -5,19 +5,16 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from craterbench.plugin import NoParameters, Range
+from craterbench.plugin import MetricSpec, NoParameters, Range
 
 __all__ = [
     "COMPONENT_SECTIONS",
-    "HIGHER",
     "AugmentationConfig",
     "BenchmarkConfig",
     "ComponentConfig",
     "FrameworkConfig",
-    "Monitor",
     "OptimizerConfig",
     "Precision",
     "SplitConfig",
@@ -26,11 +23,7 @@ __all__ = [
     "parse_value",
 ]
 
-Monitor = Literal["val_loss", "balanced_accuracy"]
 Precision = Literal["float32", "bfloat16", "float64"]
-
-#: Whether more of a monitor is better.
-HIGHER: Mapping[str, bool] = MappingProxyType({"balanced_accuracy": True, "val_loss": False})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,21 +94,25 @@ class TrainingConfig:
     """How long, in what steps, and when to stop.
 
     Attributes:
-        monitor: the score that chooses the best epoch and stops a run early.
+        monitor: the metric that chooses the best epoch and stops a run early; ``val_loss`` is the ``loss``.
         patience: epochs without a better monitor after which training stops.
         precision: of the arithmetic in training; ``bfloat16`` keeps weights and updates in float32.
     """
 
     epochs: Annotated[int, Range(1, 100_000)]
     batch_size: Annotated[int, Range(1, 100_000, search=(8, 64), log=True)] = 32
-    monitor: Monitor = "val_loss"
+    monitor: str = "val_loss"
     patience: Annotated[int, Range(1, 100_000)] = 5
     precision: Precision = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
-    """A whole definition, resolved: every value there, every component found."""
+    """A whole definition, resolved: every value there, every component found.
+
+    Attributes:
+        metrics: those that plugins bring beside the built-in ones; every run is scored by all of them.
+    """
 
     name: str
     summary: str
@@ -128,6 +125,7 @@ class BenchmarkConfig:
     optimizer: OptimizerConfig
     schedule: ComponentConfig
     training: TrainingConfig
+    metrics: tuple[MetricSpec, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the definition as it would stand in a TOML file: each component's parameters beside its name."""
@@ -158,6 +156,8 @@ class BenchmarkConfig:
         chosen = {"dataset": self.dataset, "model": self.model, "loss": self.loss, "schedule": self.schedule}
         versions = {f"{kind} {component.name}": component.version for kind, component in chosen.items()}
         versions |= {f"augmentation {step.name}": step.version for step in self.augmentation.steps}
+        # the built-in ones are of the evaluator's version
+        versions |= {f"metric {spec.name}": spec.version for spec in self.metrics if spec.name == self.training.monitor}
         return versions | {f"framework {self.framework.name}": self.framework.version}
 
 

@@ -27,7 +27,8 @@ from craterbench.config.benchmark import (
     flatten,
     parse_value,
 )
-from craterbench.plugin.components import Component
+from craterbench.plugin.builtin_metrics import ALIASES, BUILT_IN_METRICS
+from craterbench.plugin.components import Component, MetricSpec
 from craterbench.plugin.errors import UserError, nearest
 from craterbench.plugin.registry import Registry
 
@@ -234,6 +235,8 @@ class Validator:
         if framework is not None and training is not None and training.precision not in framework.precisions:
             has = f"it has {', '.join(framework.precisions)}"
             self.problem("training.precision", f"framework {framework.name!r} has no {training.precision!r}; {has}")
+        if training is not None:
+            plain["training"] = self.monitored(training)
         if self.problems or framework is None:
             return None
         return BenchmarkConfig(
@@ -247,6 +250,7 @@ class Validator:
             ),
             **plain | {"augmentation": _with_steps(plain["augmentation"], steps)},
             **chosen,
+            metrics=_plugin_metrics(self.registry),
         )
 
     def problem(self, path: str, message: str) -> None:
@@ -306,6 +310,14 @@ class Validator:
         parameters = self.values(framework.optimizers[optimizer.name], table, "optimizer", owner=owner)
         return None if parameters is None else replace(optimizer, parameters=parameters)
 
+    def monitored(self, training: TrainingConfig) -> TrainingConfig:
+        """Check the metric that training goes by; one of two names is written as it always was."""
+        aliases = {name: alias for alias, name in ALIASES.items()}
+        monitor = aliases.get(training.monitor, training.monitor)
+        if monitor not in ALIASES:
+            self.found("metric", "training.monitor", monitor)
+        return replace(training, monitor=monitor)
+
     def steps(self, table: dict[str, Any]) -> tuple[ComponentConfig, ...]:
         """Take the augmentations out of their table: every table in it is one, in the order of the file.
 
@@ -355,6 +367,13 @@ class Validator:
 def _adapter(cls: type) -> TypeAdapter[Any]:
     """Return what validates a dataclass: a search resolves a thousand definitions, and making one takes a while."""
     return TypeAdapter(cls)
+
+
+def _plugin_metrics(registry: Registry) -> tuple[MetricSpec, ...]:
+    """Return the metrics that plugins bring, but those whose names are taken."""
+    taken = {spec.name for spec in BUILT_IN_METRICS}
+    found = {entry.spec.name: entry.spec for entry in registry.entries("metric")}
+    return tuple(spec for name, spec in found.items() if name not in taken)
 
 
 def _is_left_out(key: str, value: Any) -> bool:

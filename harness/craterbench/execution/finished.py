@@ -15,13 +15,14 @@ from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.config.resolve import Override, resolve_recorded
 from craterbench.data.split import Fold
 from craterbench.execution.devices import available_cores, environment
-from craterbench.execution.run import counts_of, parts_of
+from craterbench.execution.run import arrays_of, parts_of
 from craterbench.execution.worker import WorkerError, WorkerProcess
 from craterbench.metrics.evaluator import EVALUATOR_VERSION
+from craterbench.metrics.statistics import Statistics
 from craterbench.plugin import UserError
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.registry import Registry
-from craterbench.results.store import Store, amend, read_counts
+from craterbench.results.store import Store, amend, read_statistics
 from craterbench.training.experiment import Evaluation
 
 __all__ = ["FinishedRun"]
@@ -84,22 +85,32 @@ class FinishedRun:
         return found.data_digest == self.record.dataset.get("digest")
 
     def supplement(self, found: Evaluation) -> list[str]:
-        """Add to its record and its counts what they lack, and return the names of the parts that were added."""
-        added = [name for name, part in found.scored.items() if self._lacks(name, part.fingerprint)]
+        """Add to its record and its statistics what they lack, and return it, each as ``part/statistic``.
+
+        What is there is kept to the last digit; but of a part that another evaluator scored nothing is.
+        """
+        parts, arrays, added = parts_of(found.scored), arrays_of(found.scored), []
+        for name, part in parts.items():
+            kept = self.record.parts.get(name, {})
+            there = self._arrays(name) if kept.get("fingerprint") == part["fingerprint"] else {}
+            added += [f"{name}/{statistic}" for statistic in part["statistics"] if statistic not in there]
+            if there:
+                arrays[name] = {**arrays[name], **there}
+                part["statistics"] = {**part["statistics"], **kept["statistics"]}
         if added:
             environment = {**self.record.environment, "evaluator": EVALUATOR_VERSION}
-            self.record = replace(self.record, parts=parts_of(found.scored), environment=environment)
-            amend(self.folder, self.record, counts_of(found.scored))
+            self.record = replace(self.record, parts=parts, environment=environment)
+            amend(self.folder, self.record, arrays)
         return added
 
-    def _lacks(self, part: str, fingerprint: str) -> bool:
-        if self.record.parts.get(part, {}).get("fingerprint") != fingerprint:
-            return True
+    def _arrays(self, part: str) -> dict[str, npt.NDArray[Any]]:
+        """Return the statistics that lie beside the record, or nothing where they are lost or of another record."""
         try:
-            read_counts(self.folder, part)
+            arrays = read_statistics(self.folder, part)
+            Statistics.beside(self.record.parts[part]["statistics"], arrays)
         except ValueError:
-            return True
-        return False
+            return {}
+        return arrays
 
     def predict(
         self, registry: Registry, images: npt.NDArray[np.float32], *, device: str = "auto"

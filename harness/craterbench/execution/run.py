@@ -18,8 +18,7 @@ from craterbench.execution.executor import Worker
 from craterbench.execution.run_spec import RunSpec
 from craterbench.execution.versions import packages_of
 from craterbench.execution.worker import TRAIN_AND_EVALUATE, WorkerDied, WorkerError, WorkerProcess, log_tail
-from craterbench.metrics.evaluator import EVALUATOR_VERSION, REGIONS
-from craterbench.metrics.metric import pooled
+from craterbench.metrics.evaluator import EVALUATOR_VERSION
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.errors import UserError
 from craterbench.plugin.registry import Registry
@@ -29,7 +28,7 @@ from craterbench.results.record import Record
 from craterbench.results.store import RunFolder, Store, new_id
 from craterbench.training.experiment import RunInfo, RunResult, SplitResult
 
-__all__ = ["Place", "Progress", "Run", "RunFactory", "counts_of", "parts_of"]
+__all__ = ["Place", "Progress", "Run", "RunFactory", "arrays_of", "parts_of"]
 
 
 class Progress(Protocol):
@@ -198,6 +197,7 @@ class Run:
             "benchmark": benchmark,
             "seed": self._asked.seed,
             "fold": self._asked.fold,
+            "objectives": self._asked.objectives,
             "device": device,
             "checkpoint": checkpoint,
             "asks": self._place is not None,
@@ -363,19 +363,16 @@ def parts_of(scored: Mapping[str, SplitResult]) -> dict[str, dict[str, Any]]:
     return {
         name: {
             "fingerprint": part.fingerprint,
-            "scores": {"all": pooled(part.counts), **{region: pooled(part.counts, region) for region in REGIONS}},
+            "num_images": len(part.statistics.groups),
+            "statistics": part.statistics.sums(),
         }
         for name, part in scored.items()
     }
 
 
-def counts_of(scored: Mapping[str, SplitResult]) -> dict[str, Any]:
-    """Return the arrays that lie beside the record."""
-    return {
-        f"{name}_{array}": getattr(part.counts, array)
-        for name, part in scored.items()
-        for array in ("confusion", "cross_entropy", "groups")
-    }
+def arrays_of(scored: Mapping[str, SplitResult]) -> dict[str, dict[str, Any]]:
+    """Return the arrays that lie beside the record, by part and name."""
+    return {name: {**part.statistics.arrays, "groups": part.statistics.groups} for name, part in scored.items()}
 
 
 def _done(record: Record, outcome: RunResult) -> Record:
@@ -389,6 +386,7 @@ def _done(record: Record, outcome: RunResult) -> Record:
         seconds=outcome.seconds,
         images_per_second=outcome.training.images_trained / outcome.training.training_seconds,
         peak_memory=outcome.peak_memory,
+        warnings=[*record.warnings, *outcome.warnings],
     )
 
 
@@ -399,5 +397,5 @@ def _protocol(benchmark: BenchmarkConfig) -> str:
 
 
 def _write_arrays(folder: RunFolder, outcome: RunResult) -> None:
-    folder.write_counts(counts_of(outcome.scored))
+    folder.write_statistics(arrays_of(outcome.scored))
     folder.write_weights(outcome.training.best_weights)

@@ -1,4 +1,4 @@
-"""The hooks. A plugin is a module with any of these functions, each marked ``@hookimpl``; see docs/how-to/write-a-plugin.md.
+"""The hooks. A plugin is a module with any of them, each marked ``@hookimpl`` (docs/how-to/write-a-plugin.md).
 
 The first group says what can be plugged in. Each returns a list, of which the order means nothing; two components of
 one kind and name are an error that names both plugins.
@@ -20,6 +20,7 @@ from craterbench.plugin.components import (
     ExecutorSpec,
     FrameworkSpec,
     LossSpec,
+    MetricSpec,
     ModelSpec,
     PublishedResult,
     ScheduleSpec,
@@ -60,6 +61,11 @@ def bench_datasets() -> list[DatasetSpec]:  # type: ignore[empty-body]
 @hookspec
 def bench_schedules() -> list[ScheduleSpec]:  # type: ignore[empty-body]
     """Return the schedules that the learning rate can follow."""
+
+
+@hookspec
+def bench_metrics() -> list[MetricSpec]:  # type: ignore[empty-body]
+    """Return the metrics that predictions can be scored by."""
 
 
 @hookspec

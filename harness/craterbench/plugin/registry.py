@@ -11,7 +11,7 @@ from typing import Any, get_type_hints
 
 import pluggy
 
-from craterbench.plugin import hookspecs
+from craterbench.plugin import builtin_metrics, hookspecs
 from craterbench.plugin.errors import UserError, nearest
 from craterbench.plugin.parameters import NoParameters
 
@@ -26,6 +26,7 @@ KINDS = {
     "augmentation": "bench_augmentations",
     "dataset": "bench_datasets",
     "schedule": "bench_schedules",
+    "metric": "bench_metrics",
     "executor": "bench_executors",
     "published": "bench_published",
 }
@@ -63,6 +64,7 @@ class Registry:
         self._distributions = distributions or {}
         self._manager = pluggy.PluginManager("craterbench")
         self._manager.add_hookspecs(hookspecs)
+        self._manager.register(builtin_metrics, name="craterbench")
         for name, importer in sorted(plugins, key=lambda plugin: plugin[0]):
             try:
                 self._register(name, importer())

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
     from craterbench.results.checkpoint import Checkpoint
 
-__all__ = ["RunFolder", "Store", "amend", "new_id", "read_counts", "read_history"]
+__all__ = ["RunFolder", "Store", "amend", "new_id", "read_history", "read_statistics", "statistics_file"]
 
 _RECORD = "record.json"
+_STATISTICS = "statistics.npz"
+_COUNTS = "counts.npz"  # what runs up to schema 2 had in its place
 _CHECKPOINT = "state.safetensors"
 
 
@@ -83,11 +85,9 @@ class RunFolder:
             writer.writerows(added)
         self._num_epochs = len(rows)
 
-    def write_counts(self, counts: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Write ``counts.npz``: for each part its confusion, cross_entropy and groups, as the evaluator counted."""
-        import numpy as np
-
-        np.savez_compressed(self.path / "counts.npz", **counts)  # type: ignore[arg-type]
+    def write_statistics(self, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
+        """Write ``statistics.npz``: of each part the statistics of its images and their groups, as ``part/name``."""
+        _write_statistics(self.path / _STATISTICS, parts)
 
     def write_weights(self, weights: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Write ``weights.safetensors``, in Keras' lay-out."""
@@ -361,9 +361,9 @@ class Store:
         """Return what ``read_history`` finds in the folder of a run."""
         return read_history(self.folder(record))
 
-    def counts(self, record: Record, part: str) -> dict[str, npt.NDArray[Any]]:
-        """Return what ``read_counts`` finds in the folder of a run."""
-        return read_counts(self.folder(record), part)
+    def statistics(self, record: Record, part: str) -> dict[str, npt.NDArray[Any]]:
+        """Return what ``read_statistics`` finds in the folder of a run."""
+        return read_statistics(self.folder(record), part)
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
@@ -381,37 +381,61 @@ def read_history(folder: Path) -> list[dict[str, float]]:
         raise ValueError("it is damaged") from None
 
 
-def amend(folder: Path, record: Record, counts: Mapping[str, npt.NDArray[np.generic]]) -> None:
-    """Write the record and the counts of a whole run anew, the record last; each file is whole or not written."""
-    import numpy as np
-
-    part = folder / "counts.npz.part"
-    with part.open("wb") as file:
-        np.savez_compressed(file, **counts)  # type: ignore[arg-type]
-    part.replace(folder / "counts.npz")
+def amend(folder: Path, record: Record, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
+    """Write the record and the statistics of a whole run anew, the record last; each file is whole or not written."""
+    part = folder / f"{_STATISTICS}.part"
+    _write_statistics(part, parts)
+    part.replace(folder / _STATISTICS)
     part = folder / f"{_RECORD}.part"
     part.write_text(json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
     part.replace(folder / _RECORD)
+    (folder / _COUNTS).unlink(missing_ok=True)
 
 
-def read_counts(folder: Path, part: str) -> dict[str, npt.NDArray[Any]]:
-    """Return the confusion, cross_entropy and groups of a part of a run, as the evaluator counted them.
+def _write_statistics(path: Path, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
+    import numpy as np
+
+    arrays: dict[str, Any] = {f"{part}/{name}": array for part, of in parts.items() for name, array in of.items()}
+    with path.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
+def statistics_file(folder: Path) -> Path:
+    """Return the file of the statistics of a run's images."""
+    new, old = folder / _STATISTICS, folder / _COUNTS
+    return old if old.exists() and not new.exists() else new
+
+
+def read_statistics(folder: Path, part: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the statistics of a part's images by name, and their ``groups``, as the evaluator counted them.
 
     Raises:
         ValueError: they are missing or damaged.
     """
-    names = ("confusion", "cross_entropy", "groups")
+    path = statistics_file(folder)
+    before = f"{part}_" if path.name == _COUNTS else f"{part}/"
     try:
-        with zipfile.ZipFile(folder / "counts.npz") as file:
-            counts = {name: _array(file.read(f"{part}_{name}.npy")) for name in names}
+        with zipfile.ZipFile(path) as file:
+            names = [name for name in file.namelist() if name.startswith(before)]
+            arrays = {name.removeprefix(before).removesuffix(".npy"): _array(file.read(name)) for name in names}
     except FileNotFoundError:
         raise ValueError("it is missing") from None
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
         raise ValueError("it is damaged") from None
-    num_images = counts["groups"].size
-    if [counts[name].shape for name in names] != [(num_images, 2, 4), (num_images, 2), (num_images,)]:
+    groups = arrays.get("groups")
+    if groups is None or groups.ndim != 1 or any(array.shape[:1] != groups.shape for array in arrays.values()):
         raise ValueError("it is damaged")
-    return counts
+    return arrays if path.name == _STATISTICS else _with_pixels(arrays)
+
+
+def _with_pixels(counts: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of an old ``counts.npz`` as they are now: beside each cross-entropy its number of pixels."""
+    import numpy as np
+
+    confusion, entropy = (counts.get(name) for name in ("confusion", "cross_entropy"))
+    if confusion is None or entropy is None or confusion.shape != (*entropy.shape, 4):
+        raise ValueError("it is damaged")
+    return {**counts, "cross_entropy": np.stack([entropy, confusion.sum(axis=-1)], axis=-1)}
 
 
 def _array(content: bytes) -> npt.NDArray[Any]:

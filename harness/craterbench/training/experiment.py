@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.data.dataset import Dataset, Subset, TrainVal
 from craterbench.data.leakage import find_leaks
 from craterbench.data.split import Fold
-from craterbench.metrics.evaluator import Counts, Evaluator
+from craterbench.metrics.evaluator import Evaluator
+from craterbench.metrics.metric import Metrics
+from craterbench.metrics.statistics import Statistics, count_own
 from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 from craterbench.results.checkpoint import Checkpoint
@@ -52,7 +55,7 @@ class SplitResult:
     """A part, scored with the best weights."""
 
     fingerprint: str
-    counts: Counts
+    statistics: Statistics
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,7 @@ class RunResult:
     Attributes:
         seconds: start_up, training, scoring. Of a run that went on from a checkpoint, training is that of all epochs,
             the others are those of the process that ended it.
+        warnings: on metrics of plugins that could not be had.
         peak_memory: the most memory that this process has held, in bytes; ``None`` where the system does not tell.
     """
 
@@ -100,6 +104,7 @@ class RunResult:
     scored: dict[str, SplitResult]
     samples: Samples
     seconds: dict[str, float]
+    warnings: tuple[str, ...]
     peak_memory: int | None
 
 
@@ -128,10 +133,12 @@ class Evaluation:
     Attributes:
         data_digest: of the whole data set.
         scored: by the name of the part.
+        warnings: on metrics of plugins that could not be had.
     """
 
     data_digest: str
     scored: dict[str, SplitResult]
+    warnings: tuple[str, ...]
 
 
 def _noop(told: object) -> None:
@@ -147,7 +154,11 @@ def train_and_evaluate(benchmark: BenchmarkConfig, *, seed: int, **options: Any)
     clock = time.perf_counter()
     trained = train(benchmark, seed=seed, **options)
     session, training = trained.session, trained.training
-    scored = evaluate(session, trained.parts)
+    metrics = Metrics(benchmark.metrics)
+    warnings: list[str] = []
+    scored = evaluate(session, trained.parts, metrics, warnings)
+    if all(math.isnan(row[metrics.get(benchmark.training.monitor).history_column]) for row in training.history):
+        warnings.append(f"the monitor {benchmark.training.monitor} has no value in any epoch: the first one was kept")
     scoring = time.perf_counter() - clock - trained.start_up - (training.training_seconds - trained.done_before)
     return RunResult(
         start=trained.start,
@@ -155,6 +166,7 @@ def train_and_evaluate(benchmark: BenchmarkConfig, *, seed: int, **options: Any)
         scored=scored,
         samples=_samples(session, trained.parts["validation"]),
         seconds={"start_up": trained.start_up, "training": training.training_seconds, "scoring": scoring},
+        warnings=tuple(dict.fromkeys(warnings)),
         peak_memory=_peak_memory(),
     )
 
@@ -171,6 +183,7 @@ def train(
     checkpoint: Checkpoint | None = None,
     given: TrainVal | None = None,
     should_continue: Callable[[], bool] | None = None,
+    objectives: Sequence[str] = (),
 ) -> Trained:
     """Train a benchmark once in this process.
 
@@ -184,6 +197,7 @@ def train(
         checkpoint: what to go on from: one of a run that was asked for alike.
         given: the images, if they are here already and the test part is not to be seen; then nothing else is read.
         should_continue: asked after each epoch; without it training goes on as long as the definition says.
+        objectives: the metrics that a search goes by; each epoch of the history has them.
 
     Raises:
         UserError: the data, the split or the model cannot be had as asked; nothing was trained.
@@ -214,6 +228,7 @@ def train(
         checkpoint=checkpoint,
         on_checkpoint=on_checkpoint,
         should_continue=should_continue,
+        objectives=objectives,
     )
     session.load_weights(training.best_weights)
     return Trained(
@@ -226,12 +241,25 @@ def train(
     )
 
 
-def evaluate(session: Session, parts: Mapping[str, Subset]) -> dict[str, SplitResult]:
-    """Score what a session predicts for the images of each part."""
+def evaluate(
+    session: Session, parts: Mapping[str, Subset], metrics: Metrics, warnings: list[str]
+) -> dict[str, SplitResult]:
+    """Score what a session predicts for the images of each part.
+
+    A plugin's statistic that cannot be counted takes no trained weights with it, but is told in ``warnings``.
+    """
     scored = {}
     for name, part in parts.items():
-        evaluator = Evaluator(part.images, part.masks, part.groups)
-        scored[name] = SplitResult(evaluator.fingerprint, evaluator.count(predict(session, part.images)))
+        evaluator, probabilities = Evaluator(part.images, part.masks, part.groups), predict(session, part.images)
+        statistics = evaluator.count(probabilities)
+        own = {}
+        for metric in metrics:
+            if metric.own_statistic and metric.statistic not in own:
+                try:
+                    own[metric.statistic] = count_own(metric, probabilities, part.masks)
+                except UserError as error:
+                    warnings.append(str(error))
+        scored[name] = SplitResult(evaluator.fingerprint, replace(statistics, arrays={**statistics.arrays, **own}))
     return scored
 
 
@@ -258,7 +286,9 @@ def evaluate_weights(
     data = make_training_data(train_val.part, benchmark, np.random.default_rng(0), fold)
     session = _loaded(benchmark, weights, train_val.part.images.shape[1:3], device)
     parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
-    return Evaluation(train_val.digest, evaluate(session, parts))
+    warnings: list[str] = []
+    scored = evaluate(session, parts, Metrics(benchmark.metrics), warnings)
+    return Evaluation(train_val.digest, scored, tuple(dict.fromkeys(warnings)))
 
 
 def predict_weights(

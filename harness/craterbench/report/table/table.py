@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metrics
 from craterbench.plugin.components import PublishedResult
 from craterbench.report.table.columns import Column, ScoreColumns, cost_columns, run_columns
 from craterbench.report.table.notes import mixture_notes, same_name_notes
@@ -21,8 +22,8 @@ from craterbench.results.store import Store
 __all__ = ["Table", "tabulate"]
 
 #: What is shown, with what was asked for, by default; and of that, what may be left out where it does not fit.
-_USUAL = ("benchmark", "runs", "epochs", "balanced_accuracy", "difference", "loss", "warnings")
-_OPTIONAL = ("epochs", "loss")
+_USUAL = ("benchmark", "runs", "epochs", BALANCED_ACCURACY.name, "difference", LOSS.name, "warnings")
+_OPTIONAL = ("epochs", LOSS.name)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def tabulate(
     where: Sequence[str] = (),
     whole_names: bool = False,
     notes: Sequence[str] = (),
+    metrics: Metrics | None = None,
 ) -> Table:
     """Return a table with a row for each benchmark as it was asked for, over its seeds and folds.
 
@@ -67,7 +69,7 @@ def tabulate(
     headed by what differs.
 
     Args:
-        store: where the counts behind the records lie, and verdicts on twins.
+        store: where the statistics behind the records lie, and verdicts on twins.
         test: whether to show the test part too.
         columns: what to show, by name or dotted key, or ``["all"]``; by default what is usually wanted, and in what
             configs differ.
@@ -77,6 +79,7 @@ def tabulate(
             with.
         whole_names: whether a row's name has also those changes by the command line that all rows share.
         notes: lines to add.
+        metrics: those that columns can show; by default the built-in ones.
 
     Raises:
         UserError: a column or key is unknown, or no run is left.
@@ -88,7 +91,7 @@ def tabulate(
     about, cost = run_columns(), cost_columns(Verdicts(store.root))
     rows = filtered([*about, *cost], rows, where)
     fingerprints = [
-        ScoreColumns(label, example, evidence)
+        ScoreColumns(label, example, evidence, metrics or Metrics())
         for part in (("validation", "test") if test else ("validation",))
         for label, example in label_fingerprints(rows, part)
     ]
@@ -221,7 +224,7 @@ def _selection_bias(rows: Iterable[Row]) -> list[str]:
     found = []
     for scored in (scored for row in rows for scored in row.scored if scored.pooled_over_folds):
         folds: dict[str | None, list[float]] = {}
-        for record, value in zip(scored.runs, scored.of_each_run("balanced_accuracy"), strict=True):
+        for record, value in zip(scored.runs, scored.of_each_run(BALANCED_ACCURACY), strict=True):
             if value is not None:
                 folds.setdefault(record.fold, []).append(value)
         if len(folds) > 1:
