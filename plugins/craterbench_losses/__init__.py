@@ -76,4 +76,4 @@ def bench_losses() -> list[LossSpec]:
 
 
 def _targets(name: str) -> dict[str, str]:
-    return {framework: f"craterbench_losses.in_{framework}:{name}" for framework in ("keras", "torch")}
+    return {framework: f"craterbench_losses.{framework}:{name}" for framework in ("keras", "torch")}

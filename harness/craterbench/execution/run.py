@@ -130,6 +130,7 @@ class RunFactory:
                 "craterbench": craterbench.__version__,
                 "evaluator": EVALUATOR_VERSION,
                 "components": components,
+                "sources": benchmark.sources(),
                 "python": platform.python_version(),
                 "packages": packages,
                 "machine": f"{platform.system()} {platform.machine()}",

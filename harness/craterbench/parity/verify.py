@@ -150,16 +150,17 @@ def _task(
         overrides = [Override(key, value, "parity") for key, value in {**still, **keys}.items()]
         return resolve(registry, name, overrides).benchmark
 
-    losses = {own.loss.name: changed({})}
-    for loss in (entry.spec for entry in registry.entries("loss")):
-        both = not isinstance(loss.target, str) and all(framework.name in loss.target for framework in frameworks)
-        if both and loss.name != own.loss.name:
-            losses[loss.name] = changed({"loss.name": loss.name})
-    optimizers = {own.optimizer.name: changed({})}
-    rate = own.optimizer.learning_rate
-    for optimizer in frameworks[0].optimizers:
-        if optimizer in frameworks[1].optimizers and optimizer != own.optimizer.name:
-            optimizers[optimizer] = changed({"optimizer.name": optimizer, "optimizer.learning_rate": rate})
+    def shared(kind: str, kept: Mapping[str, Any]) -> dict[str, BenchmarkConfig]:
+        chosen = getattr(own, kind).name
+        found = {chosen: changed({})}
+        for spec in (entry.spec for entry in registry.entries(kind)):
+            both = not isinstance(spec.target, str) and all(framework.name in spec.target for framework in frameworks)
+            if both and spec.name != chosen:
+                found[spec.name] = changed({f"{kind}.name": spec.name, **kept})
+        return found
+
+    losses = shared("loss", {})
+    optimizers = shared("optimizer", {"optimizer.learning_rate": own.optimizer.learning_rate})
     return ParityTask(losses=losses, optimizers=optimizers, seed=seed, device=device)
 
 

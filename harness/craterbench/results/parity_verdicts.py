@@ -16,7 +16,7 @@ __all__ = ["Verdict", "check_writable", "standing", "write_verdict"]
 _FOLDER = "parity"
 
 #: The kinds of component on which a verdict depends; what twins are shown and how fast they learn, both share.
-_JUDGED = ("framework", "model", "loss")
+_JUDGED = ("framework", "model", "loss", "optimizer")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +50,9 @@ class Verdict:
             components: versions by ``kind name``; those that do not decide are passed over.
             packages: the versions of all packages that matter to the run.
         """
-        judged = {name: version for name, version in components.items() if name.split()[0] in _JUDGED}
+        known = {name.split()[0] for name in self.components}  # of optimizers there was no version at first
+        kinds = known.intersection(_JUDGED)
+        judged = {name: version for name, version in components.items() if name.split()[0] in kinds}
         return (
             device == self.device
             and precision in self.precisions
