@@ -173,6 +173,8 @@ def test_the_code_of_a_plugin_that_is_edited_under_one_version_makes_another_run
     sources = [record["environment"]["sources"] for record in (first, edited)]
     assert {name for name in sources[0] if sources[0][name] != sources[1][name]} == {"loss mine"}
     assert len(rows(bench)) == 2
+    digests = " and ".join(each["loss mine"][:8] for each in sources)
+    assert f"(2 rows): source of loss mine {digests}" in bench("table", "--format", "markdown").stdout
     my_loss.write_text("mine = 'log_loss'\n")
     assert ids(bench(*asked)) == [first["id"]]
 
