@@ -17,7 +17,7 @@ class Page(HTMLParser):
         self.sources: list[str] = []
         self.rows: list[list[str]] = []
         self.said: list[str] = []
-        self.data(text)
+        self.feed(text)
         self.close()
         assert self.open == []
 

@@ -146,7 +146,7 @@ def test_a_child_does_not_outlive_a_parent_that_is_killed_even_while_it_is_busy(
         sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
         from dataclasses import replace
         from pathlib import Path
-        from test_child import WorkerProcess, trained, small
+        from test_child import WorkerProcess, small, trained_and_evaluated
         if __name__ == "__main__":
             busy = replace(small(), dataset=replace(small().dataset, target="test_child:busy", parameters=Path("busy")))
             with WorkerProcess({{}}) as process:

@@ -84,7 +84,7 @@ def scripted(folder: Path, name: str, quality: float):
     return resolve(Registry.installed(), str(file))
 
 
-def confirmed(factory, candidates, reference, *, seeds=(1, 2), workers=1):
+def train_confirmation(factory, candidates, reference, *, seeds=(1, 2), workers=1):
     candidates = [
         Candidate(trial=number, found=0.9, resolved=candidate) for number, candidate in enumerate(candidates, start=17)
     ]
@@ -107,7 +107,7 @@ def ends(store):
 
 def test_a_confirmation_is_ordinary_runs_and_says_what_their_table_says(store, tmp_path):
     candidate, reference = resolved(tmp_path, "quick"), resolved(tmp_path, "reference", "constant")
-    confirmation = confirmed(factory(store), [candidate], reference)
+    confirmation = train_confirmation(factory(store), [candidate], reference)
     assert {key: status for key, (_, status) in ends(store).items()} == {
         (name, seed): "done" for name in ("quick", "reference") for seed in (1, 2)
     }
@@ -129,10 +129,10 @@ def test_a_confirmation_is_ordinary_runs_and_says_what_their_table_says(store, t
 
 def test_what_is_done_is_not_repeated(store, tmp_path):
     candidate, reference = resolved(tmp_path, "quick"), resolved(tmp_path, "reference", "constant")
-    first, before = confirmed(factory(store), [candidate], reference, seeds=[1]), ends(store)
-    assert confirmed(factory(store), [candidate], reference, seeds=[1]) == first
+    first, before = train_confirmation(factory(store), [candidate], reference, seeds=[1]), ends(store)
+    assert train_confirmation(factory(store), [candidate], reference, seeds=[1]) == first
     assert ends(store) == before
-    more = confirmed(factory(store), [candidate], reference)
+    more = train_confirmation(factory(store), [candidate], reference)
     assert {key: end for key, end in ends(store).items() if key[1] == 1} == before
     assert [row.seeds for row in more.rows] == [[1, 2], [1, 2]]
     assert len(store.records()[0]) == 4
@@ -140,7 +140,7 @@ def test_what_is_done_is_not_repeated(store, tmp_path):
 
 def test_a_winner_that_is_the_reference_is_not_trained_twice(store, tmp_path):
     candidate, reference = resolved(tmp_path, "quick", "constant"), resolved(tmp_path, "reference", "constant")
-    confirmation = confirmed(factory(store), [candidate], reference)
+    confirmation = train_confirmation(factory(store), [candidate], reference)
     assert ends(store).keys() == {("reference", 1), ("reference", 2)}
     assert "is the reference's own setting" in confirmation.lines[0]
 
@@ -149,7 +149,7 @@ def test_a_child_that_is_killed_is_gone_on_with_once(store, script, tmp_path):
     candidate, reference = scripted(tmp_path, "quick", 0.8), scripted(tmp_path, "reference", 0.5)
     script.say(start_1="die")
     at_work = factory(store)
-    confirmation = confirmed(at_work, [candidate], reference)
+    confirmation = train_confirmation(at_work, [candidate], reference)
     assert len(script.starts()) == 5
     assert {status for _, status in ends(store).values()} == {"done"}
     assert any(line.startswith("quick seed 2 failed: ") for line in at_work.progress.lines)
@@ -160,7 +160,7 @@ def test_a_child_that_is_killed_again_costs_its_setting_the_scores_until_it_is_t
     candidate, reference = scripted(tmp_path, "quick", 0.8), scripted(tmp_path, "reference", 0.5)
     script.say(start_1="die", start_4="die")
     at_work = factory(store)
-    broken = confirmed(at_work, [candidate], reference)
+    broken = train_confirmation(at_work, [candidate], reference)
     before = ends(store)
     assert [key for key, (_, status) in before.items() if status != "done"] == [("quick", 2)]
     confirmed, its_own = broken.rows
@@ -173,7 +173,7 @@ def test_a_child_that_is_killed_again_costs_its_setting_the_scores_until_it_is_t
         == f"It cannot be said whether the candidate, trial 17, beats the reference: {confirmed.problem}."
     )
     assert any(line.startswith("quick seed 2 failed: ") for line in at_work.progress.lines)
-    mended = confirmed(at_work, [candidate], reference)
+    mended = train_confirmation(at_work, [candidate], reference)
     assert {key: run for key, (run, _) in ends(store).items()} == {key: run for key, (run, _) in before.items()}
     assert mended.rows[0].problem is None
     assert mended.rows[0].difference is not None
@@ -185,13 +185,13 @@ def test_ctrl_c_passes_through_and_what_it_broke_off_is_gone_on_with(store, tmp_
     at_work = factory(store, Saboteur(lambda: signal.raise_signal(signal.SIGINT)))
     try:
         with pytest.raises(KeyboardInterrupt):
-            confirmed(at_work, [candidate], reference)
+            train_confirmation(at_work, [candidate], reference)
     finally:
         signal.signal(signal.SIGINT, before)
     run, status = ends(store)["quick", 2]
     assert status == "interrupted"
     assert not children(os.getpid())
-    mended = confirmed(at_work, [candidate], reference)
+    mended = train_confirmation(at_work, [candidate], reference)
     assert ends(store)["quick", 2] == (run, "done")
     assert mended.rows[0].problem is None
 
@@ -214,7 +214,7 @@ def test_what_was_confirmed_is_done_for_bench_run_too_whatever_its_threads(bench
     file = tmp_path / "best.toml"
     write_best(file, resolved(tmp_path, "quick"), name="study-1", summary="trial 17")
     best = resolve(Registry.installed(), str(file))
-    confirmed(factory(store), [best], resolved(tmp_path, "reference", "constant"), seeds=[1], workers=1000)
+    train_confirmation(factory(store), [best], resolved(tmp_path, "reference", "constant"), seeds=[1], workers=1000)
     (trained,) = (record for record in store.records()[0] if record.benchmark == "study-1")
     assert trained.environment["threads"] == 1
     monkeypatch.setattr(devices, "available_cores", lambda: 5)

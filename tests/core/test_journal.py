@@ -87,7 +87,7 @@ def steps(study: Study):
             case 1:
                 study.prune(trial, epochs=3)
             case 2:
-                study.fail(trial, "it died", force=True, epochs=3)
+                study.fail(trial, "it died", again=True, epochs=3)
         yield
 
 

@@ -212,7 +212,7 @@ WRONG = {
     "seed": ["one", None, True],
     "fold": ["x", "0/5", "6/5", "/", 2],
     "status": [None, "?"],
-    "schema": [True, None, "2", SCHEMA - 1],
+    "schema": [True, None, "2", 1],
     "id": [5, None, "other", "..", ""],
     "benchmark": ["dice", "../reference", "a/b", "a\\b", "", "..", None],
     "peak_memory": ["1", 1.5],
@@ -283,9 +283,8 @@ def test_a_record_survives_json_and_nan_is_null():
 def test_a_record_of_another_shape_is_refused():
     content = record().as_json()
     for wrong in (
-        content | {"colour": "red"},
         {k: v for k, v in content.items() if k != "seed"},
         content | {"status": "?"},
     ):
-        with pytest.raises(ValueError, match=r"colour|seed|status"):
+        with pytest.raises(ValueError, match=r"seed|status"):
             Record.from_json(wrong)

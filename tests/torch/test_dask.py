@@ -156,7 +156,7 @@ def test_a_coordinator_that_is_killed_leaves_nothing_running(address, dask_pids,
         import sys, time
         sys.path[:0] = {[str(folder) for folder in (Path(__file__).parent, Path(__file__).parents[1])]!r}
         from pathlib import Path
-        from test_dask import ENDLESS, begin, hired, dask, small, terms
+        from test_dask import ENDLESS, begin, dask, executor_config, hired, small
         executor = dask.open_executor(executor_config({address!r}))
         idle, asking = hired(executor), hired(executor)
         begin(idle, small(), Path("log.txt"))

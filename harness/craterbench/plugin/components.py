@@ -247,7 +247,7 @@ class ScheduleSpec(Component):
     """How the learning rate moves: ``rates(learning_rate, steps, total, history, parameters) -> array``.
 
     ``steps`` is an integer array, the numbers of an epoch's steps counted from the start of training, ``total`` the
-    number of steps in all epochs, ``history`` a row for each epoch so far (see ``craterbench.training.fit.TrainingResult``);
+    number of steps in all epochs, ``history`` a row for each epoch so far (see ``craterbench.training.fit``);
     the array gives one learning rate for each step. Called once an epoch, and a function of its arguments alone, so
     that a run that goes on after an interruption has the rates of one that was never interrupted.
     """

@@ -82,8 +82,8 @@ class Confirmation:
 
     Attributes:
         rows: the candidates, best first, then the reference.
-        selection bias: how far the best of so many equal settings lies above their mean by selection bias alone, in units of the first
-            objective; ``None`` where no spread over seeds is known.
+        selection_bias: how far the best of so many equal settings lies above their mean by chance alone, in units
+            of the first objective; ``None`` where no spread over seeds is known.
         lines: what is to be said of it in plain sentences; the first says whether the candidate beats the reference.
         tried: how many trials the search had to choose from then.
     """

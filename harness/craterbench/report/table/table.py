@@ -63,8 +63,8 @@ def tabulate(
 ) -> Table:
     """Return a table with a row for each benchmark as it was asked for, over its seeds and folds.
 
-    Of runs that repeat each other the newest counts. Numbers on another fingerprint stand in columns of their own, headed
-    by what differs.
+    Of runs that repeat each other the newest counts. Numbers on another fingerprint stand in columns of their own,
+    headed by what differs.
 
     Args:
         store: where the counts behind the records lie, and verdicts on twins.

@@ -36,7 +36,7 @@ class CandidateComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class SelectionBias:
-    """How far the best of equal settings lies above their mean by selection bias alone, in units of the first objective.
+    """How far the best of equal settings lies above their mean by chance alone, in units of the first objective.
 
     Attributes:
         sd: the standard deviation over seeds, pooled over settings, from which it follows.
@@ -74,8 +74,8 @@ def sentences(
         said.append(" ".join([_verdict(other, f"trial {other.candidate.trial}"), *of_it]))
     if others:
         said.append(
-            f"The search named its candidate before any of these {len(compared)} was trained anew. Whichever of them comes"
-            " out best now is chosen once more, in part for its selection bias, and its scores here flatter it again."
+            f"The search named its candidate before any of these {len(compared)} was trained anew. Whichever comes"
+            " out best now is chosen once more, in part by chance, and its scores here flatter it again."
         )
     return said
 
@@ -121,7 +121,8 @@ def _verdict(compared: CandidateComparison, who: str) -> str:
 def _found(candidate: ConfirmedScores, objective: str) -> str:
     """Say what the search thought of a candidate."""
     assert candidate.found is not None
-    return f"In the search trial {candidate.trial} had a {_NAMES[objective]} of {candidate.found:.4f} on the validation part."
+    had = f"a {_NAMES[objective]} of {candidate.found:.4f}"
+    return f"In the search trial {candidate.trial} had {had} on the validation part."
 
 
 def _selection_bias(objective: str, tried: int, selection_bias: SelectionBias | None) -> list[str]:
@@ -129,12 +130,11 @@ def _selection_bias(objective: str, tried: int, selection_bias: SelectionBias | 
     if tried < 2:
         return []  # nothing was chosen from
     if selection_bias is None:
-        return [
-            f"How far selection bias alone carries the best of {tried} cannot be told: no setting has scores of two seeds."
-        ]
+        return [f"How far chance alone carries the best of {tried} cannot be told: no setting has scores of two seeds."]
     return [
-        f"Of {tried} equal settings the luckiest would come out {selection_bias.best:.4f} {_better(objective)} their mean by "
-        f"selection bias alone; this goes by a standard deviation over seeds of {selection_bias.sd:.4f}, which {selection_bias.runs} runs tell only "
+        f"Of {tried} equal settings the luckiest would come out {selection_bias.best:.4f} {_better(objective)} their "
+        f"mean by chance alone; this goes by a standard deviation over seeds of {selection_bias.sd:.4f}, which "
+        f"{selection_bias.runs} runs tell only "
         "roughly, and trials that were shorter than these runs may spread more."
     ]
 

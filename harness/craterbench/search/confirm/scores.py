@@ -159,7 +159,7 @@ def _over_seeds(found: Estimate, values: Sequence[float]) -> Score:
 
 
 def _selection_bias(settings: Sequence[Sequence[float]], tried: int) -> SelectionBias | None:
-    """Return what selection bias gives the best of so many, by the spread over seeds of the settings that were trained anew."""
+    """Return what chance gives the best of so many, by the spread over seeds of the settings trained anew."""
     sd = pooled_sd(settings)
     if sd is None:
         return None
