@@ -12,6 +12,7 @@ from made_runs import counts, run
 from tables import rows
 
 from craterbench.metrics.intervals import minimum_detectable_difference
+from craterbench.metrics.metric import Metrics
 from craterbench.search.confirm.scores import CandidateResult, conclude
 
 SEEDS = (1, 2, 3)
@@ -30,11 +31,11 @@ def reference(store):
 
 
 def conclusion(store, candidates, reference, objective="balanced_accuracy", tried=50):
-    return conclude(store, candidates, reference, objective=objective, tried=tried)
+    return conclude(store, candidates, reference, objective=Metrics().get(objective), tried=tried)
 
 
 def scores(setting, part="validation", score="balanced_accuracy"):
-    return [record.parts[part]["scores"]["all"][score] for record in setting.records]
+    return [Metrics().get(score).score(record.parts[part]["statistics"]) for record in setting.records]
 
 
 def told(values):
@@ -110,7 +111,7 @@ def test_two_settings_that_predict_alike_cannot_be_told_apart(store, reference):
     candidate = trained(store, "candidate", trial=17)
     alike = []
     for mine, other in zip(candidate.records, reference.records, strict=True):
-        shutil.copy(store.folder(other) / "counts.npz", store.folder(mine) / "counts.npz")
+        shutil.copy(store.folder(other) / "statistics.npz", store.folder(mine) / "statistics.npz")
         alike.append(replace(mine, parts=other.parts))
     first, *_ = conclusion(store, [replace(candidate, records=alike)], reference).lines
     assert "it cannot be told whether the candidate, trial 17, beats the reference" in first
@@ -121,7 +122,7 @@ def test_two_settings_that_predict_alike_cannot_be_told_apart(store, reference):
     ("objective", "score", "name", "side"),
     [
         ("balanced_accuracy", "balanced_accuracy", "balanced accuracy", "above"),
-        ("val_loss", "loss", "validation loss", "below"),
+        ("val_loss", "loss", "loss", "below"),
     ],
 )
 def test_luck_is_told_in_units_of_what_the_search_aimed_at(store, reference, objective, score, name, side):
@@ -223,7 +224,7 @@ def test_where_all_runs_failed_nothing_is_said_of_luck(store):
 @pytest.mark.parametrize("damage", ["missing", "of another run"])
 def test_scores_are_not_made_up_where_the_counts_behind_them_are_not_there(store, reference, damage):
     candidate = trained(store, "candidate", skill=0.9, trial=17)
-    file, other = (store.folder(record) / "counts.npz" for record in candidate.records[:2])
+    file, other = (store.folder(record) / "statistics.npz" for record in candidate.records[:2])
     file.unlink() if damage == "missing" else file.write_bytes(other.read_bytes())
     confirmation = conclusion(store, [candidate], reference)
     assert confirmation.rows[0].test is None

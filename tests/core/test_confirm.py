@@ -16,6 +16,7 @@ from craterbench.config.identity import config_digest
 from craterbench.config.resolve import resolve
 from craterbench.execution import devices
 from craterbench.execution.run import RunFactory
+from craterbench.metrics.metric import BALANCED_ACCURACY
 from craterbench.plugin import hookimpl
 from craterbench.plugin.registry import Registry
 from craterbench.report.progress import NoProgress
@@ -94,7 +95,7 @@ def train_confirmation(factory, candidates, reference, *, seeds=(1, 2), workers=
         reference,
         seeds=seeds,
         workers=workers,
-        objective="balanced_accuracy",
+        objective=BALANCED_ACCURACY,
         tried=50,
     )
 

@@ -168,6 +168,7 @@ def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:
     """Print the table of what was run and of all that may be compared with it, and where the files are."""
     from rich.console import Console
 
+    from craterbench.metrics.metric import Metrics
     from craterbench.report.table.table import tabulate
     from craterbench.report.table.table_text import render
 
@@ -179,6 +180,6 @@ def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:
     records, damaged = store.records()
     beside = [record for record in records if record.id in ids or fingerprints(record) & of_these]
     published = [entry.spec for entry in registry.entries("published")]
-    render(tabulate(store, beside, published, notes=damaged), "rich", Console())
+    render(tabulate(store, beside, published, notes=damaged, metrics=Metrics.of(registry)), "rich", Console())
     for record in ran:
         click.echo(store.folder(record))

@@ -18,8 +18,7 @@ from craterbench.execution.executor import Worker
 from craterbench.execution.run_spec import RunSpec
 from craterbench.execution.versions import packages_of
 from craterbench.execution.worker import TRAIN_AND_EVALUATE, WorkerDied, WorkerError, WorkerProcess, log_tail
-from craterbench.metrics.evaluator import EVALUATOR_VERSION, REGIONS
-from craterbench.metrics.metric import pooled
+from craterbench.metrics.evaluator import EVALUATOR_VERSION
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.errors import UserError
 from craterbench.plugin.registry import Registry
@@ -205,6 +204,7 @@ class Run:
             "benchmark": benchmark,
             "seed": self._asked.seed,
             "fold": self._asked.fold,
+            "objectives": self._asked.objectives,
             "device": device,
             "checkpoint": checkpoint,
             "asks": self._place is not None,
@@ -374,10 +374,8 @@ def _done(record: Record, outcome: RunResult) -> Record:
         parts={
             name: {
                 "fingerprint": scored.fingerprint,
-                "scores": {
-                    "all": pooled(scored.counts),
-                    **{region: pooled(scored.counts, region) for region in REGIONS},
-                },
+                "num_images": len(scored.statistics.groups),
+                "statistics": scored.statistics.sums(),
             }
             for name, scored in outcome.scored.items()
         },
@@ -386,6 +384,7 @@ def _done(record: Record, outcome: RunResult) -> Record:
         seconds=outcome.seconds,
         images_per_second=outcome.training.images_trained / outcome.training.training_seconds,
         peak_memory=outcome.peak_memory,
+        warnings=[*record.warnings, *outcome.warnings],
     )
 
 
@@ -396,10 +395,9 @@ def _protocol(benchmark: BenchmarkConfig) -> str:
 
 
 def _write_arrays(folder: RunFolder, outcome: RunResult) -> None:
-    counts = {
-        f"{name}_{array}": getattr(scored.counts, array)
+    arrays = {
+        name: {**scored.statistics.arrays, "groups": scored.statistics.groups}
         for name, scored in outcome.scored.items()
-        for array in ("confusion", "cross_entropy", "groups")
     }
-    folder.write_counts(counts)
+    folder.write_statistics(arrays)
     folder.write_weights(outcome.training.best_weights)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from craterbench.execution.run_spec import RunSpec
 from craterbench.metrics.evaluator import THRESHOLD
+from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metric, Metrics
 from craterbench.training.experiment import RunResult, Samples
 
 __all__ = ["draw_curves", "draw_samples", "save_plots"]
@@ -25,15 +26,21 @@ _INVENTED = (0.90, 0.62, 0.00)  # orange: background, called crater
 def save_plots(folder: Path, asked: RunSpec, outcome: RunResult) -> None:
     """Add the pictures of a run to its folder."""
     title = " ".join([asked.title, *asked.overrides])
-    draw_curves(folder / "curves.png", outcome.training.history, title)
+    metrics = Metrics(asked.benchmark.metrics).in_history(asked.benchmark.training.monitor)
+    others = [metric for metric in metrics if metric not in (LOSS, BALANCED_ACCURACY)]
+    draw_curves(folder / "curves.png", outcome.training.history, title, others)
     draw_samples(folder / "samples.png", outcome.samples, f"{title}: validation images")
 
 
-def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str) -> None:
-    """Draw loss and balanced accuracy over the epochs, on training and validation images, with the best epoch."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
+def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str, others: Sequence[Metric] = ()) -> None:
+    """Draw loss and balanced accuracy over the epochs, on training and validation images, with the best epoch.
+
+    Args:
+        others: metrics that are drawn beside them, on validation images.
+    """
+    figure = Figure(figsize=(10 + 5 * len(others), 4), layout="constrained")
     figure.suptitle(title)
-    losses, accuracies = figure.subplots(1, 2)
+    losses, accuracies, *more = figure.subplots(1, 2 + len(others))
     epochs = [row["epoch"] for row in history]
     best = history[-1]["best"]
 
@@ -45,11 +52,13 @@ def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str) ->
     curve(losses, "val_loss", "validation", "C1.-")
     curve(accuracies, "training_balanced_accuracy", "training", "C0.-")
     curve(accuracies, "balanced_accuracy", "validation", "C1.-")
-    for axes, label in ((losses, "loss"), (accuracies, "balanced accuracy")):
+    for axes, metric in zip(more, others, strict=True):
+        curve(axes, metric.history_column, "validation", "C1.-")
+    for axes, metric in zip((losses, accuracies, *more), (LOSS, BALANCED_ACCURACY, *others), strict=True):
         axes.axvline(best, color="C7", linewidth=0.8)
         label_at = {"xytext": (3, -3), "textcoords": "offset points", "va": "top", "fontsize": 8}
         axes.annotate(f"best: {best}", (best, 1.0), xycoords=("data", "axes fraction"), **label_at)
-        axes.set(xlabel="epoch", ylabel=label)
+        axes.set(xlabel="epoch", ylabel=metric.label)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from craterbench.config.benchmark import HIGHER
 from craterbench.config.resolve import Override, ResolvedConfig
 from craterbench.data.dataset import TrainVal
 from craterbench.execution.executor import Executor, Worker
 from craterbench.execution.run import Place, Run, RunFactory
 from craterbench.execution.run_spec import RunSpec
+from craterbench.metrics.metric import Metric
 from craterbench.plugin import UserError
 from craterbench.results.record import Record
 from craterbench.search.space.space import Space
 from craterbench.search.study import Study
-from craterbench.search.summary import OBJECTIVE_SCORES, Progress, Trial
+from craterbench.search.summary import Progress, Trial
 
 if TYPE_CHECKING:
     import optuna
@@ -243,6 +243,7 @@ class TrialLoop:
             asked = RunSpec(
                 self._resolve(number, self._space.overrides(active.parameters)),
                 trial_seed(self._study.config.seed, number),
+                objectives=tuple(self._study.config.objectives),
             )
         except UserError as refusal:
             self._end(active, str(refusal))
@@ -258,7 +259,7 @@ class TrialLoop:
 
     def _should_prune(self, active: _Active, row: Mapping[str, Any]) -> bool:
         """Take a row of a trial's history and say whether it goes on."""
-        value = active.reached(float(row[self._study.config.objectives[0]]), int(row["best"]))
+        value = active.reached(float(row[self._study.objectives[0].history_column]), int(row["best"]))
         self._progress.trial(active.shown("running"), most=self._study.config.epochs)
         return not self._study.report(active.trial, value, int(row["epoch"]))
 
@@ -297,7 +298,7 @@ class TrialLoop:
         self._executor.release(active.worker, usable=run is None or run.worker_free)
         record = None if run is None else run.record
         kept = {} if record is None else {"epochs": record.epochs}
-        values = [] if record is None else _values(record, study.config.objectives)
+        values = [] if record is None else _values(record, study.objectives)
         if record is not None and record.status == "pruned":
             study.prune(active.trial, **kept)
             shown = active.shown("pruned", record=record.id)
@@ -305,7 +306,7 @@ class TrialLoop:
             study.complete(active.trial, values, **kept)
             shown = active.shown("complete", record=record.id, values=values)
         else:
-            cause = cause or "it has no score"
+            cause = cause or f"it has no value of {' or '.join(metric.label for metric in study.objectives)}"
             again = died and active.retry_of is None
             study.fail(active.trial, cause, again=again, **kept)
             shown = active.shown("failed", reason=cause, record=None if record is None else record.id)
@@ -321,7 +322,7 @@ class TrialLoop:
         if self._best is None:
             return True
         mine, best = trial.values[0], self._best.values[0]
-        return mine > best if HIGHER[self._study.config.objectives[0]] else mine < best
+        return mine > best if self._study.objectives[0].greater_is_better else mine < best
 
     def _leave(self, active: _Active) -> None:
         """Break a trial off; it is tried once more when the search goes on."""
@@ -342,10 +343,10 @@ class TrialLoop:
         self._progress.progress(done=done, wanted=wanted, best=self._best, workers=self._executor.workers, left=left)
 
 
-def _values(record: Record, objectives: Sequence[str]) -> list[float]:
+def _values(record: Record, objectives: Sequence[Metric]) -> list[float]:
     """Return the objectives of the best epoch, or nothing where one of them has no value."""
     if "validation" not in record.parts:
         return []
-    scores = record.parts["validation"]["scores"]["all"]
-    values = [scores[OBJECTIVE_SCORES[objective]] for objective in objectives]
-    return [] if None in values else values
+    sums = record.parts["validation"]["statistics"]
+    values = [value for metric in objectives if (value := metric.score(sums)) is not None]
+    return values if len(values) == len(objectives) else []

@@ -16,6 +16,7 @@ from craterbench.data.dataset import TrainVal
 from craterbench.execution.devices import computes_bfloat16, environment
 from craterbench.execution.worker import WorkerDied, WorkerError, WorkerProcess
 from craterbench.metrics.evaluator import EVALUATOR_VERSION
+from craterbench.metrics.metric import Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.components import PLAIN_NAME, FrameworkSpec
 from craterbench.plugin.registry import KINDS, Registry
@@ -136,6 +137,9 @@ def create_sweep(registry: Registry, request: SweepConfig) -> PreparedSweep:
             f"--name {request.name!r}: is the name of a folder, and of the benchmark that is found: give letters, "
             "digits, '-', '_' and '.', a letter or digit first"
         )
+    metrics = Metrics.of(registry)
+    if len({metrics.get(objective) for objective in request.objectives}) < len(request.objectives):
+        raise UserError(f"--objective {','.join(request.objectives)}: they are one metric; give two different ones")
     if request.name in registry.names("benchmark"):
         raise UserError(f"--name {request.name}: a benchmark is called so; give another name")
     space_overrides = parse_space_overrides(request.vary, request.fix, request.space_file)

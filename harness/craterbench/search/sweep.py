@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from craterbench.config.benchmark import HIGHER
 from craterbench.config.resolve import ResolvedConfig, flatten
 from craterbench.execution.executor import Executor, ExecutorConfig
 from craterbench.execution.run import Progress as RunProgress
@@ -166,7 +165,7 @@ def confirm_best(
         reference,
         seeds=_fresh_seeds(study),
         workers=setting.workers if setting.address is None else None,  # they train here, wherever the trials did
-        objective=study.config.objectives[0],
+        objective=study.objectives[0],
         tried=study.counted,
     )
     lines = [*confirmation.lines, *_unlike(candidates[0], reference, prepared.space)]
@@ -183,7 +182,7 @@ def _best(study: Study) -> list[Trial]:
     if not study.single:
         return [trials[number] for number in study.best()]
     complete = [trial for trial in trials if trial.state == "complete"]
-    return sorted(complete, key=lambda trial: trial.values[0], reverse=HIGHER[study.config.objectives[0]])
+    return sorted(complete, key=lambda trial: trial.values[0], reverse=study.objectives[0].greater_is_better)
 
 
 def _unlike(candidate: Candidate, reference: ResolvedConfig, space: Space) -> list[str]:

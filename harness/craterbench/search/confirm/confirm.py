@@ -15,6 +15,7 @@ from craterbench.config.resolve import ResolvedConfig
 from craterbench.execution.batch import train
 from craterbench.execution.run import RunFactory
 from craterbench.execution.run_spec import RunSpec
+from craterbench.metrics.metric import Metric
 from craterbench.results.record import Record
 from craterbench.search.confirm.scores import CandidateResult, conclude
 from craterbench.search.summary import Confirmation
@@ -59,7 +60,7 @@ def confirm(
     *,
     seeds: Sequence[int],
     workers: int | None,
-    objective: str,
+    objective: Metric,
     tried: int,
 ) -> Confirmation:
     """Train the candidates and the reference on these seeds, and say whether the candidates beat it.
@@ -71,7 +72,7 @@ def confirm(
         candidates: what the search found, best first, at least one.
         seeds: seeds that the search has not used.
         workers: how many runs at once, or ``None`` for as many as the machine allows.
-        objective: the first that the search aimed at, a key of ``HIGHER``.
+        objective: the first that the search aimed at.
         tried: how many settings the search had to choose from.
 
     Raises:

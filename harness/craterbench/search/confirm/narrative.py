@@ -6,12 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from craterbench.config.benchmark import HIGHER
+from craterbench.metrics.metric import Metric
 from craterbench.search.summary import ConfirmedScores, Score
 
 __all__ = ["CandidateComparison", "SelectionBias", "sentences"]
-
-_NAMES = {"balanced_accuracy": "balanced accuracy", "val_loss": "validation loss"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,13 +47,13 @@ class SelectionBias:
 
 
 def sentences(
-    compared: Sequence[CandidateComparison], *, objective: str, tried: int, selection_bias: SelectionBias | None
+    compared: Sequence[CandidateComparison], *, objective: Metric, tried: int, selection_bias: SelectionBias | None
 ) -> list[str]:
     """Return what may be said, first whether the candidate beats the reference.
 
     Args:
         compared: what the search found, best first.
-        objective: the first that the search aimed at, a key of ``HIGHER``.
+        objective: the first that the search aimed at.
         tried: how many settings the search had to choose from.
     """
     first, *others = compared
@@ -118,14 +116,14 @@ def _verdict(compared: CandidateComparison, who: str) -> str:
     return f"{unsure}: they score alike."
 
 
-def _found(candidate: ConfirmedScores, objective: str) -> str:
+def _found(candidate: ConfirmedScores, objective: Metric) -> str:
     """Say what the search thought of a candidate."""
     assert candidate.found is not None
-    had = f"a {_NAMES[objective]} of {candidate.found:.4f}"
+    had = f"a {objective.label} of {candidate.found:.4f}"
     return f"In the search trial {candidate.trial} had {had} on the validation part."
 
 
-def _selection_bias(objective: str, tried: int, selection_bias: SelectionBias | None) -> list[str]:
+def _selection_bias(objective: Metric, tried: int, selection_bias: SelectionBias | None) -> list[str]:
     """Say how much of that a choice would give if all settings were equal."""
     if tried < 2:
         return []  # nothing was chosen from
@@ -139,14 +137,14 @@ def _selection_bias(objective: str, tried: int, selection_bias: SelectionBias | 
     ]
 
 
-def _anew(candidate: ConfirmedScores, objective: str) -> list[str]:
+def _anew(candidate: ConfirmedScores, objective: Metric) -> list[str]:
     """Say what became of it when it was trained anew."""
-    score = candidate.validation if objective == "balanced_accuracy" else candidate.val_loss
+    score = candidate.on_validation(objective)
     return [] if score is None else [f"Trained anew it has {_mean(score)} on that part."]
 
 
-def _better(objective: str) -> str:
-    return "above" if HIGHER[objective] else "below"
+def _better(objective: Metric) -> str:
+    return "above" if objective.greater_is_better else "below"
 
 
 def _mean(score: Score | None) -> str:
