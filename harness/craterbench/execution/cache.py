@@ -47,7 +47,7 @@ class RunCache:
         Raises:
             UserError: the data cannot be had as asked.
         """
-        for record in self._intraclass_correlation(asked, {"done"}):
+        for record in self._alike(asked, {"done"}):
             if self._difference(record, asked) is None:
                 return record
         return None
@@ -80,7 +80,7 @@ class RunCache:
             UserError: the data cannot be had as asked.
         """
         found = None
-        for record in self._intraclass_correlation(asked, {"interrupted", "failed"}):
+        for record in self._alike(asked, {"interrupted", "failed"}):
             checkpoint = self._store.checkpoint(record)
             if checkpoint is None and record.status == "failed":
                 continue  # it would fail again
@@ -95,7 +95,7 @@ class RunCache:
             found = found or f"{record.id} cannot be gone on with, {why}; starting anew"
         return found
 
-    def _intraclass_correlation(self, asked: RunSpec, statuses: Collection[str]) -> Iterator[Record]:
+    def _alike(self, asked: RunSpec, statuses: Collection[str]) -> Iterator[Record]:
         """Return the runs that were asked for alike and came to such an end, the newest first."""
         name = asked.benchmark.name
         if name not in self._records:

@@ -38,7 +38,7 @@ def _environment(record: Record) -> dict[str, Any]:
 def _apart(rows: Sequence[Row]) -> str:
     """Name the keys of the config and the components' versions that differ, and the data.
 
-    Where these do not tell all of the rows apart, as where a record says little of its config, their digests do.
+    Where these do not tell all of the rows apart, the components whose source differs do, or else the digests.
     """
     newest = [(row.done or row.runs)[-1] for row in rows]
     versions = [record.environment.get("components", {}) for record in newest]
@@ -50,7 +50,10 @@ def _apart(rows: Sequence[Row]) -> str:
     definitions = dict.fromkeys(record.definition for record in newest)
     known = {repr((sorted(each.items()), row.config)) for each, row in zip(versions, rows, strict=True)}
     if len(known) < len(definitions):
-        told.append(f"definition {_listed(digest[:8] for digest in definitions)}")
+        sources = [record.environment.get("sources", {}) for record in newest]
+        told += _differing(
+            [{f"source of {name}": digest[:8] for name, digest in each.items()} for each in sources]
+        ) or [f"definition {_listed(digest[:8] for digest in definitions)}"]
     data = dict.fromkeys(
         f"{record.dataset['name']} {record.dataset['digest'][:8]}" for record in newest if "digest" in record.dataset
     )

@@ -23,9 +23,6 @@ _NOT_ASKED = ("summary", "dataset.path")
 #: Keys that the column ``protocol`` is made of.
 _PROTOCOL = ("split.when", "augmentation.warp")
 
-#: Sections with the parameters of a component beside its name.
-_COMPONENTS = (*COMPONENT_SECTIONS, "optimizer")
-
 #: Fields of a record that have another place, or are no values.
 _NO_FIELDS = ("config", "parts", "log_tail")
 
@@ -39,7 +36,7 @@ def differing_keys(rows: Iterable[Row]) -> dict[str, list[Any]]:
     configs = [row.config for row in rows]
     found = {}
     for key in dict.fromkeys(key for config in configs for key in config if key not in _NOT_ASKED):
-        of_a_component = key.partition(".")[0] in _COMPONENTS or key.count(".") > 1
+        of_a_component = key.partition(".")[0] in COMPONENT_SECTIONS or key.count(".") > 1
         values = [_plain(config.get(key)) for config in configs if key in config or not of_a_component]
         if len(several := list(dict.fromkeys(values))) > 1:
             found[key] = several
