@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import stdtrit
+from scipy.special import logit, stdtrit
 from scored import made
 
 from craterbench.metrics import intervals
@@ -265,3 +265,34 @@ def test_the_intervals_hold_the_truth():
         held += (mean.low <= truth <= mean.high, apart.low <= 0 <= apart.high)
     assert (held / 300 > 0.92).all(), held
     assert (held / 300 < 0.99).all(), held
+
+
+def test_a_mean_is_less_sure_than_its_difference_to_a_constant_where_groups_are_of_unequal_sizes():
+    """The interval of a mean takes images of a group to be more alike than they seem, half way to being the same."""
+    sizes = np.array([40, 3, 3, 3, 2, 2, 1])
+    generator = np.random.default_rng(3)
+    tp = generator.binomial(100, np.clip(0.6 + 0.1 * generator.standard_normal(sizes.sum()), 0, 1))
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    runs = {0: some(*((hit, 0, 100 - hit, 2204) for hit in tp), groups=groups)}
+    never = {0: some(*((0, 0, 100, 2204) for _ in tp), groups=groups)}
+    mean, apart = confidence_interval([runs[0]], SENSITIVITY), difference(runs, never, SENSITIVITY)
+    reach = (logit(mean.high) - logit(mean.mean)) * mean.mean * (1 - mean.mean)
+
+    weights = sizes / sizes.sum()
+
+    def quadratic(alike):
+        """Return what share of the variance a bootstrap finds, and its degrees of freedom, by drawing group scores."""
+        variances = alike + (1 - alike) / sizes
+        scores = generator.standard_normal((200_000, len(sizes))) * np.sqrt(variances)
+        found = (weights**2 * (scores - scores @ weights[:, None]) ** 2).sum(axis=1)
+        return found.mean() / (weights**2 * variances).sum(), 2 * found.mean() ** 2 / found.var()
+
+    alike = intervals._intraclass_correlation(leave_one_out(tp), intervals._Sample.of([runs[0]], SENSITIVITY))
+    (share, freedom), (less, fewer) = quadratic(alike), quadratic((1 + alike) / 2)
+    ratio = stdtrit(fewer, 0.975) / stdtrit(freedom, 0.975) * math.sqrt(share / less)
+    assert ratio > 1.1
+    assert reach / (apart.high - apart.mean) == pytest.approx(ratio, rel=0.03)
+
+
+def leave_one_out(values):
+    return (values.sum() - values) / (len(values) - 1) / 100
