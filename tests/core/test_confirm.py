@@ -15,10 +15,10 @@ from tables import rows
 from craterbench.config.identity import config_digest
 from craterbench.config.resolve import resolve
 from craterbench.execution import devices
+from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.run import RunFactory
 from craterbench.plugin import hookimpl
 from craterbench.plugin.registry import Registry
-from craterbench.report.progress import NoProgress
 from craterbench.search.confirm.confirm import Candidate, confirm, write_best
 
 SETTINGS = """
@@ -41,16 +41,6 @@ patience = {epochs}
 """
 
 
-class Lines(NoProgress):
-    """A progress that keeps what is said on it."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line):
-        self.lines.append(line)
-
-
 class Saboteur:
     """A plugin that does something, once, after the third epoch of the second seed of what is called quick."""
 
@@ -60,16 +50,16 @@ class Saboteur:
 
     @hookimpl
     def bench_epoch_finished(self, run, epoch):
-        if (run["benchmark"], run["seed"], epoch["epoch"]) == ("quick", 2, 3) and not self.done:
+        if (run.config["name"], run.seed, epoch["epoch"]) == ("quick", 2, 3) and not self.done:
             self.done = True
             self.what()
 
 
-def factory(store, *plugins) -> RunFactory:
+def factory(store, *plugins, lines: list[str] | None = None) -> RunFactory:
     points = importlib.metadata.entry_points(group="craterbench")
     others = [(f"plugin {number}", lambda plugin=plugin: plugin) for number, plugin in enumerate(plugins)]
     registry = Registry([*((point.name, point.load) for point in points), *others])
-    return RunFactory(registry=registry, store=store, device="cpu", progress=Lines(), save_plots=lambda *of: None)
+    return RunFactory(registry=registry, store=store, device="cpu", say=print if lines is None else lines.append)
 
 
 def resolved(folder: Path, name: str, extends: str = "logistic", epochs: int = 20):
@@ -92,8 +82,8 @@ def train_confirmation(factory, candidates, reference, *, seeds=(1, 2), workers=
         factory,
         candidates,
         reference,
+        ExecutionOptions(device="cpu", workers=workers),
         seeds=seeds,
-        workers=workers,
         objective="balanced_accuracy",
         tried=50,
     )
@@ -148,18 +138,20 @@ def test_a_winner_that_is_the_reference_is_not_trained_twice(store, tmp_path):
 def test_a_child_that_is_killed_is_gone_on_with_once(store, script, tmp_path):
     candidate, reference = scripted(tmp_path, "quick", 0.8), scripted(tmp_path, "reference", 0.5)
     script.say(start_1="die")
-    at_work = factory(store)
+    lines: list[str] = []
+    at_work = factory(store, lines=lines)
     confirmation = train_confirmation(at_work, [candidate], reference)
     assert len(script.starts()) == 5
     assert {status for _, status in ends(store).values()} == {"done"}
-    assert any(line.startswith("quick seed 2 failed: ") for line in at_work.progress.lines)
+    assert any(line.startswith("quick seed 2 failed: ") for line in lines)
     assert [row.problem for row in confirmation.rows] == [None, None]
 
 
 def test_a_child_that_is_killed_again_costs_its_setting_the_scores_until_it_is_tried_again(store, script, tmp_path):
     candidate, reference = scripted(tmp_path, "quick", 0.8), scripted(tmp_path, "reference", 0.5)
     script.say(start_1="die", start_4="die")
-    at_work = factory(store)
+    lines: list[str] = []
+    at_work = factory(store, lines=lines)
     broken = train_confirmation(at_work, [candidate], reference)
     before = ends(store)
     assert [key for key, (_, status) in before.items() if status != "done"] == [("quick", 2)]
@@ -172,7 +164,7 @@ def test_a_child_that_is_killed_again_costs_its_setting_the_scores_until_it_is_t
         broken.lines[0]
         == f"It cannot be said whether the candidate, trial 17, beats the reference: {confirmed.problem}."
     )
-    assert any(line.startswith("quick seed 2 failed: ") for line in at_work.progress.lines)
+    assert any(line.startswith("quick seed 2 failed: ") for line in lines)
     mended = train_confirmation(at_work, [candidate], reference)
     assert {key: run for key, (run, _) in ends(store).items()} == {key: run for key, (run, _) in before.items()}
     assert mended.rows[0].problem is None

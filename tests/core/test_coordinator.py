@@ -15,7 +15,9 @@ from types import SimpleNamespace
 import pytest
 from processes import trained_and_evaluated
 
+from craterbench.execution import scheduler
 from craterbench.execution.devices import environment
+from craterbench.execution.executor import ExecutionOptions, open_executor
 from craterbench.execution.worker import WorkerProcess
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
@@ -26,7 +28,7 @@ from craterbench.search.optimize import trial_seed
 from craterbench.search.setup import PreparedSweep, SweepConfig, create_sweep, load_sweep
 from craterbench.search.study import Study, StudyConfig, StudyView
 from craterbench.search.summary import Trial
-from craterbench.search.sweep import ExecutionOptions, open_executor, search
+from craterbench.search.sweep import search
 
 
 class EarlyStopping:
@@ -71,13 +73,16 @@ def planned(*, trials: int, **more) -> PreparedSweep:
     return create_sweep(Registry.installed(), SweepConfig(**asked | more))
 
 
-def conducted(results: Path, prepared: PreparedSweep, progress: EarlyStopping | None = None, **more) -> bool:
+def conducted(
+    results: Path, prepared: PreparedSweep, progress: EarlyStopping | None = None, *, workers: int = 1, timeout=None
+) -> bool:
     """Search, and say whether it gave up."""
-    setting = {"workers": 1, "timeout": None}
-    local = prepared.registry.get("executor", "local")
-    how = ExecutionOptions(results=results, executor=local, address=None, device="cpu", **setting | more)
-    with open_executor(prepared, how) as executor, Study(results / "studies" / "s", prepared.config) as study:
-        return search(study, prepared, how, executor, progress or EarlyStopping())
+    options = ExecutionOptions(device="cpu", workers=workers)
+    with (
+        open_executor(prepared.registry, options) as executor,
+        Study(results / "studies" / "s", prepared.config) as study,
+    ):
+        return search(study, prepared, executor, progress or EarlyStopping(), device="cpu", timeout=timeout)
 
 
 def trials(results: Path) -> list[Trial]:
@@ -201,8 +206,9 @@ def test_a_trial_that_goes_wrong_has_failed_with_its_reason_and_its_worker_goes_
 def clock(monkeypatch):
     """The time that a search sees: it stands still until the test moves it, however busy the machine is."""
     seconds = SimpleNamespace(passed=lambda: 0.0)
-    monkeypatch.setattr(optimize, "time", SimpleNamespace(monotonic=lambda: seconds.passed(), sleep=time.sleep))
-    monkeypatch.setattr(optimize, "_LONGEST_WAIT", 0.05)  # before it looks at the clock again
+    for module in (optimize, scheduler):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: seconds.passed(), sleep=time.sleep))
+    monkeypatch.setattr(scheduler, "_LONGEST_WAIT", 0.05)  # before it looks at the clock again
     return seconds
 
 

@@ -9,6 +9,7 @@ from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.config.identity import config_digest, former_identity, run_identity
 from craterbench.config.resolve import ResolvedConfig
 from craterbench.data.split import Fold
+from craterbench.plugin.context import run_title
 from craterbench.results.record import Record
 
 __all__ = ["RunSpec"]
@@ -40,8 +41,7 @@ class RunSpec:
     @property
     def title(self) -> str:
         """What the run is called while it is under way."""
-        fold = [] if self.fold is None else [f"fold {self.fold}"]
-        return " ".join([self.benchmark.name, f"seed {self.seed}", *fold])
+        return run_title(self.benchmark.name, self.seed, self.fold_name)
 
     @property
     def _row(self) -> tuple[Any, ...]:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from craterbench.results.checkpoint import Checkpoint
 
-__all__ = ["RunFolder", "Store", "new_id"]
+__all__ = ["RunFolder", "Store", "new_id", "read_history"]
 
 _RECORD = "record.json"
 _CHECKPOINT = "state.safetensors"
@@ -94,11 +94,16 @@ class RunFolder:
 
         write_weights(self.path / "weights.safetensors", weights)
 
+    @property
+    def checkpoint_file(self) -> Path:
+        """Where what the run can go on from is written."""
+        return self.path / _CHECKPOINT
+
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write ``state.safetensors``, from which the run can go on, whole or not at all."""
         from craterbench.results.checkpoint import write_checkpoint
 
-        write_checkpoint(self.path / _CHECKPOINT, checkpoint)
+        write_checkpoint(self.checkpoint_file, checkpoint)
 
     def remove_checkpoint(self) -> None:
         """Remove what the run could go on from, if there is any."""
@@ -335,13 +340,7 @@ class Store:
         Raises:
             ValueError: it is missing or damaged.
         """
-        try:
-            with (self.folder(record) / "history.csv").open(newline="", encoding="utf-8") as file:
-                return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
-        except FileNotFoundError:
-            raise ValueError("it is missing") from None
-        except (OSError, TypeError, ValueError, csv.Error):
-            raise ValueError("it is damaged") from None
+        return read_history(self.folder(record) / "history.csv")
 
     def counts(self, record: Record, part: str) -> dict[str, npt.NDArray[Any]]:
         """Return the confusion, cross_entropy and groups of a part, as the evaluator counted them.
@@ -361,6 +360,21 @@ class Store:
         if [counts[name].shape for name in names] != [(num_images, 2, 4), (num_images, 2), (num_images,)]:
             raise ValueError("it is damaged")
         return counts
+
+
+def read_history(file: Path) -> list[dict[str, float]]:
+    """Return a row for each epoch of a ``history.csv``; NaN where a cell is empty.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
+    try:
+        with file.open(newline="", encoding="utf-8") as lines:
+            return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(lines)]
+    except FileNotFoundError:
+        raise ValueError("it is missing") from None
+    except (OSError, TypeError, ValueError, csv.Error):
+        raise ValueError("it is damaged") from None
 
 
 def _array(content: bytes) -> npt.NDArray[Any]:

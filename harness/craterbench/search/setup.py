@@ -18,7 +18,7 @@ from craterbench.execution.worker import WorkerDied, WorkerError, WorkerProcess
 from craterbench.metrics.evaluator import EVALUATOR_VERSION
 from craterbench.plugin import UserError
 from craterbench.plugin.components import FrameworkSpec
-from craterbench.plugin.registry import KINDS, Registry
+from craterbench.plugin.registry import Registry
 from craterbench.search.space.overrides import ParameterOverride, SpaceOverrides, parse_space_overrides
 from craterbench.search.space.space import Space, build_space
 from craterbench.search.study import StudyConfig, differences
@@ -75,18 +75,6 @@ class PreparedSweep:
     base: BenchmarkConfig
     space: Space
     train_val: TrainVal = field(repr=False)
-
-    @property
-    def framework(self) -> FrameworkSpec:
-        """What the trials train in."""
-        spec: FrameworkSpec = self.registry.get("framework", self.base.framework.name)
-        return spec
-
-    def distributions(self) -> list[str]:
-        """Return the distributions of the plugins that bring what trials may have, as far as they are known."""
-        entries = [(f"{kind} {entry.spec.name}", entry) for kind in KINDS for entry in self.registry.entries(kind)]
-        brought = {entry.distribution for name, entry in entries if name in self.config.versions}
-        return sorted(name for name in brought if name is not None)
 
     def trial(self, number: int, tried: Sequence[Override]) -> ResolvedConfig:
         """Return the benchmark of a trial.

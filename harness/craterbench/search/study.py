@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from craterbench.config.benchmark import HIGHER
-from craterbench.plugin import UserError
+from craterbench.plugin import StudyContext, UserError
 from craterbench.search.journal import open_for_writing, open_journal, repair
 from craterbench.search.summary import Trial
 
@@ -322,6 +323,11 @@ class Study(StudyView):
             with contextlib.suppress(OSError):
                 (self.folder / _OWNER).unlink(missing_ok=True)
             self._lock.release()
+
+    @cached_property
+    def context(self) -> StudyContext:
+        """What listeners are told of it."""
+        return StudyContext(name=self.config.name, folder=self.folder, config=asdict(self.config))
 
     @property
     def counted(self) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from craterbench.config.resolve import ResolvedConfig
 from craterbench.execution.batch import train
+from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.run import RunFactory
 from craterbench.execution.run_spec import RunSpec
 from craterbench.results.record import Record
@@ -56,9 +57,9 @@ def confirm(
     factory: RunFactory,
     candidates: Sequence[Candidate],
     reference: ResolvedConfig,
+    options: ExecutionOptions,
     *,
     seeds: Sequence[int],
-    workers: int | None,
     objective: str,
     tried: int,
 ) -> Confirmation:
@@ -69,23 +70,23 @@ def confirm(
 
     Args:
         candidates: what the search found, best first, at least one.
+        options: where they train.
         seeds: seeds that the search has not used.
-        workers: how many runs at once, or ``None`` for as many as the machine allows.
         objective: the first that the search aimed at, a key of ``HIGHER``.
         tried: how many settings the search had to choose from.
 
     Raises:
-        UserError: a run cannot be had as asked.
+        UserError: the results folder cannot be written, or there is nobody to train.
     """
     resolved = [*(candidate.resolved for candidate in candidates), reference]
     settings = {_setting(each): each for each in resolved}  # of two that are alike the last, so of any the reference
     asked = [RunSpec(each, seed) for each in settings.values() for seed in seeds]
-    records = _trained(factory, dict(enumerate(asked)), workers)
+    records = _trained(factory, dict(enumerate(asked)), options)
     # those whose process was killed are gone on with, once: they left what they can go on from
     killed = {
         p: one for p, one in enumerate(asked) if records[p].status == "failed" and factory.store.checkpoint(records[p])
     }
-    records |= _trained(factory, killed, workers)
+    records |= _trained(factory, killed, options)
 
     def trained(of: ResolvedConfig, trial: int | None = None, found: float | None = None) -> CandidateResult:
         alike = settings[_setting(of)]
@@ -101,11 +102,11 @@ def confirm(
     )
 
 
-def _trained(factory: RunFactory, asked: Mapping[int, RunSpec], workers: int | None) -> dict[int, Record]:
+def _trained(factory: RunFactory, asked: Mapping[int, RunSpec], options: ExecutionOptions) -> dict[int, Record]:
     """Train what is not done already, and return the records by the same numbers."""
     numbers = list(asked)
-    with closing(train(factory, list(asked.values()), workers=workers, resume=True)) as ends:
-        return {numbers[position]: record for position, record in ends}
+    with closing(train(factory, list(asked.values()), options, resume=True)) as ends:
+        return {numbers[ended.position]: ended.record for ended in ends}
 
 
 def alike(one: ResolvedConfig, other: ResolvedConfig) -> bool:
