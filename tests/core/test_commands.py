@@ -224,18 +224,19 @@ def test_plugins_are_told_what_happens_in_the_order_in_which_it_does(tmp_path):
         "@hookimpl\n"
         "def bench_run_finished(run, record):\n"
         "    (run.folder / 'note.txt').write_text(record.pop('status'))\n"
-        "    note('finished', record['parts'].popitem()[0])\n"
+        "    note('finished', sorted(record['parts']))\n"
+        "    record['parts'].clear()\n"
         "    raise RuntimeError('deaf')\n",
     )
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     command = [BENCH, "run", "constant", *SMALL]
     result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
     heard = (tmp_path / "heard.txt").read_text().splitlines()
-    assert heard == ["started constant 42 True", "42 1", "42 2", "finished validation"]
+    assert heard == ["started constant 42 True", "42 1", "42 2", "finished ['test', 'validation']"]
     problem = "plugin listens: bench_run_finished raised RuntimeError: deaf"
     assert result.stderr.count(problem) == 1
     record, folder = the_record(tmp_path / "results")
-    assert (record["status"], record["parts"].keys(), record["warnings"]) == ("done", {"validation"}, [problem])
+    assert (record["status"], record["parts"].keys(), record["warnings"]) == ("done", {"validation", "test"}, [problem])
     assert (folder / "note.txt").read_text() == "done"
     with (folder / "history.csv").open() as file:
         assert [float(row["val_loss"]) == 0.5 for row in csv.DictReader(file)] == [False, False]

@@ -19,6 +19,7 @@ from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.run import RunFactory
 from craterbench.plugin import hookimpl
 from craterbench.plugin.registry import Registry
+from craterbench.report.study.narrative import sentences
 from craterbench.search.confirm.confirm import Candidate, confirm, write_best
 
 SETTINGS = """
@@ -114,7 +115,7 @@ def test_a_confirmation_is_ordinary_runs_and_says_what_their_table_says(store, t
                 assert found == pytest.approx([cells[column + end] for end in ("", "_low", "_high")], abs=1e-12)
     assert confirmed.difference.sd > 0  # else nothing was shown
     assert confirmed.difference.mean == pytest.approx(confirmed.test.mean - 0.5)  # what sees nothing has a half
-    assert "the candidate, trial 17," in confirmation.lines[0]
+    assert "the candidate, trial 17," in sentences(confirmation, "balanced_accuracy")[0]
 
 
 def test_what_is_done_is_not_repeated(store, tmp_path):
@@ -132,7 +133,7 @@ def test_a_winner_that_is_the_reference_is_not_trained_twice(store, tmp_path):
     candidate, reference = resolved(tmp_path, "quick", "constant"), resolved(tmp_path, "reference", "constant")
     confirmation = train_confirmation(factory(store), [candidate], reference)
     assert ends(store).keys() == {("reference", 1), ("reference", 2)}
-    assert "is the reference's own setting" in confirmation.lines[0]
+    assert "is the reference's own setting" in sentences(confirmation, "balanced_accuracy")[0]
 
 
 def test_a_child_that_is_killed_is_gone_on_with_once(store, script, tmp_path):
@@ -161,7 +162,7 @@ def test_a_child_that_is_killed_again_costs_its_setting_the_scores_until_it_is_t
     assert "killed by SIGKILL" in confirmed.problem
     assert its_own.test is not None
     assert (
-        broken.lines[0]
+        sentences(broken, "balanced_accuracy")[0]
         == f"It cannot be said whether the candidate, trial 17, beats the reference: {confirmed.problem}."
     )
     assert any(line.startswith("quick seed 2 failed: ") for line in lines)

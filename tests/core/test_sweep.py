@@ -176,6 +176,7 @@ def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_
     assert [(row["name"], row["trial"], row["seeds"]) for row in kept["rows"]] == [
         ("s", best.number, [42, 43, 44]), ("s-2", second.number, [42, 43, 44]), ("scripted", None, [42, 43, 44]),
     ]  # fmt: skip
+    assert not any(isinstance(value, str) for value in kept.values() if value != kept["part"])  # words are shown
     said = " ".join(result.stdout.split())
     assert f"the candidate, trial {best.number}, beats scripted: balanced accuracy" in said
     assert "training.monitor balanced_accuracy instead of val_loss, training.patience 9 instead of 100." in said

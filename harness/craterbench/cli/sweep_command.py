@@ -255,11 +255,11 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
 
 def _write_page(folder: Path, found: StudySummary) -> None:
     from craterbench.report.study.study_html import study_page
+    from craterbench.results.files import write_atomically
 
-    file, part = folder / "study.html", folder / "study.html.part"
+    file = folder / "study.html"
     try:
-        part.write_text(study_page(found), encoding="utf-8")
-        part.replace(file)
+        write_atomically(file, study_page(found))
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror})") from None
     click.echo(file)

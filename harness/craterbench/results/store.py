@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from craterbench.plugin import UserError
+from craterbench.results.files import PART, write_atomically
 from craterbench.results.record import Record
 
 if TYPE_CHECKING:
@@ -58,15 +59,13 @@ class RunFolder:
         """Write the resolved definition as ``benchmark.toml``."""
         import tomli_w
 
-        (self.path / "benchmark.toml").write_text(tomli_w.dumps(definition), encoding="utf-8")
+        write_atomically(self.path / "benchmark.toml", tomli_w.dumps(definition))
 
     def write_record(self, record: Record) -> None:
         """Write ``record.json``, whole or not at all, unless this is what it holds."""
         if record == self._written:
             return
-        part = self.path / f"{_RECORD}.part"
-        part.write_text(json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        part.replace(self.path / _RECORD)
+        write_atomically(self.path / _RECORD, json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n")
         self._written = record
 
     def write_history(self, history: Iterable[Mapping[str, Any]]) -> None:
@@ -86,7 +85,9 @@ class RunFolder:
         """Write ``counts.npz``: for each part its confusion, cross_entropy and groups, as the evaluator counted."""
         import numpy as np
 
-        np.savez_compressed(self.path / "counts.npz", **counts)  # type: ignore[arg-type]
+        content = io.BytesIO()
+        np.savez_compressed(content, **counts)  # type: ignore[arg-type]
+        write_atomically(self.path / "counts.npz", content.getvalue())
 
     def write_weights(self, weights: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Write ``weights.safetensors``, in Keras' lay-out."""
@@ -107,7 +108,7 @@ class RunFolder:
 
     def remove_checkpoint(self) -> None:
         """Remove what the run could go on from, if there is any."""
-        for name in (_CHECKPOINT, f"{_CHECKPOINT}.part"):
+        for name in (_CHECKPOINT, f"{_CHECKPOINT}{PART}"):
             (self.path / name).unlink(missing_ok=True)
 
     def finish(self, record: Record) -> Path:

@@ -25,6 +25,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from craterbench.config.benchmark import HIGHER
 from craterbench.plugin import StudyContext, UserError
+from craterbench.results.files import write_atomically
 from craterbench.search.journal import open_for_writing, open_journal, repair
 from craterbench.search.summary import Trial
 
@@ -98,18 +99,7 @@ class StudyConfig:
 
     def write(self, folder: Path) -> None:
         """Write it into the study's folder, whole or not at all, and onto the disk: without it its trials are lost."""
-        part = folder / f"{_PLAN}.part"
-        with part.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(self), indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(folder / _PLAN)
-        if os.name == "posix":  # elsewhere a folder cannot be opened
-            listing = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(listing)
-            finally:
-                os.close(listing)
+        write_atomically(folder / _PLAN, json.dumps(asdict(self), indent=1) + "\n", durable=True)
 
     @classmethod
     def read(cls, folder: Path) -> StudyConfig:
@@ -308,7 +298,7 @@ class Study(StudyView):
             raise UserError(f"study {self.config.name!r} is being searched by another command{who}") from None
         since = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         told = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
-        owner.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        write_atomically(owner, json.dumps(told) + "\n")
 
     def _discard(self) -> None:
         """Remove what was made, with the lock while it is still held."""

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from craterbench.config.benchmark import HIGHER
 from craterbench.config.resolve import ResolvedConfig, flatten
@@ -15,6 +16,7 @@ from craterbench.execution.run import RunFactory
 from craterbench.execution.versions import distributions_of, packages_of, versions_of
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
+from craterbench.results.files import write_atomically
 from craterbench.results.store import Store
 from craterbench.search.confirm.confirm import Candidate, alike, confirm, write_best
 from craterbench.search.optimize import TrialLoop, trial_seed
@@ -156,12 +158,8 @@ def confirm_best(
         objective=study.config.objectives[0],
         tried=study.counted,
     )
-    lines = [*confirmation.lines, *_unlike(candidates[0], reference, prepared.space)]
-    confirmation = replace(confirmation, lines=lines)
-    file = study.folder / CONFIRMATION
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(json.dumps(asdict(confirmation), indent=1) + "\n", encoding="utf-8")
-    part.replace(file)
+    confirmation = replace(confirmation, unvaried=_unvaried(candidates[0], reference, prepared.space))
+    write_atomically(study.folder / CONFIRMATION, json.dumps(asdict(confirmation), indent=1) + "\n")
 
 
 def _best(study: Study) -> list[Trial]:
@@ -173,17 +171,14 @@ def _best(study: Study) -> list[Trial]:
     return sorted(complete, key=lambda trial: trial.values[0], reverse=HIGHER[study.config.objectives[0]])
 
 
-def _unlike(candidate: Candidate, reference: ResolvedConfig, space: Space) -> list[str]:
-    """Say what sets a candidate apart from the reference that the search did not vary."""
+def _unvaried(candidate: Candidate, reference: ResolvedConfig, space: Space) -> dict[str, list[Any]]:
+    """Return what sets a candidate apart from the reference that the search did not vary."""
     mine, others = (flatten(each.benchmark.as_dict()) for each in (candidate.resolved, reference))
-    unlike = [
-        f"{key} {mine[key]} instead of {others[key]}"
-        for key in mine.keys() & others.keys() - {"name", "summary"}
+    return {
+        key: [mine[key], others[key]]
+        for key in sorted(mine.keys() & others.keys() - {"name", "summary"})
         if mine[key] != others[key] and not space.varies(key)
-    ]
-    if not unlike:
-        return []
-    return [f"The search did not vary it, but a part of the difference may be due to it: {', '.join(sorted(unlike))}."]
+    }
 
 
 def _fresh_seeds(study: Study) -> list[int]:

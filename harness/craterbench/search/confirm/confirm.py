@@ -16,6 +16,7 @@ from craterbench.execution.batch import train
 from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.run import RunFactory
 from craterbench.execution.run_spec import RunSpec
+from craterbench.results.files import write_atomically
 from craterbench.results.record import Record
 from craterbench.search.confirm.scores import CandidateResult, conclude
 from craterbench.search.summary import Confirmation
@@ -48,9 +49,7 @@ def write_best(file: Path, resolved: ResolvedConfig, *, name: str, summary: str)
 
     definition = {"name": name, **resolved.benchmark.as_dict(), "summary": summary}
     about = f"# What bench sweep found, as a whole definition: bench run {file.name} trains it.\n\n"
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(about + tomli_w.dumps(definition), encoding="utf-8")
-    part.replace(file)
+    write_atomically(file, about + tomli_w.dumps(definition))
 
 
 def confirm(

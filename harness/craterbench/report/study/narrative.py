@@ -1,0 +1,127 @@
+"""What may be said of a confirmation, in plain sentences."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from craterbench.config.benchmark import HIGHER
+from craterbench.search.summary import Confirmation, ConfirmedScores, Score
+
+__all__ = ["sentences"]
+
+_NAMES = {"balanced_accuracy": "balanced accuracy", "val_loss": "validation loss"}
+
+
+def sentences(confirmation: Confirmation, objective: str) -> Sequence[str]:
+    """Return what may be said, first whether the candidate beats the reference.
+
+    Args:
+        confirmation: the candidates and the reference, trained anew.
+        objective: the first that the search aimed at, a key of ``HIGHER``.
+    """
+    if confirmation.lines:
+        return confirmation.lines
+    first, *others, reference = confirmation.rows
+    part = confirmation.part
+    found = [_found(first, objective), *_selection_bias(objective, confirmation), *_anew(first, objective)]
+    said = [_verdict(first, reference, part, f"the candidate, trial {first.trial},"), " ".join(found)]
+    for other in others:
+        verdict = _verdict(other, reference, part, f"trial {other.trial}")
+        said.append(" ".join([verdict, _found(other, objective), *_anew(other, objective)]))
+    if others:
+        said.append(
+            f"The search named its candidate before any of these {len(others) + 1} was trained anew. Whichever of them "
+            "comes out best now is chosen once more, in part for its selection bias, and its scores here flatter it "
+            "again."
+        )
+    return [*said, *_unvaried(confirmation.unvaried)]
+
+
+def _verdict(mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str) -> str:
+    """Say whether a candidate beats the reference."""
+    difference = mine.difference
+    name = other.name.split()[0]
+    reference = "the reference" if name == "reference" else name
+    if mine.same:
+        return f"{_capital(who)} is {reference}'s own setting: there is nothing that it could beat."
+    if mine.incomparable is not None or difference is None:
+        return f"It cannot be said whether {who} beats {reference}: {mine.incomparable}."
+    on_test = part == "test"
+    scores = (mine.test, other.test) if on_test else (mine.validation, other.validation)
+    number = len(mine.seeds)
+    numbers = (
+        f"balanced accuracy {' against '.join(_mean(score) for score in scores)} over {number} "
+        f"{'seed' if number == 1 else 'seeds'}, a paired difference of {_with_interval(difference)}"
+    )
+    where = (
+        "On the test part, which the search never saw,"
+        if on_test
+        else "The data have no test part. On the validation part, which chose the epochs and by which the search chose,"
+    )
+    unsure = f"{where} it cannot be told whether {who} beats {reference}: {numbers}"
+    if number == 1:
+        return f"{unsure}. An interval over one seed leaves out what another seed would change."
+    if math.isnan(difference.low):
+        return f"{unsure}. There are too few groups of images for an interval."
+    if difference.high < 0:
+        return f"{where} {who} is worse than {reference}: {numbers}."
+    if difference.low > 0:
+        if on_test:
+            return f"{where} {who} beats {reference}: {numbers}."
+        return f"{where} {who} is ahead of {reference}: {numbers}. Other images would probably show less of it."
+    if mine.smallest is not None and mine.smallest > 0:
+        unseen = f"a true difference below about {mine.smallest:.2g} would mostly go unseen"
+        return f"{unsure}, and the interval holds 0. With these images and seeds {unseen}."
+    return f"{unsure}: they score alike."
+
+
+def _found(candidate: ConfirmedScores, objective: str) -> str:
+    """Say what the search thought of a candidate."""
+    assert candidate.found is not None
+    of = f"a {_NAMES[objective]} of {candidate.found:.4f}"
+    return f"In the search trial {candidate.trial} had {of} on the validation part."
+
+
+def _selection_bias(objective: str, confirmation: Confirmation) -> list[str]:
+    """Say how much of that a choice would give if all settings were equal."""
+    tried, best, sd = confirmation.tried, confirmation.selection_bias, confirmation.seed_sd
+    if tried < 2:
+        return []  # nothing was chosen from
+    if best is None or sd is None:
+        untold = f"How far selection bias alone carries the best of {tried} cannot be told"
+        return [f"{untold}: no setting has scores of two seeds."]
+    side = "above" if HIGHER[objective] else "below"
+    return [
+        f"Of {tried} equal settings the luckiest would come out {best:.4f} {side} their mean by selection bias alone; "
+        f"this goes by a standard deviation over seeds of {sd:.4f}, which {confirmation.runs} runs tell only roughly, "
+        "and trials that were shorter than these runs may spread more."
+    ]
+
+
+def _unvaried(unvaried: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Say what sets the candidate apart from the reference that the search did not vary."""
+    told = ", ".join(f"{key} {mine} instead of {other}" for key, (mine, other) in sorted(unvaried.items()))
+    return [f"The search did not vary it, but a part of the difference may be due to it: {told}."] if told else []
+
+
+def _anew(candidate: ConfirmedScores, objective: str) -> list[str]:
+    """Say what became of it when it was trained anew."""
+    score = candidate.validation if objective == "balanced_accuracy" else candidate.val_loss
+    return [] if score is None else [f"Trained anew it has {_mean(score)} on that part."]
+
+
+def _mean(score: Score | None) -> str:
+    assert score is not None
+    return f"{score.mean:.4f}" if score.sd is None else f"{score.mean:.4f} ± {score.sd:.4f}"
+
+
+def _with_interval(score: Score) -> str:
+    if math.isnan(score.low):
+        return f"{score.mean:+.4f}"
+    return f"{score.mean:+.4f} [{score.low:+.4f}, {score.high:+.4f}]"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
