@@ -25,8 +25,8 @@ from craterbench.results.record import Record
 from craterbench.results.store import Store
 from craterbench.search import optimize, setup
 from craterbench.search.optimize import trial_seed
-from craterbench.search.setup import PreparedSweep, SweepConfig, create_sweep, load_sweep
-from craterbench.search.study import Study, StudyConfig, StudyView
+from craterbench.search.setup import PreparedSweep, create_sweep, load_sweep
+from craterbench.search.study import Study, StudyView, SweepConfig
 from craterbench.search.summary import Trial
 from craterbench.search.sweep import search
 
@@ -54,23 +54,15 @@ def planned(*, trials: int, **more) -> PreparedSweep:
     asked = {
         "name": "s",
         "benchmark": "scripted",
-        "framework": None,
-        "settings": (),
         "epochs": 4,
         "vary": ["model.quality"],
-        "fix": (),
-        "space_file": None,
-        "objectives": ["balanced_accuracy"],
         "sampler": "random",
         "pruner": "none",
-        "seed": 0,
         "trials": trials,
-        "trial_timeout": None,
         "confirm": 0,
-        "confirm_with": None,
         "device": "cpu",
     }
-    return create_sweep(Registry.installed(), SweepConfig(**asked | more))
+    return create_sweep(Registry.installed(), **asked | more)
 
 
 def conducted(
@@ -376,7 +368,7 @@ def test_a_study_does_not_go_on_with_what_it_did_not_begin_with(script, tmp_path
         assert last == "bring back what it began with, or start another study"
         assert [change[: len(told) + 2] for change in changes] == [f"  {told}"]
         script.change(new, old)
-    assert load_sweep(Registry.installed(), folder, {}).config == StudyConfig.read(folder)
+    assert load_sweep(Registry.installed(), folder, {}).config == SweepConfig.read(folder)
     monkeypatch.setattr(setup, "EVALUATOR_VERSION", 99)
     with pytest.raises(UserError, match="version of evaluator: 1 when it began, 99 now"):
         load_sweep(Registry.installed(), folder, {})

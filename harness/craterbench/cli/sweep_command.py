@@ -215,7 +215,7 @@ def _resuming(context: click.Context, name: str) -> str:
 
 def _prepared(registry: Registry, context: click.Context, options: dict[str, Any]) -> PreparedSweep:
     from craterbench.config.resolve import Override
-    from craterbench.search.setup import SweepConfig, create_sweep, load_sweep
+    from craterbench.search.setup import create_sweep, load_sweep
 
     def given(option: str) -> bool:
         return context.get_parameter_source(option) is not ParameterSource.DEFAULT
@@ -235,21 +235,14 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
         settings.append(Override("dataset.name", options["dataset"], "--dataset"))
     if options["data"] is not None:
         settings.append(Override("dataset.path", str(options["data"].absolute()), "--data"))
+    same = ("benchmark", "framework", "epochs", "vary", "fix", "sampler", "pruner", "seed", "device", *_MAY_CHANGE)
     return create_sweep(
         registry,
-        SweepConfig(
-            name=name,
-            settings=settings,
-            space_file=options["space"],
-            objectives=_OBJECTIVES[options["objective"]],
-            **{
-                key: options[key]
-                for key in (
-                    *("benchmark", "framework", "epochs", "vary", "fix"),
-                    *("sampler", "pruner", "seed", "device", *_MAY_CHANGE),
-                )
-            },
-        ),
+        name=name,
+        settings=settings,
+        space_file=options["space"],
+        objectives=_OBJECTIVES[options["objective"]],
+        **{key: options[key] for key in same},
     )
 
 

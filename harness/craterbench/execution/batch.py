@@ -73,9 +73,10 @@ def train(
     cache = RunCache(factory.store)
     missing: list[int] = []
     begun_with = [1]
-    now: dict[str, int | str] = {"device": options.device}
+    now: dict[str, int | str] = {}
     if options.address is None:  # elsewhere only who is there can tell
         now["threads"] = workers_and_threads(len(asked), options.workers, options.device)[1]
+    now["device"] = options.device
     for position, one in enumerate(asked):
         record = None if force else cache.done(one)
         if record is not None:

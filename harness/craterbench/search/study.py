@@ -10,7 +10,7 @@ import socket
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -29,7 +29,7 @@ from craterbench.results.files import write_atomically
 from craterbench.search.journal import open_for_writing, open_journal, repair
 from craterbench.search.summary import Trial
 
-__all__ = ["Study", "StudyConfig", "StudyView", "differences", "studies"]
+__all__ = ["Study", "StudyView", "SweepConfig", "differences", "studies"]
 
 #: What importances are told from: the share of the trials that is taken for the best, and as many trials with a
 #: parameter as make five of them, the fewest that Optuna's documentation advises.
@@ -49,11 +49,14 @@ _STATES = {
 #: Why a trial failed that a dead process left running; nobody knows when it ended.
 _STOPPED = "the search stopped in the middle of it"
 
+#: Raised whenever a field of ``study.json`` changes its name or its meaning.
+_SCHEMA = 1
+
 _PLAN, _JOURNAL, _LOCK, _OWNER = "study.json", "journal.log", ".lock", "owner.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyConfig:
+class SweepConfig:
     """What a study was asked for. It goes on only with what it began with, but for what stands last in the list.
 
     Attributes:
@@ -95,14 +98,14 @@ class StudyConfig:
     trial_timeout: float | None
     confirm: int
     confirm_with: str
-    schema: int = field(default=1)
+    schema: int = _SCHEMA
 
     def write(self, folder: Path) -> None:
         """Write it into the study's folder, whole or not at all, and onto the disk: without it its trials are lost."""
         write_atomically(folder / _PLAN, json.dumps(asdict(self), indent=1) + "\n", durable=True)
 
     @classmethod
-    def read(cls, folder: Path) -> StudyConfig:
+    def read(cls, folder: Path) -> SweepConfig:
         """Return the config of the study in a folder.
 
         Raises:
@@ -111,14 +114,16 @@ class StudyConfig:
         file = folder / _PLAN
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            if content.keys() != {field.name for field in fields(cls)} or content["schema"] != 1:
-                raise ValueError
-            config = cls(**content)
+            if content["schema"] > _SCHEMA:
+                raise UserError(
+                    f"{file} is of the newer schema {content['schema']}, here {_SCHEMA}: update craterbench"
+                )
+            config = cls(**{key: content[key] for key in content.keys() & {field.name for field in fields(cls)}})
         except FileNotFoundError:
             known = sorted(path.parent.name for path in folder.parent.glob(f"*/{_PLAN}"))
             there = f"there are {', '.join(known)}" if known else "there is none yet"
             raise UserError(f"there is no study {folder.name!r} in {folder.parent}; {there}") from None
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{file} cannot be read; was it written by another version of craterbench?") from None
         if config.name != folder.name:  # to go on with it would be to go on with the other
             raise UserError(f"{folder} holds the study {config.name!r}; give the folder that name again")
@@ -148,7 +153,7 @@ class StudyView:
             UserError: there is none, or it cannot be read.
         """
         self.folder = folder
-        self.config = StudyConfig.read(folder)
+        self.config = SweepConfig.read(folder)
         file = folder / _JOURNAL
         try:
             if not file.exists():  # Optuna would make it
@@ -225,7 +230,7 @@ class Study(StudyView):
         notes: what was mended when it was opened.
     """
 
-    def __init__(self, folder: Path, config: StudyConfig) -> None:
+    def __init__(self, folder: Path, config: SweepConfig) -> None:
         """Take a study in hand, and make it if there is none yet.
 
         Trials that a dead process left running have failed, and are tried once more; but not those that were so
@@ -252,7 +257,7 @@ class Study(StudyView):
     def _open(self) -> None:
         folder, config = self.folder, self.config
         self._new = not (folder / _PLAN).exists()
-        if not self._new and StudyConfig.read(folder).created != config.created:
+        if not self._new and SweepConfig.read(folder).created != config.created:
             raise UserError(f"there is a study {config.name!r} by now; give another --name")
         if self._new:  # what has no config is what is left of a study that was not begun, maybe with other objectives
             (folder / _JOURNAL).unlink(missing_ok=True)
@@ -409,13 +414,13 @@ def _direction(objective: str) -> StudyDirection:
     return StudyDirection.MAXIMIZE if HIGHER[objective] else StudyDirection.MINIMIZE
 
 
-def _sampler(config: StudyConfig, begun: int) -> BaseSampler:
+def _sampler(config: SweepConfig, begun: int) -> BaseSampler:
     """Return a sampler that a study which goes on does not draw from its beginning again."""
     seed = (config.seed + begun) % 2**32
     return TPESampler(seed=seed) if config.sampler == "tpe" else RandomSampler(seed=seed)
 
 
-def _pruner(config: StudyConfig) -> BasePruner:
+def _pruner(config: SweepConfig) -> BasePruner:
     if len(config.objectives) > 1 or config.pruner == "none":
         return NopPruner()
     if config.pruner == "median":
