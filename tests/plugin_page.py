@@ -1,4 +1,4 @@
-"""The package of plugins/README.md, built from the page's own code blocks and installed as a user would."""
+"""The package of docs/how-to/write-a-plugin.md, built from the page's own code blocks and installed as a user would."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-PAGE = Path(__file__).parents[1] / "plugins" / "README.md"
+DOCS = Path(__file__).parents[1] / "docs"
+PAGE = DOCS / "how-to" / "write-a-plugin.md"
 
 #: A file's name in backticks at the start of a paragraph, and the code block that follows it.
 BLOCK = re.compile(r"^`(?P<name>[\w/.]+)` .*?```\w+\n(?P<content>.*?)```", re.DOTALL | re.MULTILINE)

@@ -1,4 +1,4 @@
-"""How much of a difference is the threshold: ``python benchmarks/harness/thresholds.py [RESULTS] [--benchmarks NAME...]``.
+"""How much of a difference is the threshold: ``thresholds.py [RESULTS] [--benchmarks NAME...]``.
 
 Every table scores at a threshold of 0.5. A loss that puts its probabilities elsewhere gains or loses by that alone.
 Here the weights of finished runs predict again, in PyTorch, which every twin's weights fit. Printed for each row of

@@ -1,8 +1,8 @@
 """The workers of a Dask cluster, each with a warm child of ours.
 
 A worker is hired by a Dask task, bound to one Dask worker, that lives until the worker is let go (see
-``craterbench_executors.relay``). It does nothing unless it is asked. So Dask, which starts a task again whose worker was
-lost, never does a trial again: the loop hears of the loss and decides.
+``craterbench_executors.relay``). It does nothing unless it is asked. So Dask, which starts a task again whose worker
+was lost, never does a trial again: the loop hears of the loss and decides.
 
 All that waits for the network runs in the client's event loop; the loop's thread only starts it.
 """

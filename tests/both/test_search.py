@@ -56,6 +56,6 @@ def test_trials_train_in_bfloat16_where_the_processor_computes_in_it(small, monk
     how = {"objectives": ["val_loss"], "sampler": "tpe", "pruner": "median", "seed": 0, "trials": 1, "device": "cpu"}
     anew = {"trial_timeout": None, "confirm": 1, "confirm_with": None}
     prepared = create_sweep(Registry.installed(), benchmark=small, **asked, **how, **anew)
-    assert prepared.base.framework.name == prepared.plan.confirm_with == framework
+    assert prepared.base.framework.name == prepared.config.confirm_with == framework
     assert prepared.base.training.precision == ("bfloat16" if computes else "float32")
     assert prepared.anew([]).benchmark.training.precision == "float32"

@@ -250,7 +250,7 @@ def test_a_score_that_never_varies_is_sure():
 
 
 def test_the_intervals_hold_the_truth():
-    """Of 300 data sets, with 4 seeds and 12 groups of unequal sizes; benchmarks/harness/coverage has the whole of it."""
+    """Of 300 data sets, with 4 seeds and 12 groups of unequal sizes; benchmarks/harness/coverage has the rest."""
     generator = np.random.default_rng(15)
     points, weights = np.polynomial.hermite_e.hermegauss(61)
     spread = math.sqrt(1.0 + 0.2**2 + 0.3**2 + 0.5**2)

@@ -133,7 +133,8 @@ def test_luck_is_told_in_units_of_what_the_search_aimed_at(store, reference, obj
     assert confirmation.selection_bias == pytest.approx(LUCK_OF_50 * sd, rel=1e-5)
     assert sentences(confirmation, objective)[1] == (
         f"In the search trial 17 had a {name} of 0.4321 on the validation part. Of 50 equal settings the luckiest "
-        f"would come out {confirmation.selection_bias:.4f} {side} their mean by selection bias alone; this goes by a standard deviation "
+        f"would come out {confirmation.selection_bias:.4f} {side} their mean by chance alone; this goes by a standard "
+        f"deviation "
         f"over seeds of {sd:.4f}, which 6 runs tell only roughly, and trials that were shorter than these runs may "
         f"spread more. Trained anew it has {told(of_each[0])} on that part."
     )
@@ -170,7 +171,7 @@ def test_one_seed_has_no_interval_over_seeds_and_so_no_verdict(store):
     assert "over 1 seed," in first
     assert "leaves out what another seed would change" in first
     assert confirmation.selection_bias is None
-    assert "How far selection bias alone carries the best of 50 cannot be told" in second
+    assert "How far chance alone carries the best of 50 cannot be told" in second
 
 
 @pytest.mark.parametrize(

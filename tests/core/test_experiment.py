@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from craterbench.config.resolve import parse_override, resolve
-from craterbench.data.dataset import Dataset
+from craterbench.data.dataset import Dataset, Subset
 from craterbench.metrics.evaluator import Evaluator
 from craterbench.metrics.metric import pooled
 from craterbench.plugin.registry import Registry
-from craterbench.training.experiment import RunResult, train_and_evaluate
+from craterbench.training.experiment import NUM_SAMPLES, RunResult, _samples, train_and_evaluate
 from craterbench.training.session import open_session
 from craterbench_baselines import Logistic
 from craterbench_baselines.sklearn import logistic
@@ -57,6 +59,19 @@ def test_the_constant_model_predicts_the_share_of_crater_pixels_that_it_was_show
     validation = pooled(outcome.scored["validation"].counts)
     shown = 30 * 16 * 16 - int(validation["num_pixels"])
     assert prediction == pytest.approx((crater - int(validation["num_crater_pixels"])) / shown, rel=1e-6)
+
+
+@pytest.mark.parametrize("num_images", [3, NUM_SAMPLES, 31])
+def test_samples_are_taken_evenly_from_the_first_image_to_the_last(num_images):
+    numbered = np.ones((num_images, 2, 2, 1), np.float32) * np.arange(num_images)[:, None, None, None] / num_images
+    part = Subset(numbered, (numbered > 0.5).astype(np.uint8), np.arange(num_images))
+    samples = _samples(SimpleNamespace(predict=lambda images: images), part)
+    rows = np.rint(samples.images[:, 0, 0, 0] * num_images).astype(int)
+    assert len(rows) == min(NUM_SAMPLES, num_images)
+    assert (rows[0], rows[-1]) == (0, num_images - 1)
+    assert np.ptp(np.diff(rows)) <= 1
+    np.testing.assert_array_equal(samples.masks, part.masks[rows])
+    np.testing.assert_array_equal(samples.probabilities, samples.images)
 
 
 def test_the_logistic_model_sees_a_pixel_and_smoothed_copies_of_it():

@@ -57,6 +57,16 @@ def test_the_page_has_the_numbers_of_the_other_formats(bench):
     assert f"{gained:+.4f}[{low:+.4f}, {high:+.4f}]" in cells
 
 
+def test_the_samples_of_a_row_are_those_of_its_first_seed_and_say_so(store):
+    for seed in (3, 1, 2):
+        record = run(store, "dice", seed)
+        (store.folder(record) / "samples.png").write_bytes(PNG + f"of seed {seed}".encode())
+    parsed = Page(made(store))
+    (samples,) = [source for source in parsed.sources if source.startswith("data:image/png")]
+    assert base64.b64decode(samples.partition(";base64,")[2]) == PNG + b"of seed 1"
+    assert "seed 1" in parsed.said
+
+
 def test_a_mixture_of_threads_is_said_on_the_page(store):
     for threads in (1, 2):
         run(store, "dice", threads, environment={"threads": threads, "device": "cpu", "packages": {}})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import csv
 import json
 import re
 
@@ -8,8 +9,8 @@ import plugin_page
 from craterbench.plugin import hookspecs
 
 
-def test_the_page_names_every_hook_with_its_arguments():
-    page = plugin_page.PAGE.read_text(encoding="utf-8")
+def test_the_reference_names_every_hook_with_its_arguments():
+    page = (plugin_page.DOCS / "reference" / "hooks.md").read_text(encoding="utf-8")
     hooks = {name: hook for name, hook in vars(hookspecs).items() if name.startswith("bench_")}
     described = dict(re.findall(r"^\| `(bench_\w+)\(([\w, ]*)\)`", page, re.MULTILINE))
     assert described == {
@@ -27,3 +28,17 @@ def test_the_model_of_the_page_gets_its_row(tmp_path):
     table = plugin_page.bench(environment, tmp_path, "table", "--format", "csv").splitlines()
     (row,) = (line for line in table if line.startswith("steep"))
     assert "1 done" in row
+
+    reference = plugin_page.DOCS / "reference"
+    folder = tmp_path / "results" / "runs" / "steep" / records[1]["id"]
+    files = (
+        (reference / "files.md").read_text(encoding="utf-8").partition("## Files of a run\n")[2].partition("\n## ")[0]
+    )
+    described = re.findall(r"^\| `([\w.]+)` \| .* \| (?:all|those done|all with)", files, re.MULTILINE)
+    assert {file.name for file in folder.iterdir()} == set(described)
+    with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
+        assert set(next(csv.reader(file))) <= set(re.findall(r"`(\w+)`", files.partition("`history.csv`\n")[2]))
+
+    columns = set(re.findall(r"`(\w+)`", (reference / "columns.md").read_text(encoding="utf-8")))
+    shown = {re.sub(r"_(sd|low|high)$", "", name).removeprefix("validation_") for name in table[0].split(",")}
+    assert shown <= columns

@@ -102,7 +102,7 @@ def independent(one: np.ndarray, other: np.ndarray) -> bool:
 
 
 def test_the_number_dropped_spreads_over_seeds_as_independent_elements_do():
-    """Not only the mean: had the elements of a call a part of their selection bias in common, the counts would spread wider."""
+    """Not only the mean: had the elements of a call a part of their chance in common, the counts would spread wider."""
     size, rate = 4099, 0.2
     counts = []
     for seed in range(2000):

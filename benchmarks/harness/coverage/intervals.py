@@ -1,10 +1,11 @@
-"""How often the 95 % intervals hold the truth: ``python benchmarks/harness/coverage/intervals.py [DATA_SETS]``.
+"""How often the 95 % intervals hold the truth: ``intervals.py [DATA_SETS]``.
 
-Two benchmarks are simulated, the second a little better, and scored as tables score them: ``confidence_interval`` of its balanced
-accuracy, ``difference`` of the two. Each data set is new: new groups, new images in them, new seeds. The logit of an
-image's sensitivity, and that of its specificity, is a mean plus normal effects: of the group, the image, the seed, the
-seed with the group, the seed with the image; group and image effects have a part that both benchmarks share (which is
-why pairing helps) and one of each benchmark alone. Large craters are harder to fill, and large groups are harder.
+Two benchmarks are simulated, the second a little better, and scored as tables score them: ``confidence_interval`` of
+its balanced accuracy, ``difference`` of the two. Each data set is new: new groups, new images in them, new seeds. The
+logit of an image's sensitivity, and that of its specificity, is a mean plus normal effects: of the group, the image,
+the seed, the seed with the group, the seed with the image; group and image effects have a part that both benchmarks
+share (which is why pairing helps) and one of each benchmark alone. Large craters are harder to fill, and large groups
+are harder.
 
 The truth is known because the score is linear in what is drawn. With the groups' sizes and the images' crater pixels
 taken from a known list, the balanced accuracy pooled over all that could be drawn and averaged over all seeds is half
@@ -17,8 +18,8 @@ in trained runs of the reference (``steady`` seeds; its balanced accuracy on the
 deviation of 0.003 over seeds), the same with seeds as far apart as in runs with a broken protocol (``restless``, 0.03),
 and small ones (``mild``).
 
-Below the coverage stands the power: with the true difference set to what ``minimum_detectable_difference`` then is in the median,
-how many data sets have a difference whose interval leaves out 0. It should be 80 %.
+Below the coverage stands the power: with the true difference set to what ``minimum_detectable_difference`` then is in
+the median, how many data sets have a difference whose interval leaves out 0. It should be 80 %.
 """
 
 from __future__ import annotations

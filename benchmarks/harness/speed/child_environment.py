@@ -1,4 +1,4 @@
-"""What the environment of a training process is worth: ``python benchmarks/harness/speed/child_environment.py [--beside N]``.
+"""What the environment of a training process is worth: ``child_environment.py [--beside N]``.
 
 Two environment variables of a process settle how its threads wait for each other and whether its memory goes back to
 the system. Trained is the reference without augmentation, an epoch of each process in turn. Printed are the images a

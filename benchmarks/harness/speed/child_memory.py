@@ -1,8 +1,8 @@
 """Whether a warm child grows: ``python benchmarks/harness/speed/child_memory.py [TRIALS] [FRAMEWORK ...]``.
 
 Trains tiny networks of varying depth, filters, loss and batch size on made-up images, one trial after the other in one
-child of the local executor, asked after each epoch whether to go on, as a search does it. Printed is the memory that
-the child holds after the tenth, the middle and the last trial (the median of it and its two neighbours), and the ratio of
+child of the local executor, asked after each epoch whether to go on, as in a search. Printed is the memory that the
+child holds after the tenth, the middle and the last trial (the median of it and its two neighbours), and the ratio of
 the last to the tenth.
 """
 

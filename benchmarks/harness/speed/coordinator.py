@@ -1,7 +1,7 @@
-"""What the loop of a search costs: ``python benchmarks/harness/speed/coordinator.py [TRIALS] [EPOCHS]``.
+"""What the coordinator of a search costs: ``python benchmarks/harness/speed/coordinator.py [TRIALS] [EPOCHS]``.
 
-The executor here is a fake, and so are its outcomes: its workers train nothing and answer at once, in this process, with
-made histories and scores, so that all the time that passes is the loop's own: asking Optuna, resolving the
+The executor here is a fake, and so are its outcomes: its workers train nothing and answer at once, in this process,
+with made histories and scores, so that all the time that passes is the loop's own: asking Optuna, resolving the
 definition, judging each epoch, keeping the study's journal and the record of each trial, with weights and counts of the
 reference's size. Nothing is sent between processes, and the progress shows nothing. All else is what ``bench sweep``
 runs: the default space, TPE, the median pruner, at most ``EPOCHS`` epochs a trial.

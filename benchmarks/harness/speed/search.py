@@ -1,4 +1,4 @@
-"""What ``bench sweep`` gains on a plain script: ``python benchmarks/harness/speed/search.py [--trials N] [--seeds 0 1 2]``.
+"""What ``bench sweep`` gains on a plain script: ``search.py [--trials N] [--seeds 0 1 2]``.
 
 For each seed of the sampler ``bench sweep`` and ``plain_search.py`` run, one after the other on the whole machine, the
 first of them in turn. Both search the same space on the same images, of as many epochs, and train their best anew in

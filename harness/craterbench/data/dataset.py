@@ -62,7 +62,7 @@ class Dataset:
     """What a data set plugin returns.
 
     Attributes:
-        development: what is split into the training and the validation part.
+        train_val: what is split into the training and the validation part.
         test: the test part, or ``None`` where there is none.
         notes: what a record should say of the data, such as that a file is the published one.
     """

@@ -1,7 +1,7 @@
 """The contract between the scheduler and what trains its runs: here, or on other machines.
 
-An executor hires workers, of which each does one task at a time and stays warm between two. A ``WorkerProcess`` is a
-worker; what another executor hires behaves as one does, and says by ``WorkerDied`` that it was lost.
+An executor hands out workers, of which each does one task at a time and stays warm between two. A ``WorkerProcess`` is
+a worker; that of another executor behaves as one does, and says by ``WorkerDied`` that it was lost.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ class Evaluator:
     """Scores predictions of one part; what depends on its masks alone is computed once.
 
     Attributes:
-        fingerprint: equal for two parts if numbers scored on them may stand in one column: same images, same masks, same
-            version of the evaluator.
+        fingerprint: equal for two parts if numbers scored on them may stand in one column: same images, same masks,
+            same version of the evaluator.
     """
 
     def __init__(

@@ -18,9 +18,9 @@ The interval of a mean is formed on the scale of its logit (its logarithm, for a
 has more room below. That of a difference is symmetric.
 
 The draws come from a generator with a fixed seed of its own, so equal counts give equal intervals.
-``benchmarks/harness/coverage/intervals.py`` measures how often these intervals hold a true value that is known. No interval can
-tell of what was not drawn: where a group in a hundred holds a tenth of all images, and the hardest, the interval of a
-mean holds its true value about 90 % of the time.
+``benchmarks/harness/coverage/intervals.py`` measures how often these intervals hold a true value that is known. No
+interval can tell of what was not drawn: where a group in a hundred holds a tenth of all images, and the hardest, the
+interval of a mean holds its true value about 90 % of the time.
 
 Nor does an interval know of a choice that was made on its images. The weights of a run are those of the epoch that did
 best on the validation part, so a validation score is on average better than the same weights would reach on images

@@ -104,7 +104,7 @@ class FrameworkSpec(Component):
 class ModelSpec(Component):
     """What is trained.
 
-    What a target is depends on the framework; plugins/README.md says it for each.
+    What a target is depends on the framework; docs/reference/hooks.md says it for each.
 
     Attributes:
         initial: ``initial(parameters, image_shape, seed) -> {name: array}``, the NumPy weights that training starts
@@ -151,7 +151,7 @@ class ScheduleSpec(Component):
     """How the learning rate moves: ``rates(learning_rate, steps, total, history, parameters) -> array``.
 
     ``steps`` is an integer array, the numbers of an epoch's steps counted from the start of training, ``total`` the
-    number of steps in all epochs, ``history`` a row for each epoch so far (see ``craterbench.training.fit.TrainingResult``);
+    number of steps in all epochs, ``history`` a row for each epoch so far (see ``craterbench.training.fit``);
     the array gives one learning rate for each step. Called once an epoch, and a function of its arguments alone, so
     that a run that goes on after an interruption has the rates of one that was never interrupted.
     """
@@ -225,7 +225,7 @@ def benchmarks_in(folder: Path) -> list[BenchmarkSpec]:
 
 
 def published_in(file: Path) -> list[PublishedResult]:
-    """Return the published of a TOML file: one for each table of its array ``published``."""
+    """Return the published results of a TOML file: one for each table of its array ``published``."""
     return [PublishedResult(**published) for published in tomllib.loads(file.read_text(encoding="utf-8"))["published"]]
 
 

@@ -88,8 +88,8 @@ class Confirmation:
 
     Attributes:
         rows: the candidates, best first, then the reference.
-        selection_bias: how far the best of so many equal settings lies above their mean by selection bias alone, in
-            units of the first objective; ``None`` where no spread over seeds is known.
+        selection_bias: how far the best of so many equal settings lies above their mean by chance alone, in units
+            of the first objective; ``None`` where no spread over seeds is known.
         tried: how many trials the search had to choose from then.
         part: the part on which candidates and reference are compared: ``test`` or, where there is none, ``validation``.
         seed_sd: the standard deviation over seeds, pooled over settings, from which the selection bias follows.

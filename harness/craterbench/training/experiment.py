@@ -113,7 +113,7 @@ def train_and_evaluate(
         on_checkpoint: called after each epoch with what the run can go on from.
         checkpoint: what to go on from: one of a run that was asked for alike.
         given: the images, if they are here already and the test part is not to be seen; then nothing else is read.
-        should_continue: asked after each epoch whether to go on; without it training goes on as long as the definition says.
+        should_continue: asked after each epoch; without it training goes on as long as the definition says.
 
     Raises:
         UserError: the data, the split or the model cannot be had as asked; nothing was trained.

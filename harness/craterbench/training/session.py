@@ -97,7 +97,7 @@ class Session(Protocol):
 
 
 class TwinSession(Session, Protocol):
-    """A session whose model published a twin in another framework, and so can be looked into."""
+    """A session whose model claims a twin in another framework, and so can be looked into."""
 
     def capture_activations(
         self, images: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]

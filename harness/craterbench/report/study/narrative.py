@@ -32,9 +32,8 @@ def sentences(confirmation: Confirmation, objective: str) -> Sequence[str]:
         said.append(" ".join([verdict, _found(other, objective), *_anew(other, objective)]))
     if others:
         said.append(
-            f"The search named its candidate before any of these {len(others) + 1} was trained anew. Whichever of them "
-            "comes out best now is chosen once more, in part for its selection bias, and its scores here flatter it "
-            "again."
+            f"The search named its candidate before any of these {len(others) + 1} was trained anew. Whichever comes"
+            " out best now is chosen once more, in part by chance, and its scores here flatter it again."
         )
     return [*said, *_unvaried(confirmation.unvaried)]
 
@@ -90,11 +89,10 @@ def _selection_bias(objective: str, confirmation: Confirmation) -> list[str]:
     if tried < 2:
         return []  # nothing was chosen from
     if best is None or sd is None:
-        untold = f"How far selection bias alone carries the best of {tried} cannot be told"
-        return [f"{untold}: no setting has scores of two seeds."]
+        return [f"How far chance alone carries the best of {tried} cannot be told: no setting has scores of two seeds."]
     side = "above" if HIGHER[objective] else "below"
     return [
-        f"Of {tried} equal settings the luckiest would come out {best:.4f} {side} their mean by selection bias alone; "
+        f"Of {tried} equal settings the luckiest would come out {best:.4f} {side} their mean by chance alone; "
         f"this goes by a standard deviation over seeds of {sd:.4f}, which {confirmation.runs} runs tell only roughly, "
         "and trials that were shorter than these runs may spread more."
     ]

@@ -1,4 +1,4 @@
-"""The rows of a table: which runs make one, on which fingerprints they were scored, and what their columns are called."""
+"""The rows of a table: which runs make one, on which parts they were scored, and what their columns are called."""
 
 from __future__ import annotations
 
@@ -80,8 +80,8 @@ class Row:
 class ScoredRuns:
     """What the runs of a row scored on one part, on one fingerprint.
 
-    The validation parts of folds differ from fold to fold. Together they are the development part, and their fingerprint
-    is made of all of theirs: rows whose folds are the same share it.
+    The validation parts of folds differ from fold to fold. Together they are all the images but the test part, and
+    their fingerprint is made of all of theirs: rows whose folds are the same share it.
     """
 
     row: Row

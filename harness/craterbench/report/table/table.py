@@ -63,8 +63,8 @@ def tabulate(
 ) -> Table:
     """Return a table with a row for each benchmark as it was asked for, over its seeds and folds.
 
-    Of runs that repeat each other the newest counts. Numbers on another fingerprint stand in columns of their own, headed
-    by what differs.
+    Of runs that repeat each other the newest counts. Numbers on another fingerprint stand in columns of their own,
+    headed by what differs.
 
     Args:
         store: where the counts behind the records lie, and verdicts on twins.
@@ -242,5 +242,5 @@ def _selection_bias(rows: Iterable[Row]) -> list[str]:
         if len(folds) > 1:
             sd = statistics.stdev(statistics.fmean(values) for values in folds.values())
             found.append(f"{scored.row.name} {sd:.4f}")
-    told = "selection bias of the split, as the standard deviation of balanced accuracy over folds"
+    told = "variation over splits, as the standard deviation of balanced accuracy over folds"
     return [f"{told}: {', '.join(found)}"] if found else []

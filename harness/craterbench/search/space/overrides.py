@@ -65,7 +65,7 @@ def parse_space_overrides(vary: Sequence[str], fix: Sequence[str], file: Path | 
     """Read what is to be varied and fixed.
 
     Args:
-        vary: each one or more space_overrides, commas between them: ``model.depth,optimizer.learning_rate=1e-4..1e-2:log``.
+        vary: one or more parameters, commas between them: ``model.depth,optimizer.learning_rate=1e-4..1e-2:log``.
         fix: each ``key=value``.
         file: TOML with the tables ``[vary]`` (key = true, a list of choices, or ``{low=, high=, log=}``) and ``[fix]``;
             the command line goes over it.
