@@ -1,4 +1,6 @@
-"""The hooks. A plugin is a module with any of these functions, each marked ``@hookimpl``; see docs/how-to/write-a-plugin.md.
+"""The hooks. A plugin is a module with any of these functions, each marked ``@hookimpl``.
+
+See docs/reference/hooks.md.
 
 The first group says what can be plugged in. Each returns a list, of which the order means nothing; two components of
 one kind and name are an error that names both plugins.
