@@ -246,6 +246,11 @@ def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_
     assert "training.monitor balanced_accuracy instead of val_loss, training.patience 9 instead of 100." in said
     assert "epochs 2 instead" not in said
     assert re.search(r"^ *s +3/3 .* done ", bench("sweep", "--list").stdout, re.MULTILINE)
+    former = ("name", "trial", "seeds", "found", "validation", "val_loss", "test", "difference", "problem")
+    rows = [{key: row[key] for key in former} for row in kept["rows"]]
+    older = {"rows": rows, "luck": kept["selection_bias"], "lines": ["As it was said."], "tried": 3}
+    (folder / "confirmation.json").write_text(json.dumps(older))
+    assert "As it was said." in bench("sweep", "--show", "s").stdout
     (folder / "confirmation.json").unlink()
     assert re.search(r"^ *s +3/3 .* not trained anew ", bench("sweep", "--list").stdout, re.MULTILINE)
 
