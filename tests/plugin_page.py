@@ -32,7 +32,7 @@ def install(folder: Path) -> dict[str, str]:
         file.write_text(content, encoding="utf-8")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", str(folder / "site"), str(folder / "source")], check=True)
-    return os.environ | {"PYTHONPATH": str(folder / "site")}
+    return os.environ | {"PYTHONPATH": os.pathsep.join([str(folder / "site"), os.environ.get("PYTHONPATH", "")])}
 
 
 def bench(environment: dict[str, str], folder: Path, *arguments: str) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Annotated
 
 from craterbench.plugin import (
-    BenchmarkSpec, DatasetSpec, FrameworkSpec, LossSpec, ModelSpec, NoParameters, Range, UserError, hookimpl,
+    BenchmarkSpec, DatasetSpec, FrameworkSpec, LossSpec, ModelSpec, OptimizerSpec, Range, UserError, hookimpl,
 )
 
 HERE = Path(__file__).parent
@@ -43,14 +43,17 @@ class Images:
 
 @hookimpl
 def bench_frameworks():
-    optimizers = {"plain": NoParameters}
     return [
-        FrameworkSpec(name="scripted", summary="", target="scripted:Session", optimizers=optimizers),
-        FrameworkSpec(name="twin", summary="", target="scripted:Session", optimizers=optimizers),
-        FrameworkSpec(
-            name="absent", summary="", target="scripted:Session", optimizers=optimizers, requires=("no_such_module",)
-        ),
+        FrameworkSpec(name="scripted", summary="", target="scripted:Session"),
+        FrameworkSpec(name="twin", summary="", target="scripted:Session"),
+        FrameworkSpec(name="absent", summary="", target="scripted:Session", requires=("no_such_module",)),
     ]
+
+
+@hookimpl
+def bench_optimizers():
+    frameworks = ("scripted", "twin", "absent")
+    return [OptimizerSpec(name="plain", summary="", target=dict.fromkeys(frameworks, "scripted:Quality"))]
 
 
 @hookimpl

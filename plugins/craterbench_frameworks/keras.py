@@ -3,48 +3,28 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
-from craterbench.plugin import NoParameters, UserError
+from craterbench.plugin import UserError
 from craterbench.training.session import SessionConfig, Weights, check_fit
 
-if TYPE_CHECKING:
-    from craterbench_frameworks import AdamW, Sgd
-
 __all__ = ["KerasSession"]
-
-#: Keras' own defaults, written out because they are part of what a definition means.
-ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
 
 _PREDICT_BATCH = 128
 
 
-def adam(parameters: NoParameters) -> keras.optimizers.Optimizer:
-    """Return Adam (Kingma and Ba 2015, arXiv:1412.6980)."""
-    return keras.optimizers.Adam(**ADAM)
-
-
-def adamw(parameters: AdamW) -> keras.optimizers.Optimizer:
-    """Return Adam with decoupled weight decay."""
-    return keras.optimizers.AdamW(weight_decay=parameters.weight_decay, **ADAM)
-
-
-def sgd(parameters: Sgd) -> keras.optimizers.Optimizer:
-    """Return stochastic gradient descent with momentum."""
-    return keras.optimizers.SGD(momentum=parameters.momentum)
-
-
-OPTIMIZERS: Mapping[str, Callable[..., keras.optimizers.Optimizer]] = {"adam": adam, "adamw": adamw, "sgd": sgd}
-
-
 class KerasSession:
-    """A Keras model being trained. The model's target is ``build(parameters, image_shape, seed) -> keras.Model``."""
+    """A Keras model being trained.
+
+    The model's target is ``build(parameters, image_shape, seed) -> keras.Model``, an optimizer's
+    ``build(parameters) -> keras.optimizers.Optimizer``.
+    """
 
     def __init__(self, task: SessionConfig) -> None:
         """Build and compile the model.
@@ -67,7 +47,7 @@ class KerasSession:
         if task.initial is not None:
             self.load_weights(task.initial)
         self._model.compile(
-            optimizer=OPTIMIZERS[task.optimizer](task.optimizer_parameters),
+            optimizer=task.optimizer(task.optimizer_parameters),
             loss=self._loss,
             jit_compile=False,  # XLA makes these small convolutions two to three times slower on a CPU
         )

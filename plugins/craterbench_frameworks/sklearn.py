@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ class PixelModel:
     Attributes:
         features: images (N, H, W, 1) to features (N * H * W, F), pixel by pixel.
         classifier: a scikit-learn classifier with ``partial_fit`` and ``predict_proba``; where it has a learning rate,
-            ``eta0``, the harness sets it at each step.
+            ``eta0``, the optimizer sets it at each step.
     """
 
     features: Callable[[npt.NDArray[np.float32]], npt.NDArray[np.floating[Any]]]
@@ -31,7 +32,11 @@ class PixelModel:
 
 
 class SklearnSession:
-    """A pixel model being trained. A loss's target is the name that the classifier has for it."""
+    """A pixel model being trained.
+
+    A loss's target is the name that the classifier has for it, an optimizer's is ``prepare(parameters, classifier,
+    rate)``, called before each step of the classifier.
+    """
 
     device = "cpu"
 
@@ -44,6 +49,7 @@ class SklearnSession:
         if task.device == "gpu":
             raise UserError("framework 'sklearn' trains on the CPU; use --device cpu")
         self._model: PixelModel = task.model(task.model_parameters, task.loss, task.seed)
+        self._prepare = functools.partial(task.optimizer, task.optimizer_parameters, self._model.classifier)
 
     def train_epoch(
         self,
@@ -83,10 +89,8 @@ class SklearnSession:
         self.load_weights(state)
 
     def _step(self, images: npt.NDArray[np.float32], crater: npt.NDArray[Any], rate: float) -> None:
-        classifier = self._model.classifier
-        if hasattr(classifier, "eta0"):
-            classifier.eta0 = float(rate)
-        classifier.partial_fit(self._model.features(images), crater, classes=[0, 1])
+        self._prepare(float(rate))
+        self._model.classifier.partial_fit(self._model.features(images), crater, classes=[0, 1])
 
     def _probabilities(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
         both: npt.NDArray[np.float64] = self._model.classifier.predict_proba(self._model.features(images))

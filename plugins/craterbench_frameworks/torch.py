@@ -1,28 +1,20 @@
-"""A session in PyTorch, whose updates are those of Keras."""
+"""A session in PyTorch."""
 
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
 
-from craterbench.plugin import NoParameters, UserError
+from craterbench.plugin import UserError
 from craterbench.training.session import SessionConfig, Weights, check_fit
 
-if TYPE_CHECKING:
-    from craterbench_frameworks import AdamW, Sgd
-
 __all__ = ["TorchSession"]
-
-#: Keras' defaults.
-BETAS = (0.9, 0.999)
-EPSILON = 1e-7
 
 _PREDICT_BATCH = 128
 
@@ -34,77 +26,13 @@ _TO_KERAS = (2, 3, 1, 0)
 _FROM_KERAS = (3, 2, 0, 1)
 
 
-class Adam:
-    """PyTorch's Adam with Keras' update; with ``weight_decay``, AdamW.
-
-    Keras adds epsilon to the root of the second moment before that is corrected for its bias, PyTorch after: the same
-    once epsilon is divided by the correction, anew at each step. And Keras rounds to single precision, in double
-    precision too, both the betas, of which the corrections are made, and one minus the betas, which the moments are
-    made of. The two do not agree, by 1e-5, so a step's rate is multiplied by the quotient of the corrections.
-    """
-
-    def __init__(self, weights: list[nn.Parameter], weight_decay: float = 0.0) -> None:
-        self._rounded = [float(np.float32(beta)) for beta in BETAS]
-        self._moving = [1.0 - float(np.float32(1.0 - beta)) for beta in BETAS]
-        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(
-            weights, betas=tuple(self._moving), weight_decay=weight_decay, fused=True
-        )
-
-    def step(self, rate: float, number: int) -> None:
-        """Make a step, the first of which has number 1."""
-        (group,) = self.optimizer.param_groups
-        keras, torchs = (_corrections(betas, number) for betas in (self._rounded, self._moving))
-        group["lr"] = rate * (keras[1] / keras[0]) / (torchs[1] / torchs[0])
-        group["eps"] = EPSILON / torchs[1]
-        self.optimizer.step()
-
-
-def _corrections(betas: Sequence[float], number: int) -> tuple[float, float]:
-    """Return what the first moment, and the root of the second, are divided by in a step."""
-    return 1.0 - betas[0] ** number, math.sqrt(1.0 - betas[1] ** number)
-
-
-class Momentum:
-    """Stochastic gradient descent with Keras' momentum, which remembers steps, where PyTorch remembers gradients.
-
-    The two differ once the rate moves. So the gradient is multiplied by the rate first, and the step is made at rate 1.
-    Keras rounds the momentum to single precision, in double precision too.
-    """
-
-    def __init__(self, weights: list[nn.Parameter], momentum: float) -> None:
-        self._weights = weights
-        rounded = float(np.float32(momentum))
-        self.optimizer: torch.optim.Optimizer = torch.optim.SGD(weights, lr=1.0, momentum=rounded, fused=True)
-
-    def step(self, rate: float, number: int) -> None:
-        """Make a step."""
-        torch._foreach_mul_([weight.grad for weight in self._weights if weight.grad is not None], rate)
-        self.optimizer.step()
-
-
-def adam(parameters: NoParameters, weights: list[nn.Parameter]) -> Adam:
-    """Return Adam (Kingma and Ba 2015, arXiv:1412.6980)."""
-    return Adam(weights)
-
-
-def adamw(parameters: AdamW, weights: list[nn.Parameter]) -> Adam:
-    """Return Adam with decoupled weight decay."""
-    return Adam(weights, parameters.weight_decay)
-
-
-def sgd(parameters: Sgd, weights: list[nn.Parameter]) -> Momentum:
-    """Return stochastic gradient descent with momentum."""
-    return Momentum(weights, parameters.momentum)
-
-
-OPTIMIZERS: Mapping[str, Callable[..., Adam | Momentum]] = {"adam": adam, "adamw": adamw, "sgd": sgd}
-
-
 class TorchSession:
     """A PyTorch model being trained.
 
     The model's target is ``build(parameters, image_shape, seed) -> torch.nn.Module``, images (N, 1, H, W) in,
-    probabilities (N, 1, H, W) out; a loss sees both as (N, H, W, 1), as everywhere.
+    probabilities (N, 1, H, W) out; a loss sees both as (N, H, W, 1), as everywhere. An optimizer's is
+    ``build(parameters, weights) -> torch.optim.Optimizer``: the session sets ``lr`` of its groups at each step, and
+    ``number`` to which step it is.
     """
 
     def __init__(self, task: SessionConfig) -> None:
@@ -127,7 +55,8 @@ class TorchSession:
         self._loss = functools.partial(_loss, task)
         if task.initial is not None:
             self.load_weights(task.initial)
-        self._updates = OPTIMIZERS[task.optimizer](task.optimizer_parameters, list(self._model.parameters()))
+        weights = list(self._model.parameters())
+        self._optimizer: torch.optim.Optimizer = task.optimizer(task.optimizer_parameters, weights)
 
     def train_epoch(
         self,
@@ -144,10 +73,12 @@ class TorchSession:
         order = torch.from_numpy(np.concatenate(batches)).to(self._device)  # at once: a copy a step would hold up a GPU
         for chosen, rate in zip(order.split(sizes), rates.tolist(), strict=True):
             objective = self._objective(shown[chosen], truth[chosen])
-            self._updates.optimizer.zero_grad()
+            self._optimizer.zero_grad()
             objective.backward()
             self._number += 1
-            self._updates.step(rate, self._number)
+            for group in self._optimizer.param_groups:
+                group["lr"], group["number"] = rate, self._number
+            self._optimizer.step()
             total += len(chosen) * objective.detach()
         return float(total) / sum(sizes)
 
@@ -179,7 +110,7 @@ class TorchSession:
     def state(self) -> dict[str, npt.NDArray[Any]]:
         """Return a copy of the weights, the optimizer's memory, the number of steps and PyTorch's random state."""
         found = {f"weight {name}": array for name, array in self.weights().items()}
-        for number, kept in self._updates.optimizer.state_dict()["state"].items():
+        for number, kept in self._optimizer.state_dict()["state"].items():
             found |= {f"optimizer {number} {key}": _array(value) for key, value in kept.items() if value is not None}
         found["steps"] = np.array(self._number)
         found["random cpu"] = torch.get_rng_state().numpy().copy()
@@ -199,8 +130,7 @@ class TorchSession:
                 if value.shape == weight.shape:  # a fused optimizer walks memory as it lies, and so must its own
                     value = torch.empty_like(weight, requires_grad=False).copy_(value)
                 kept.setdefault(int(number), {})[key] = value
-        optimizer = self._updates.optimizer
-        optimizer.load_state_dict(optimizer.state_dict() | {"state": kept})
+        self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": kept})
         self._number = int(state["steps"])
         torch.set_rng_state(torch.tensor(state["random cpu"]))
         if self.device == "gpu":

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import outside_framework
 import pytest
 from click.testing import Result
 from installed import register
@@ -108,7 +109,8 @@ def parity(site, keras_twin, bench, tmp_path, monkeypatch):
 
 def test_twins_are_equal_and_the_verdict_is_kept(site, tmp_path):
     write_twins(tmp_path, "none")
-    variables = os.environ | {"PYTHONPATH": os.pathsep.join(site), "COLUMNS": "200"}
+    path = os.pathsep.join([*site, os.environ.get("PYTHONPATH", "")])
+    variables = os.environ | {"PYTHONPATH": path, "COLUMNS": "200"}
     result = subprocess.run([BENCH, *ASKED], cwd=tmp_path, env=variables, text=True, capture_output=True)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "are twins" in result.stdout
@@ -149,3 +151,14 @@ def test_a_twin_that_raises_is_named_with_the_end_of_its_log(parity, bench):
     assert "error: torch.toml cannot be measured; mend it first: RuntimeError: no such layer" in result.stderr
     assert 'raise RuntimeError("no such layer")' in result.stderr
     assert not bench.results.exists()
+
+
+def test_a_framework_from_elsewhere_is_the_twin_of_the_reference(tmp_path):
+    outside_framework.put(tmp_path)
+    outside_framework.write_benchmarks(tmp_path, "keras", "outside")
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    command = [BENCH, "parity", "keras.toml", "outside.toml", "--device", "cpu", "--seeds", "0"]
+    variables = os.environ | {"PYTHONPATH": path, "COLUMNS": "200"}
+    result = subprocess.run(command, cwd=tmp_path, env=variables, text=True, capture_output=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "are twins" in result.stdout

@@ -93,7 +93,7 @@ def test_a_model_that_is_not_written_for_the_framework(registry):
 
 
 def test_an_optimizer_that_the_framework_has_not(registry):
-    with pytest.raises(UserError, match=r"framework 'sklearn' has no optimizer 'adam'; known: sgd"):
+    with pytest.raises(UserError, match=r"optimizer 'adam' is not written for framework 'sklearn'; it is for"):
         resolve(registry, "logistic", sets("optimizer.name=adam", "optimizer.learning_rate=1e-3"))
 
 

@@ -1,12 +1,26 @@
 from __future__ import annotations
 
+import re
 import types
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
 import installed
 import pytest
 
-from craterbench.plugin import LossSpec, ModelSpec, RunContext, UserError, hookimpl
+from craterbench.plugin import (
+    FrameworkSpec,
+    Implementation,
+    LossSpec,
+    ModelSpec,
+    NoParameters,
+    OptimizerSpec,
+    Range,
+    RunContext,
+    UserError,
+    hookimpl,
+)
 from craterbench.plugin.registry import Registry
 
 
@@ -18,8 +32,8 @@ def plugin(**hooks):
     return lambda: module
 
 
-def loss(name: str) -> LossSpec:
-    return LossSpec(name=name, summary="", target="a:b")
+def loss(name: str, **said) -> LossSpec:
+    return LossSpec(**{"name": name, "summary": "", "target": "a:b"} | said)
 
 
 def raises_at_import():
@@ -76,17 +90,166 @@ def test_parameters_that_name_an_unknown_type_are_reported(tmp_path, monkeypatch
     assert ["Unimported" in problem.message for problem in registry.problems] == [True]
 
 
-def test_a_name_that_two_plugins_take_is_an_error_only_for_who_asks_for_it():
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_name_that_is_taken_is_the_newcomers_problem(order):
+    plugins = [
+        ("another", plugin(bench_losses=lambda: [loss("dice"), loss("lovasz")])),
+        ("built_in", plugin(bench_losses=lambda: [loss("dice", summary="the first")])),
+        ("third", plugin(bench_losses=lambda: [loss("lovasz"), loss("tversky"), loss("tversky")])),
+    ]
+    registry = Registry(plugins[::order], {"built_in": "craterbench", "another": "another"})
+    assert registry.get("loss", "dice").summary == "the first"
+    brought = {entry.spec.name: entry.plugin for entry in registry.entries("loss")}
+    assert brought == {"dice": "built_in", "lovasz": "another", "tversky": "third"}
+    assert [(problem.plugin, problem.message) for problem in registry.problems] == [
+        ("another", "its loss 'dice' is left out: built_in brings one already; give yours another name"),
+        ("third", "its loss 'lovasz' is left out: another brings one already; give yours another name"),
+        ("third", "its loss 'tversky' is left out: it brings two of them; give yours another name"),
+    ]
+
+
+def framework(name: str) -> FrameworkSpec:
+    return FrameworkSpec(name=name, summary="", target="a:b")
+
+
+def implementing(*implementations: tuple[str, str, str]):
+    found = [
+        Implementation(kind=kind, name=name, framework=framework, target="mine.code:target")
+        for kind, name, framework in implementations
+    ]
+    return plugin(bench_frameworks=lambda: [framework("mine")], bench_implementations=lambda: found)
+
+
+def test_a_framework_from_elsewhere_has_code_for_what_others_brought():
+    others = plugin(
+        bench_losses=lambda: [loss("bce", target={"torch": "losses:bce"})],
+        bench_models=lambda: [ModelSpec(name="unet", summary="", target={"torch": "unet:build"}, initial="unet:draw")],
+        bench_optimizers=lambda: [OptimizerSpec(name="adam", summary="", target={"torch": "adam:adam"})],
+    )
+    mine = implementing(("loss", "bce", "mine"), ("model", "unet", "mine"), ("optimizer", "adam", "mine"))
+    registry = Registry([("others", others), ("mine", mine)], {"others": "craterbench", "mine": "my-distribution"})
+    assert registry.problems == []
+    for kind, name in (("loss", "bce"), ("model", "unet"), ("optimizer", "adam")):
+        assert registry.get(kind, name).target_for("mine") == "mine.code:target"
+        assert registry.get(kind, name).target_for("torch") != "mine.code:target"
+        (entry,) = registry.entries(kind)
+        assert (entry.plugin, entry.distributions) == ("others", {"craterbench", "my-distribution"})
+    assert registry.get("model", "unet").initial == "unet:draw"
+
+
+@pytest.mark.parametrize(
+    ("implemented", "said"),
+    [
+        (("loss", "bec", "mine"), "loss 'bec' for mine is left out: there is no loss 'bec'; did you mean 'bce'?"),
+        (("loss", "bce", "mien"), "for mien is left out: there is no framework 'mien'; did you mean 'mine'?"),
+        (("loss", "bce", "torch"), "'bce' for torch is left out: others brings one already; leave out one of the two"),
+        (("loss", "all", "mine"), "'all' for mine is left out: others brings one already"),
+    ],
+)
+def test_an_implementation_that_cannot_be_taken_is_left_out_and_told(implemented, said):
+    losses = [loss("bce", target={"torch": "losses:bce"}), loss("all")]
+    others = plugin(bench_frameworks=lambda: [framework("torch")], bench_losses=lambda: losses)
+    registry = Registry([("others", others), ("zz", implementing(implemented))])
+    assert registry.get("loss", "bce") == losses[0]
+    ((who, message),) = ((problem.plugin, problem.message) for problem in registry.problems)
+    assert who == "zz"
+    assert said in message
+
+
+def test_of_two_implementations_for_a_framework_the_second_is_left_out():
+    others = plugin(bench_losses=lambda: [loss("bce", target={"torch": "losses:bce"})])
+    second = [Implementation(kind="loss", name="bce", framework="mine", target="second:bce")]
     registry = Registry(
         [
-            ("one", plugin(bench_losses=lambda: [loss("dice"), loss("bce")])),
-            ("two", plugin(bench_losses=lambda: [loss("dice")])),
+            ("one", implementing(("loss", "bce", "mine"))),
+            ("two", plugin(bench_implementations=lambda: second)),
+            ("others", others),
         ]
     )
-    assert registry.get("loss", "bce").name == "bce"
-    assert {problem.plugin for problem in registry.problems} == {"one", "two"}
-    with pytest.raises(UserError, match=r"'dice' .*one, two|'dice' .*two, one"):
-        registry.get("loss", "dice")
+    assert registry.get("loss", "bce").target_for("mine") == "mine.code:target"
+    ((who, message),) = ((problem.plugin, problem.message) for problem in registry.problems)
+    assert (who, "one brings one already" in message) == ("two", True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Named:
+    name: str = "any"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    learning_rate: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class TooMuch:
+    gamma: Annotated[float, Range(0, 5)] = 7.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoChoice:
+    per: Literal["image", "batch"] = "bach"
+
+
+@dataclass(kw_only=True)
+class Melted:
+    gamma: float = 1.0
+
+
+@dataclass(frozen=True)
+class Positional:
+    gamma: float = 1.0
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"name": "my loss"}, "loss 'my loss': name 'my loss' is no plain name; give letters, digits"),
+        ({"name": 7}, "name 7 is no plain name"),
+        ({"target": "losses.bce"}, "target 'losses.bce' is none; write it as 'module:attribute'"),
+        ({"target": {"torch": "losses"}}, "target for torch 'losses' is none; write it as 'module:attribute'"),
+        ({"version": 0}, "version 0 is none; give a whole number, 1 or more"),
+        ({"version": "2"}, "version '2' is none"),
+        ({"version": True}, "version True is none"),
+        ({"parameters": dict}, "are no dataclass; give the class itself"),
+        ({"parameters": NoParameters()}, "are no dataclass; give the class itself"),
+        ({"parameters": Melted}, "its parameters Melted must not change; declare them with @dataclass(frozen=True"),
+        ({"parameters": Positional}, "declare them with @dataclass(frozen=True, kw_only=True)"),
+        ({"parameters": Named}, "have a field 'name', which stands for something else; rename it"),
+        ({"parameters": TooMuch}, "have gamma = 7.0 by default, which is outside 0 to 5; change either"),
+        ({"parameters": NoChoice}, "have per = 'bach' by default, which is none of 'image', 'batch'"),
+    ],
+)
+def test_a_spec_checks_itself_and_says_which_and_what_cures_it(wrong, said):
+    with pytest.raises(ValueError, match=re.escape(said)) as caught:
+        LossSpec(**{"name": "mine", "summary": "", "target": "losses:mine"} | wrong)
+    assert str(caught.value).startswith(f"loss {wrong.get('name', 'mine')!r}: ")
+
+
+def test_an_optimizers_learning_rate_is_not_one_of_its_own_parameters():
+    LossSpec(name="mine", summary="", target="losses:mine", parameters=Rate)
+    with pytest.raises(ValueError, match="have a field 'learning_rate', which stands for something else"):
+        OptimizerSpec(name="mine", summary="", target="a:b", parameters=Rate)
+    with pytest.raises(ValueError, match=r"optimizer 'mine' for torch: .* have a field 'learning_rate'"):
+        OptimizerSpec(name="mine", summary="", target="a:b", parameters_in={"torch": Rate})
+
+
+def test_a_framework_and_an_implementation_check_themselves_as_well():
+    with pytest.raises(ValueError, match=r"framework 'mine': target .* is none; write it as 'module:attribute'"):
+        FrameworkSpec(name="mine", summary="", target={"mine": "a:b"})
+    with pytest.raises(ValueError, match="kind 'dataset' is written for no framework; give model, loss or optimizer"):
+        Implementation(kind="dataset", name="mars", framework="mine", target="a:b")
+    with pytest.raises(ValueError, match="implementation of loss 'bce': target 'bce' is none"):
+        Implementation(kind="loss", name="bce", framework="mine", target="bce")
+
+
+def test_a_faulty_spec_costs_the_hook_of_its_plugin_alone():
+    faulty = plugin(bench_losses=lambda: [loss("sound"), loss("my loss")], bench_frameworks=lambda: [framework("mine")])
+    registry = Registry([("faulty", faulty), ("good", plugin(bench_losses=lambda: [loss("bce")]))])
+    assert (registry.names("loss"), registry.names("framework")) == (["bce"], ["mine"])
+    ((who, message),) = ((problem.plugin, problem.message) for problem in registry.problems)
+    assert who == "faulty"
+    assert "bench_losses raised ValueError: loss 'my loss': name 'my loss' is no plain name" in message
 
 
 def test_an_unknown_component_is_named_with_the_nearest():

@@ -12,6 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from installed import install
 from processes import BENCH, PATIENCE, children, eventually
@@ -375,3 +376,35 @@ def test_a_study_that_is_there_is_neither_begun_again_nor_changed(script, bench)
     assert "there are s" in unknown.stderr
     assert "there are s" in bench("sweep", "--show", "t").stderr
     assert len(trials(bench.results)) == 1
+
+
+def test_a_study_whose_data_have_moved_goes_on_where_they_are_now(bench, tmp_path):
+    images = np.random.default_rng(0).uniform(size=(10, 16, 16, 1)).astype(np.float32)
+    before, now = tmp_path / "before.npz", tmp_path / "now.npz"
+    np.savez(before, images=images, masks=images > 0.7)
+    search = ("--benchmark", "logistic", "--vary", "training.batch_size", "--epochs", "1", "--workers", "1")
+    of_data = ("--dataset", "npz", "--data", str(before), "--confirm", "0", "--name", "s")
+    assert bench("sweep", *search, *of_data, "--trials", "1").exit_code == 0
+    before.rename(now)
+    lost = bench("sweep", "--resume", "s", "--trials", "2")
+    assert (lost.exit_code, "before.npz" in lost.stderr) == (2, True)
+    moved = bench("sweep", "--resume", "s", "--trials", "2", "--data", str(now))
+    assert moved.exit_code == 0, moved.output
+    assert states(bench.results) == ["complete", "complete"]
+    further = bench("sweep", "--resume", "s", "--trials", "3")  # which knows where they are from now on
+    assert further.exit_code == 0, further.output
+    np.savez(now, images=images, masks=images > 0.6)
+    other = bench("sweep", "--resume", "s", "--trials", "4", "--data", str(now))
+    assert (other.exit_code, "  data: " in other.stderr) == (2, True)
+    assert "dataset.path" not in other.stderr
+
+
+def test_a_study_from_before_optimizers_had_versions_goes_on(bench, script):
+    assert bench("sweep", *SEARCH, "--trials", "1", "--workers", "1").exit_code == 0
+    plan = bench.results / "studies" / "s" / "study.json"
+    content = json.loads(plan.read_text())
+    del content["versions"]["optimizer plain"]
+    plan.write_text(json.dumps(content))
+    result = bench("sweep", "--resume", "s", "--trials", "2")
+    assert result.exit_code == 0, result.output
+    assert states(bench.results) == ["complete", "complete"]

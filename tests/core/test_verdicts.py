@@ -25,9 +25,9 @@ def found(number: int, verdict: str = "equal", **changes) -> Verdict:
     return Verdict(**fields | changes)
 
 
-def of(results, components=RUN, packages=None, precision="float32", device="cpu"):
-    installed = {"torch": "2.13.0", "numpy": "2.4"} if packages is None else packages
-    return standing(results, components=components, packages=installed, precision=precision, device=device)
+def of(results, components=RUN, **changes):
+    asked = {"packages": {"torch": "2.13.0", "numpy": "2.4"}, "sources": {}, "precision": "float32", "device": "cpu"}
+    return standing(results, components=components, **asked | changes)
 
 
 def test_the_newest_verdict_that_holds_is_the_one(tmp_path):
@@ -52,6 +52,21 @@ def test_the_newest_verdict_that_holds_is_the_one(tmp_path):
 def test_a_verdict_holds_for_the_versions_that_were_compared_and_no_others(tmp_path, run):
     write_verdict(tmp_path, found(1))
     assert of(tmp_path, **run) is None
+
+
+def test_an_optimizer_is_judged_by_what_has_its_version_and_by_what_is_older_as_it_was(tmp_path):
+    run = RUN | {"optimizer adam": 1}
+    write_verdict(tmp_path, found(1))
+    assert of(tmp_path, run) == "equal"
+    write_verdict(tmp_path, found(2, "different", components=COMPONENTS | {"optimizer adam": 1, "optimizer sgd": 1}))
+    assert of(tmp_path, run) == "different"
+    assert of(tmp_path, run | {"optimizer adam": 2}) == "equal"  # which only the older one can be thought to hold for
+
+
+def test_what_a_plugin_edited_is_no_longer_what_was_compared(tmp_path):
+    write_verdict(tmp_path, found(1, sources={"loss bce": "ab12", "dataset other": "cd34"}))
+    assert of(tmp_path, sources={"loss bce": "ab12", "dataset other": "ef56"}) == "equal"
+    assert of(tmp_path, sources={"loss bce": "ab13"}) is None
 
 
 def test_what_cannot_be_read_is_no_verdict(tmp_path):

@@ -21,7 +21,7 @@ import numpy as np
 import optuna
 import torch
 
-from craterbench.config.benchmark import BenchmarkConfig, Optimizer
+from craterbench.config.benchmark import BenchmarkConfig, OptimizerConfig
 from craterbench.config.resolve import Override, resolve
 from craterbench.data.dataset import Subset
 from craterbench.data.split import group_split_indices
@@ -67,7 +67,7 @@ def start_from(model: torch.nn.Module, initial: Mapping[str, Any]) -> None:
         weight.data.copy_(value if kind == "bias" else value.permute(3, 2, 0, 1))
 
 
-def optimizer_of(asked: Optimizer, model: torch.nn.Module) -> torch.optim.Optimizer:
+def optimizer_of(asked: OptimizerConfig, model: torch.nn.Module) -> torch.optim.Optimizer:
     """Return PyTorch's optimizer of that name, with Keras' epsilon."""
     options = {**EPSILON[asked.name], **vars(asked.parameters)}
     optimizer: torch.optim.Optimizer = OPTIMIZERS[asked.name](

@@ -57,6 +57,7 @@ def parity_command(names: tuple[str, ...], seed: int, seeds: int, device: str, r
         benchmarks=report.benchmarks,
         verdict="equal" if report.equal else "different",
         components=report.components,
+        sources=report.sources,
         packages=packages,
         precisions=report.precisions,
         device=report.device,

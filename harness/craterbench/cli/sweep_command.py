@@ -26,7 +26,7 @@ __all__ = ["sweep_command"]
 
 #: Options that say what a study is. One that goes on keeps what it began with.
 _OF_THE_STUDY = (
-    "benchmark", "framework", "dataset", "data", "epochs", "vary", "fix", "space", "objective", "sampler", "pruner",
+    "benchmark", "framework", "dataset", "epochs", "vary", "fix", "space", "objective", "sampler", "pruner",
     "seed", "name",
 )  # fmt: skip
 
@@ -53,7 +53,11 @@ def _finite(context: click.Context, parameter: click.Parameter, seconds: float |
 @click.option("--benchmark", metavar="NAME", default="reference", show_default=True, help="Where the search starts.")
 @click.option("--framework", metavar="NAME", help="What trains the trials; by default what is fast here.")
 @click.option("--dataset", metavar="NAME", help="Short for --fix dataset.name=NAME.")
-@click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Path of the data, for a data set of files; also of a study whose data have moved.",
+)
 @click.option("--epochs", type=click.IntRange(1), metavar="N", help="The most that a trial trains; 10 unless fixed.")
 @click.option(
     "--vary", multiple=True, metavar="KEY[=LOW..HIGH[:log|:linear]|=ONE|OTHER],...", help="Vary this, and no more."
@@ -208,7 +212,7 @@ def _resuming(context: click.Context, name: str) -> str:
     words = ["bench", "sweep", "--resume", name]
     for option, value in context.params.items():
         given = context.get_parameter_source(option) is not ParameterSource.DEFAULT
-        if given and option not in (*_OF_THE_STUDY, *_MAY_CHANGE, "resume"):
+        if given and option not in (*_OF_THE_STUDY, *_MAY_CHANGE, "data", "resume"):  # which it keeps from now on
             words += [f"--{option.replace('_', '-')}", *([] if value is True else [str(value)])]
     return shlex.join(words)
 
@@ -221,20 +225,23 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
         return context.get_parameter_source(option) is not ParameterSource.DEFAULT
 
     studies: Path = options["results"] / "studies"
+    data = None
+    if options["data"] is not None:
+        data = Override("dataset.path", str(options["data"].absolute()), "--data")
     if options["resume"] is not None:
         changed = [f"--{option}" for option in _OF_THE_STUDY if given(option)]
         if changed:
             raise UserError(f"a study goes on with what it began with; leave out {', '.join(changed)}")
         anew = {option: options[option] for option in _MAY_CHANGE if given(option)}
-        return load_sweep(registry, studies / options["resume"], anew)
+        return load_sweep(registry, studies / options["resume"], anew, data=data)
     name = options["name"] or next(f"sweep-{n}" for n in itertools.count(1) if not (studies / f"sweep-{n}").exists())
     if (studies / name / "study.json").exists():
         raise UserError(f"there is a study {name!r} already; --resume {name} goes on with it, or give another --name")
     settings = []
     if options["dataset"] is not None:
         settings.append(Override("dataset.name", options["dataset"], "--dataset"))
-    if options["data"] is not None:
-        settings.append(Override("dataset.path", str(options["data"].absolute()), "--data"))
+    if data is not None:
+        settings.append(data)
     same = ("benchmark", "framework", "epochs", "vary", "fix", "sampler", "pruner", "seed", "device", *_MAY_CHANGE)
     return create_sweep(
         registry,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from craterbench.plugin import NoParameters, Range
+from craterbench.plugin import Range
 
 __all__ = [
     "COMPONENT_SECTIONS",
@@ -16,6 +16,7 @@ __all__ = [
     "BenchmarkConfig",
     "ComponentConfig",
     "FrameworkConfig",
+    "LearningRate",
     "Monitor",
     "OptimizerConfig",
     "Precision",
@@ -32,13 +33,20 @@ HIGHER: Mapping[str, bool] = MappingProxyType({"balanced_accuracy": True, "val_l
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentConfig:
-    """A component that a definition names, with its parameters: all that a child needs to import and call it."""
+    """A component that a definition names, with its parameters: all that a child needs to import and call it.
+
+    Attributes:
+        source: digest of the source behind it (see ``craterbench.plugin.sources``).
+        own: whether that is craterbench's own, so that its version says what it does.
+    """
 
     name: str
     version: int
     target: str
     parameters: Any
     initial: str | None = None
+    source: str = ""
+    own: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +57,8 @@ class FrameworkConfig:
     version: int
     target: str
     distributions: tuple[str, ...]
+    source: str = ""
+    own: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,12 +95,15 @@ class AugmentationConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class OptimizerConfig:
-    """How the weights move: the optimizer's name, as the framework knows it, its base learning rate and parameters."""
+class LearningRate:
+    """What every optimizer has beside its own parameters: the rate that schedules start from."""
 
-    name: str
     learning_rate: Annotated[float, Range(1e-8, 10.0, search=(1e-4, 1e-2), log=True)]
-    parameters: Any = field(default_factory=NoParameters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerConfig(LearningRate, ComponentConfig):
+    """How the weights move: an optimizer, its base learning rate and its own parameters."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,14 +165,34 @@ class BenchmarkConfig:
 
     def versions(self) -> dict[str, int]:
         """Return the version of every component that shapes the numbers, by ``kind name``."""
+        return {name: component.version for name, component in self._components().items()}
+
+    def sources(self) -> dict[str, str]:
+        """Return the digest of the source behind every component that shapes the numbers, by ``kind name``."""
+        return {name: component.source for name, component in self._components().items()}
+
+    def sources_of_others(self) -> dict[str, str]:
+        """Return those digests whose change is another run, since nobody answers for the versions.
+
+        Left out is what is craterbench's own, where a version is raised when the numbers can change, and the data set:
+        what its code came to is known from the data.
+        """
+        others = {name: component for name, component in self._components().items() if not component.own}
+        return {name: component.source for name, component in others.items() if not name.startswith("dataset ")}
+
+    def _components(self) -> dict[str, ComponentConfig | FrameworkConfig]:
         chosen = {"dataset": self.dataset, "model": self.model, "loss": self.loss, "schedule": self.schedule}
-        versions = {f"{kind} {component.name}": component.version for kind, component in chosen.items()}
-        versions |= {f"augmentation {step.name}": step.version for step in self.augmentation.steps}
-        return versions | {f"framework {self.framework.name}": self.framework.version}
+        components: dict[str, ComponentConfig | FrameworkConfig] = {
+            f"{kind} {component.name}": component for kind, component in chosen.items()
+        }
+        components |= {f"augmentation {step.name}": step for step in self.augmentation.steps}
+        components[f"framework {self.framework.name}"] = self.framework
+        components[f"optimizer {self.optimizer.name}"] = self.optimizer
+        return components
 
 
 #: The parts of a definition that name a component, and so may hold its parameters.
-COMPONENT_SECTIONS = ("dataset", "model", "loss", "schedule")
+COMPONENT_SECTIONS = ("dataset", "model", "loss", "optimizer", "schedule")
 
 
 def _values(parameters: Any) -> dict[str, Any]:

@@ -3,28 +3,42 @@
 Threads and device are none of it. They move digits, as another version of a package does, but they are the machine's,
 not the question's: whoever has a run on two threads has no use for it on one. A record keeps them, and a table says
 where the runs of a row differ in them.
+
+What is on the list has grown and shrunk. Records that were made by a former list are still there, and what they hold
+need not be trained again. No record says which list its digests are of, and none has to: those of lists of different
+keys do not meet.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from craterbench.config.benchmark import BenchmarkConfig
 
-__all__ = ["config_digest", "former_identity", "run_identity"]
+__all__ = ["comparable_overrides", "config_digest", "config_digests", "run_identities", "run_identity"]
 
 
 def config_digest(benchmark: BenchmarkConfig) -> str:
-    """Return a short digest of what a benchmark asks for and of its components' versions, whatever its name.
+    """Return a short digest of what a benchmark asks for and of its components' code, whatever its name.
 
-    The data set's own parameters (a path, say) count only through the images they lead to: see ``run_identity``.
+    The data set's own parameters (a path, say) count only through the images they lead to: see ``run_identity``. Of
+    craterbench's own components the version tells the code; of others the digest of their source does so, too.
     """
+    return config_digests(benchmark)[0]
+
+
+def config_digests(benchmark: BenchmarkConfig) -> list[str]:
+    """Return the digest of a benchmark, and then those that it had by former lists."""
     asked = benchmark.as_dict()
     del asked["summary"]
     asked["dataset"] = asked["dataset"]["name"]
-    return _digest({"definition": asked, "versions": benchmark.versions()})
+    former = {"definition": asked, "versions": _versions(benchmark)}
+    sources = benchmark.sources_of_others()
+    lists = [former | {"sources": sources}, former] if sources else [former]
+    return list(map(_digest, lists))
 
 
 def run_identity(benchmark: BenchmarkConfig, *, data: str, seed: int, fold: str | None) -> str:
@@ -34,22 +48,44 @@ def run_identity(benchmark: BenchmarkConfig, *, data: str, seed: int, fold: str 
         data: digest of the images, masks and groups.
         fold: which of how many folds validates, as ``2/5``, or ``None``.
     """
-    return _digest(_told(benchmark, data, seed, fold))
+    return run_identities(benchmark, data=data, seed=seed, fold=fold, trained={})[0]
 
 
-def former_identity(
-    benchmark: BenchmarkConfig, *, data: str, seed: int, fold: str | None, threads: int, device: str
-) -> str:
-    """Return the identity of a run as it was when the number of threads and the device were part of it.
+def run_identities(
+    benchmark: BenchmarkConfig, *, data: str, seed: int, fold: str | None, trained: Mapping[str, Any]
+) -> list[str]:
+    """Return the identity of a run, and then those that it had by former lists.
 
-    Records of that time are still there, and what they hold need not be trained again. No record says which of the two
-    its identity is, and none has to: the digests of two lists of different keys do not meet.
+    Args:
+        trained: the environment of its record, with the number of threads and the device, which were on a list.
     """
-    return _digest(_told(benchmark, data, seed, fold) | {"threads": threads, "device": device})
+    lists = [{"definition": digest, "data": data, "seed": seed, "fold": fold} for digest in config_digests(benchmark)]
+    if {"threads", "device"} <= trained.keys():
+        lists += [each | {key: trained[key] for key in ("threads", "device")} for each in lists]
+    return list(map(_digest, lists))
 
 
-def _told(benchmark: BenchmarkConfig, data: str, seed: int, fold: str | None) -> dict[str, Any]:
-    return {"definition": config_digest(benchmark), "data": data, "seed": seed, "fold": fold}
+def comparable_overrides(overrides: Iterable[str]) -> list[str]:
+    """Return what a command line changed in a benchmark, each ``key=value``, as two that asked for the same have it.
+
+    The order means nothing, but for steps of an augmentation, whose order is in the config. Where the data lie means
+    nothing, either: their digest says which they are.
+    """
+    return sorted(each for each in overrides if not each.startswith("summary=") and not _is_about_data(each))
+
+
+def _is_about_data(override: str) -> bool:
+    key = override.partition("=")[0]
+    return key.startswith("dataset.") and key != "dataset.name"
+
+
+def _versions(benchmark: BenchmarkConfig) -> dict[str, int]:
+    """Return the versions of the components, but for that of an optimizer of version 1.
+
+    Optimizers had none at first, and do in their version 1 what they did then: runs of either time share a row.
+    """
+    versions = benchmark.versions()
+    return {name: version for name, version in versions.items() if version > 1 or not name.startswith("optimizer ")}
 
 
 def _digest(value: Any) -> str:

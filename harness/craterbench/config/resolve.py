@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import re
 import tomllib
 import types
 from collections.abc import Mapping, Sequence
@@ -21,26 +20,24 @@ from craterbench.config.benchmark import (
     BenchmarkConfig,
     ComponentConfig,
     FrameworkConfig,
+    LearningRate,
     OptimizerConfig,
     SplitConfig,
     TrainingConfig,
 )
-from craterbench.plugin.components import Component
+from craterbench.plugin.components import PLAIN_NAME, Component
 from craterbench.plugin.errors import UserError, nearest
 from craterbench.plugin.registry import Registry
 
-__all__ = ["FOLDER_NAME", "Override", "ResolvedConfig", "flatten", "parse_override", "parse_value", "resolve"]
+__all__ = ["Override", "ResolvedConfig", "flatten", "parse_override", "parse_value", "resolve"]
 
 _PLAIN: Mapping[str, type] = types.MappingProxyType(
     {"split": SplitConfig, "augmentation": AugmentationConfig, "training": TrainingConfig}
 )
-_TOP = ("summary", "extends", "framework", *COMPONENT_SECTIONS, "optimizer", *_PLAIN)
-
-#: What a file may say that its benchmark is called: its runs are kept in a folder of that name.
-FOLDER_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+_TOP = ("summary", "extends", "framework", *COMPONENT_SECTIONS, *_PLAIN)
 
 #: Fields of a definition's dataclasses that are not read from a table of their own name.
-_FILLED_IN = ("tuple[ComponentConfig, ...]", "Any")
+_FILLED_IN = ("tuple[ComponentConfig, ...]",)
 
 #: The keys of ``[augmentation]`` that say how steps are applied; any other is a step.
 _ABOUT_STEPS = tuple(field.name for field in fields(AugmentationConfig) if field.type not in _FILLED_IN)
@@ -157,7 +154,7 @@ def _called(name: str, file: str, definition: Mapping[str, Any]) -> str:
     if "name" not in definition:
         return Path(name).stem
     called = definition["name"]
-    if not isinstance(called, str) or not FOLDER_NAME.fullmatch(called):
+    if not isinstance(called, str) or not PLAIN_NAME.fullmatch(called):
         raise UserError(
             f"{file}: name: its runs are kept in a folder of that name: give letters, digits, '-', '_' and '.', "
             f"a letter or digit first, not {called!r}"
@@ -167,7 +164,7 @@ def _called(name: str, file: str, definition: Mapping[str, Any]) -> str:
 
 def _merge(base: dict[str, Any], layer: Mapping[str, Any], sources: dict[str, str], label: str, path: str = "") -> None:
     """Lay a definition over another. A component of another name starts from its own defaults."""
-    renamed = path in (*COMPONENT_SECTIONS, "optimizer") and layer.get("name", base.get("name")) != base.get("name")
+    renamed = path in COMPONENT_SECTIONS and layer.get("name", base.get("name")) != base.get("name")
     if renamed:
         base.clear()
         _forget(sources, path)
@@ -203,12 +200,13 @@ class Validator:
             self.problem(key, f"unknown key; {nearest(key, _TOP)}")
         if not isinstance(merged.get("summary", ""), str):
             self.problem("summary", f"give a line of text, not {merged['summary']!r}")
-        tables = {key: self.table(merged, key) for key in (*COMPONENT_SECTIONS, "optimizer", *_PLAIN)}
+        tables = {key: self.table(merged, key) for key in (*COMPONENT_SECTIONS, *_PLAIN)}
         framework = self.found("framework", "framework", merged.get("framework"))
         steps = self.steps(tables["augmentation"])
         plain: dict[str, Any] = {key: self.values(cls, tables[key], key) for key, cls in _PLAIN.items()}
+        rate = {key: tables["optimizer"].pop(key) for key in ("learning_rate",) if key in tables["optimizer"]}
+        plain["optimizer"] = self.values(LearningRate, rate, "optimizer")
         chosen: dict[str, Any] = {key: self.chosen(key, tables[key], framework) for key in COMPONENT_SECTIONS}
-        plain["optimizer"] = self.optimizer(tables["optimizer"], framework)
         split, augmentation, training = plain["split"], plain["augmentation"], plain["training"]
         if split and augmentation and split.when == "after-augmentation" and augmentation.drawn == "every-epoch":
             self.problem("augmentation.drawn", "every-epoch needs split.when = 'before-augmentation'; draw it once")
@@ -217,6 +215,7 @@ class Validator:
             self.problem("training.precision", f"framework {framework.name!r} has no {training.precision!r}; {has}")
         if self.problems or framework is None:
             return None
+        source, own = self.registry.source("framework", framework.name, framework.name)
         return BenchmarkConfig(
             name=name,
             summary=str(merged.get("summary", "")),
@@ -225,9 +224,13 @@ class Validator:
                 version=framework.version,
                 target=framework.target,
                 distributions=framework.distributions,
+                source=source,
+                own=own,
             ),
-            **plain | {"augmentation": _with_steps(plain["augmentation"], steps)},
-            **chosen,
+            split=split,
+            augmentation=replace(augmentation, steps=steps),
+            training=training,
+            **chosen | {"optimizer": OptimizerConfig(**vars(plain["optimizer"]), **vars(chosen["optimizer"]))},
         )
 
     def problem(self, path: str, message: str) -> None:
@@ -259,33 +262,26 @@ class Validator:
         return None if spec is None else self.component(spec, table, kind, framework)
 
     def component(self, spec: Component, table: dict[str, Any], path: str, framework: Any) -> ComponentConfig | None:
-        parameters = self.values(spec.parameters, table, path, owner=f"{spec.kind} {spec.name!r}")
-        target = ""
-        if framework is not None:
-            try:
-                target = spec.target_for(framework.name)
-            except UserError as error:
+        owner, name = f"{spec.kind} {spec.name!r}", "" if framework is None else framework.name
+        parameters = self.values(spec.parameters_for(name), table, path, owner=owner)
+        try:
+            target = spec.target_for(name)
+        except UserError as error:
+            if framework is not None:  # what it may be written for cannot be told, if that is wrong itself
                 self.problem(f"{path}.name", str(error))
+            return None
         if parameters is None:
             return None
-        initial = getattr(spec, "initial", None)
+        source, own = self.registry.source(spec.kind, spec.name, name)
         return ComponentConfig(
-            name=spec.name, version=spec.version, target=target, parameters=parameters, initial=initial
+            name=spec.name,
+            version=spec.version,
+            target=target,
+            parameters=parameters,
+            initial=getattr(spec, "initial", None),
+            source=source,
+            own=own,
         )
-
-    def optimizer(self, table: dict[str, Any], framework: Any) -> OptimizerConfig | None:
-        """Check the name and the rate, which every optimizer has, and the parameters of the one that is named."""
-        common: dict[str, Any] = {key: table.pop(key) for key in ("name", "learning_rate") if key in table}
-        optimizer: OptimizerConfig | None = self.values(OptimizerConfig, common, "optimizer")
-        if optimizer is None or framework is None:
-            return optimizer
-        if optimizer.name not in framework.optimizers:
-            known = nearest(optimizer.name, framework.optimizers)
-            self.problem("optimizer.name", f"framework {framework.name!r} has no optimizer {optimizer.name!r}; {known}")
-            return None
-        owner = f"optimizer {optimizer.name!r}"
-        parameters = self.values(framework.optimizers[optimizer.name], table, "optimizer", owner=owner)
-        return None if parameters is None else replace(optimizer, parameters=parameters)
 
     def steps(self, table: dict[str, Any]) -> tuple[ComponentConfig, ...]:
         """Take the augmentations out of their table: every table in it is one, in the order of the file.
@@ -301,7 +297,7 @@ class Validator:
                 continue
             step = self.component(spec, dict(values), path, None)
             if step is not None:
-                steps.append(replace(step, target=spec.target))
+                steps.append(step)
         return tuple(steps)
 
     def values(self, cls: type, table: Mapping[str, Any], path: str, owner: str = "") -> Any:
@@ -349,12 +345,6 @@ def flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 def _is_left_out(key: str, value: Any) -> bool:
     return value is False and key not in _ABOUT_STEPS
-
-
-def _with_steps(
-    augmentation: AugmentationConfig | None, steps: tuple[ComponentConfig, ...]
-) -> AugmentationConfig | None:
-    return None if augmentation is None else replace(augmentation, steps=steps)
 
 
 def _said(detail: Any) -> str:

@@ -223,4 +223,9 @@ def _done_already(asked: RunSpec, record: Record, now: Mapping[str, int | str]) 
     now = {**now, **packages_of(asked.benchmark)}
     other = [f"{name} {value}" for name, value in before.items() if now.get(name) != value]
     with_other = f" with {', '.join(other)}" if other else ""
+    changed = asked.changed_code(record)
+    if changed is None:
+        with_other += "; its code is not known"
+    elif changed:
+        with_other += f"; the code has changed since of {', '.join(changed)}"
     return f"{asked.title}: done already{with_other}, {record.id} (bench run --force repeats it)"

@@ -44,7 +44,7 @@ class RunCache:
 
     def done(self, asked: RunSpec) -> Record | None:
         """Return the newest record of such a run that is done, or ``None``."""
-        for record in self._intraclass_correlation(asked, {"done"}):
+        for record in self._alike(asked, {"done"}):
             if self._difference(record, asked) is None:
                 return record
         return None
@@ -71,7 +71,7 @@ class RunCache:
             device: ``auto`` is content with the one that the run began on.
         """
         found = None
-        for record in self._intraclass_correlation(asked, {"interrupted", "failed"}):
+        for record in self._alike(asked, {"interrupted", "failed"}):
             checkpoint = self._store.checkpoint(record)
             if checkpoint is None and record.status == "failed":
                 continue  # it would fail again
@@ -86,7 +86,7 @@ class RunCache:
             found = found or f"{record.id} cannot be gone on with, {why}; starting anew"
         return found
 
-    def _intraclass_correlation(self, asked: RunSpec, statuses: Collection[str]) -> Iterator[Record]:
+    def _alike(self, asked: RunSpec, statuses: Collection[str]) -> Iterator[Record]:
         """Return the runs that were asked for alike and came to such an end, the newest first."""
         name = asked.benchmark.name
         if name not in self._records:

@@ -106,6 +106,7 @@ class RunFactory:
                 "craterbench": craterbench.__version__,
                 "evaluator": EVALUATOR_VERSION,
                 "components": components,
+                "sources": benchmark.sources(),
                 "python": platform.python_version(),
                 "packages": packages,
                 "machine": f"{platform.system()} {platform.machine()}",
@@ -343,6 +344,7 @@ def _started(record: Record, spec: RunSpec, start: RunInfo, results: Path) -> Re
     """Return the record of a run whose data are known, and where it trains, which may be another machine."""
     environment = {**record.environment, "device": start.device, "python": start.python, "machine": start.machine}
     judged = {key: environment[key] for key in ("components", "packages", "device")}
+    judged["sources"] = environment.get("sources", {})  # a run that goes on may be older than they
     return replace(
         record,
         identity=spec.identity(data=start.data_digest),

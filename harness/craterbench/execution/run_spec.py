@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from craterbench.config.benchmark import BenchmarkConfig
-from craterbench.config.identity import config_digest, former_identity, run_identity
+from craterbench.config.identity import comparable_overrides, config_digests, run_identities, run_identity
 from craterbench.config.resolve import ResolvedConfig
 from craterbench.data.split import Fold
 from craterbench.plugin.context import run_title
@@ -44,17 +43,18 @@ class RunSpec:
         return run_title(self.benchmark.name, self.seed, self.fold_name)
 
     @property
-    def _row(self) -> tuple[Any, ...]:
-        return self.benchmark.name, self.overrides, config_digest(self.benchmark), self.seed, self.fold_name
-
-    @property
     def key(self) -> str:
         """Equal for two that are the same run of the same row, as far as can be told before the data are read."""
-        return repr((*self._row, self.benchmark.dataset))
+        benchmark, asked = self.benchmark, comparable_overrides(self.overrides)
+        return repr((benchmark.name, asked, config_digests(benchmark), self.seed, self.fold_name, benchmark.dataset))
 
     def is_of(self, record: Record) -> bool:
         """Say whether a record was asked for alike, so that both stand in one row of the table."""
-        return self._row == (record.benchmark, record.overrides, record.definition, record.seed, record.fold)
+        return (
+            (self.benchmark.name, self.seed, self.fold_name) == (record.benchmark, record.seed, record.fold)
+            and comparable_overrides(self.overrides) == comparable_overrides(record.overrides)
+            and record.definition in config_digests(self.benchmark)
+        )
 
     def identity(self, *, data: str) -> str:
         """Return the identity of the run on data of this digest (see ``run_identity``)."""
@@ -63,10 +63,18 @@ class RunSpec:
     def is_same_as(self, record: Record, *, data: str) -> bool:
         """Say whether a record is of this very run on data of this digest, whatever it was trained with and on.
 
-        An older record's identity is compared as it was made then, with the threads and the device of that record.
+        An older record's identity is compared as it was made then.
         """
-        known = {self.identity(data=data)}
-        trained = {key: record.environment[key] for key in ("threads", "device") if key in record.environment}
-        if len(trained) == 2:
-            known.add(former_identity(self.benchmark, data=data, seed=self.seed, fold=self.fold_name, **trained))
-        return record.identity in known
+        return record.identity in run_identities(
+            self.benchmark, data=data, seed=self.seed, fold=self.fold_name, trained=record.environment
+        )
+
+    def changed_code(self, record: Record) -> list[str] | None:
+        """Return the components whose code is another than a record's, as ``kind name``; ``None`` if it tells of none.
+
+        So has craterbench's own, as long as its version is the same: what it computes is meant to be the same as well.
+        """
+        before = record.environment.get("sources")
+        if before is None:
+            return None
+        return [name for name, source in self.benchmark.sources().items() if before.get(name) != source]

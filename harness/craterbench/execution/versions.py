@@ -29,8 +29,7 @@ def versions_of(distributions: Iterable[str]) -> dict[str, str]:
 def distributions_of(registry: Registry, components: Collection[str]) -> list[str]:
     """Return the distributions of the plugins that bring components, ``kind name`` each, as far as they are known."""
     entries = [(f"{kind} {entry.spec.name}", entry) for kind in KINDS for entry in registry.entries(kind)]
-    brought = {entry.distribution for name, entry in entries if name in components}
-    return sorted(name for name in brought if name is not None)
+    return sorted(set().union(*(entry.distributions for name, entry in entries if name in components)))
 
 
 @cache

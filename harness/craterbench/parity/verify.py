@@ -39,6 +39,7 @@ class ParityReport:
         benchmarks: their names.
         diffs: how far they agree, in every respect.
         components: the version of each component that was measured, by ``kind name``.
+        sources: the digest of the source of each that is not craterbench's own.
         frameworks: the frameworks of both.
         precisions: those in which they were compared.
         device: what both computed on: ``cpu`` or ``gpu``.
@@ -47,6 +48,7 @@ class ParityReport:
     benchmarks: tuple[str, str]
     diffs: list[TensorDiff]
     components: Mapping[str, int]
+    sources: Mapping[str, str]
     frameworks: tuple[FrameworkSpec, FrameworkSpec]
     precisions: tuple[str, ...]
     device: str
@@ -78,6 +80,7 @@ def verify_parity(
     precisions = tuple(p for p in _PRECISIONS if all(p in framework.precisions for framework in frameworks))
     diffs: list[TensorDiff] = []
     components: dict[str, int] = {}
+    sources: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         log = Path(folder) / "log.txt"
         children = [
@@ -93,6 +96,7 @@ def verify_parity(
                 task = _task(registry, name, frameworks, precision, seed, device)
                 for benchmark in (*task.losses.values(), *task.optimizers.values()):
                     components |= benchmark.versions()
+                    sources |= benchmark.sources_of_others()
                 asked.append(task)
                 with _told(name, log):
                     measured.append(child.call(_MEASURE, {"task": task}, log=log))
@@ -101,7 +105,7 @@ def verify_parity(
             if precision == "float32":
                 say("predicting from each other's weights")
                 diffs += _crossed(Path(folder), names, children, asked, measured, predicted, log)
-    return ParityReport(names, diffs, components, frameworks, precisions, device)
+    return ParityReport(names, diffs, components, sources, frameworks, precisions, device)
 
 
 @contextlib.contextmanager
@@ -150,16 +154,17 @@ def _task(
         overrides = [Override(key, value, "parity") for key, value in {**still, **keys}.items()]
         return resolve(registry, name, overrides).benchmark
 
-    losses = {own.loss.name: changed({})}
-    for loss in (entry.spec for entry in registry.entries("loss")):
-        both = not isinstance(loss.target, str) and all(framework.name in loss.target for framework in frameworks)
-        if both and loss.name != own.loss.name:
-            losses[loss.name] = changed({"loss.name": loss.name})
-    optimizers = {own.optimizer.name: changed({})}
-    rate = own.optimizer.learning_rate
-    for optimizer in frameworks[0].optimizers:
-        if optimizer in frameworks[1].optimizers and optimizer != own.optimizer.name:
-            optimizers[optimizer] = changed({"optimizer.name": optimizer, "optimizer.learning_rate": rate})
+    def shared(kind: str, kept: Mapping[str, Any]) -> dict[str, BenchmarkConfig]:
+        chosen = getattr(own, kind).name
+        found = {chosen: changed({})}
+        for spec in (entry.spec for entry in registry.entries(kind)):
+            both = not isinstance(spec.target, str) and all(framework.name in spec.target for framework in frameworks)
+            if both and spec.name != chosen:
+                found[spec.name] = changed({f"{kind}.name": spec.name, **kept})
+        return found
+
+    losses = shared("loss", {})
+    optimizers = shared("optimizer", {"optimizer.learning_rate": own.optimizer.learning_rate})
     return ParityTask(losses=losses, optimizers=optimizers, seed=seed, device=device)
 
 

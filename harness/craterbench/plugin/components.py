@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,17 +12,21 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from craterbench.plugin.errors import UserError
-from craterbench.plugin.parameters import NoParameters
+from craterbench.plugin.parameters import NoParameters, check_parameters
 
 __all__ = [
+    "FRAMEWORK_KINDS",
+    "PLAIN_NAME",
     "AugmentationSpec",
     "BenchmarkSpec",
     "Component",
     "DatasetSpec",
     "ExecutorSpec",
     "FrameworkSpec",
+    "Implementation",
     "LossSpec",
     "ModelSpec",
+    "OptimizerSpec",
     "PublishedResult",
     "ScheduleSpec",
     "benchmarks_in",
@@ -30,17 +35,33 @@ __all__ = [
 ]
 
 
+#: What a component may be called, or a benchmark, whose runs are kept in a folder of that name.
+PLAIN_NAME = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+
+#: The kinds of component whose code is a framework's: what others bring as an ``Implementation``.
+FRAMEWORK_KINDS = ("model", "loss", "optimizer")
+
+_TARGET = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*:[^\W\d]\w*")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec:
     """What every component says of itself.
 
     Attributes:
-        name: how definitions name it.
+        name: how benchmarks name it.
         summary: one line that says what it is.
+
+    Raises:
+        ValueError: naming the component, what is wrong with it, and the cure.
     """
 
+    kind: ClassVar[str]
     name: str
     summary: str
+
+    def __post_init__(self) -> None:
+        _check_name(f"{self.kind} {self.name!r}", "name", self.name)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,13 +71,31 @@ class Component(Spec):
     Attributes:
         target: where the code is, as ``"module:attribute"``, or one such string for each framework.
         version: raised when the numbers that the component produces can change.
-        parameters: a frozen, keyword-only dataclass; a definition gives its fields beside the component's name.
+        parameters: a frozen, keyword-only dataclass; a benchmark gives its fields beside the component's name.
     """
 
     target: str | Mapping[str, str]
     version: int = 1
     parameters: type = NoParameters
-    kind: ClassVar[str]
+    #: Keys of the component's table that are no parameters of its own.
+    reserved: ClassVar[tuple[str, ...]] = ("name",)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        what = f"{self.kind} {self.name!r}"
+        if isinstance(self.target, Mapping) and self.kind in FRAMEWORK_KINDS:
+            for framework, target in self.target.items():
+                _check_name(what, "a framework of its target", framework)
+                _check_target(what, f"target for {framework}", target)
+        else:
+            _check_target(what, "target", self.target)
+        if type(self.version) is not int or self.version < 1:
+            raise ValueError(f"{what}: version {self.version!r} is none; give a whole number, 1 or more")
+        check_parameters(what, self.parameters, self.reserved)
+
+    def parameters_for(self, framework: str) -> type:
+        """Return the dataclass of the parameters that the component takes in a framework."""
+        return self.parameters
 
     def target_for(self, framework: str) -> str:
         """Return the target for a framework.
@@ -81,14 +120,12 @@ class FrameworkSpec(Component):
     Attributes:
         requires: the top-level modules without which it cannot run.
         extra: the extra of craterbench that installs them, or ``None`` where they always are.
-        optimizers: the optimizers that its sessions know, each with the dataclass of its parameters.
         precisions: the values of ``training.precision`` that its sessions know.
         distributions: the installed packages whose versions belong in a record.
         environment: environment variables of its processes, with ``{threads}`` where the number of threads goes.
     """
 
     kind: ClassVar[str] = "framework"
-    optimizers: Mapping[str, type]
     precisions: tuple[str, ...] = ("float32",)
     requires: tuple[str, ...] = ()
     extra: str | None = None
@@ -114,12 +151,71 @@ class ModelSpec(Component):
     kind: ClassVar[str] = "model"
     initial: str | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.initial is not None:
+            _check_target(f"{self.kind} {self.name!r}", "initial", self.initial)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LossSpec(Component):
     """What training minimises: ``loss(masks, probabilities, parameters) -> scalar`` in the framework's own arrays."""
 
     kind: ClassVar[str] = "loss"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizerSpec(Component):
+    """How the weights move.
+
+    What a target is depends on the framework; plugins/README.md says it for each. The learning rate is no parameter of
+    its own: every optimizer has one, and the harness hands it over at each step.
+
+    Attributes:
+        parameters_in: of a framework where it takes other parameters, those.
+    """
+
+    kind: ClassVar[str] = "optimizer"
+    reserved: ClassVar[tuple[str, ...]] = ("name", "learning_rate")
+    parameters_in: Mapping[str, type] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for framework, parameters in self.parameters_in.items():
+            check_parameters(f"{self.kind} {self.name!r} for {framework}", parameters, self.reserved)
+
+    def parameters_for(self, framework: str) -> type:
+        """Return the dataclass of the parameters that the optimizer takes in a framework."""
+        return self.parameters_in.get(framework, self.parameters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Implementation:
+    """Code for a component that another plugin brought, in a framework that it was not written for.
+
+    Attributes:
+        kind: of the component: ``model``, ``loss`` or ``optimizer``.
+        name: the component's.
+        framework: the framework's name.
+        target: where the code is, as ``"module:attribute"``; what it is depends on the framework alone.
+
+    Raises:
+        ValueError: naming the component, what is wrong, and the cure.
+    """
+
+    kind: str
+    name: str
+    framework: str
+    target: str
+
+    def __post_init__(self) -> None:
+        what = f"implementation of {self.kind} {self.name!r}"
+        if self.kind not in FRAMEWORK_KINDS:
+            kinds = f"{', '.join(FRAMEWORK_KINDS[:-1])} or {FRAMEWORK_KINDS[-1]}"
+            raise ValueError(f"{what}: kind {self.kind!r} is written for no framework; give {kinds}")
+        _check_name(what, "name", self.name)
+        _check_name(what, "framework", self.framework)
+        _check_target(what, "target", self.target)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,6 +270,10 @@ class ExecutorSpec(Spec):
     requires: tuple[str, ...] = ()
     extra: str | None = None
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_target(f"{self.kind} {self.name!r}", "target", self.target)
+
     def check_installed(self) -> None:
         """Raise a UserError that names the cure unless all that the executor requires can be found."""
         _check_installed(self)
@@ -205,6 +305,17 @@ class PublishedResult(Spec):
     scores: Mapping[str, float]
     status: str
     reason: str
+
+
+def _check_name(what: str, attribute: str, name: Any) -> None:
+    if not isinstance(name, str) or not PLAIN_NAME.fullmatch(name):
+        cure = "give letters, digits, '-', '_' and '.', a letter or digit first"
+        raise ValueError(f"{what}: {attribute} {name!r} is no plain name; {cure}")
+
+
+def _check_target(what: str, attribute: str, target: Any) -> None:
+    if not isinstance(target, str) or not _TARGET.fullmatch(target):
+        raise ValueError(f"{what}: {attribute} {target!r} is none; write it as 'module:attribute'")
 
 
 def _check_installed(spec: FrameworkSpec | ExecutorSpec) -> None:

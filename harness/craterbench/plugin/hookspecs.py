@@ -2,8 +2,9 @@
 
 See docs/reference/hooks.md.
 
-The first group says what can be plugged in. Each returns a list, of which the order means nothing; two components of
-one kind and name are an error that names both plugins.
+The first group says what can be plugged in. Each returns a list, of which the order means nothing. A name is its first
+bringer's: craterbench's own plugins come first, then the others by name. What comes later under a name that is taken is
+left out, and ``bench list`` names both plugins.
 
 The second group tells what happens. They are called in the process that keeps the records, never in the one that
 trains. What they are given are copies of their own; what they return is not used, and what they raise stops nothing: it
@@ -23,8 +24,10 @@ from craterbench.plugin.components import (
     DatasetSpec,
     ExecutorSpec,
     FrameworkSpec,
+    Implementation,
     LossSpec,
     ModelSpec,
+    OptimizerSpec,
     PublishedResult,
     ScheduleSpec,
 )
@@ -52,6 +55,16 @@ def bench_models() -> list[ModelSpec]:  # type: ignore[empty-body]
 @hookspec
 def bench_losses() -> list[LossSpec]:  # type: ignore[empty-body]
     """Return the losses that training can minimise."""
+
+
+@hookspec
+def bench_optimizers() -> list[OptimizerSpec]:  # type: ignore[empty-body]
+    """Return the optimizers that can move weights."""
+
+
+@hookspec
+def bench_implementations() -> list[Implementation]:  # type: ignore[empty-body]
+    """Return code for components of other plugins, in frameworks that they were not written for."""
 
 
 @hookspec

@@ -5,14 +5,15 @@ Imports the standard library only, so that listing the plugins stays light.
 
 from __future__ import annotations
 
-from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from dataclasses import KW_ONLY, MISSING, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-__all__ = ["NoParameters", "Range"]
+__all__ = ["NoParameters", "Range", "check_parameters"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,3 +70,43 @@ class Range:
         if not self.low <= value <= self.high:  # also refuses NaN
             raise ValueError(f"{value!r} is outside {self}")
         return value
+
+
+def check_parameters(what: str, parameters: Any, reserved: Collection[str]) -> None:
+    """Check that a class can be the parameters of a component.
+
+    Args:
+        what: the component, for what is told.
+        parameters: the class.
+        reserved: names that no field may have, since they stand for something else in the component's table.
+
+    Raises:
+        ValueError: it is no frozen, keyword-only dataclass, names a type that is not there, has a field of a reserved
+            name, or a default that may not be given.
+    """
+    if not isinstance(parameters, type) or not is_dataclass(parameters):
+        raise ValueError(f"{what}: its parameters {parameters!r} are no dataclass; give the class itself")
+    known = f"{what}: its parameters {parameters.__name__}"
+    frozen: bool = parameters.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    if not frozen or not all(field.kw_only for field in fields(parameters)):
+        raise ValueError(f"{known} must not change; declare them with @dataclass(frozen=True, kw_only=True)")
+    try:
+        hints = get_type_hints(parameters, include_extras=True)
+    except (NameError, AttributeError, TypeError) as error:
+        raise ValueError(f"{known} have a type that cannot be found: {error}; import it in their module") from None
+    for field in fields(parameters):
+        if field.name in reserved:
+            raise ValueError(f"{known} have a field {field.name!r}, which stands for something else; rename it")
+        if field.default is not MISSING and (misfit := _misfit(hints[field.name], field.default)) is not None:
+            raise ValueError(f"{known} have {field.name} = {field.default!r} by default, which {misfit}; change either")
+
+
+def _misfit(annotation: Any, default: Any) -> str | None:
+    """Return why a default may not be given, as far as a range or a list of choices tells, or ``None``."""
+    kind, *notes = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+    if get_origin(kind) is Literal and default not in get_args(kind):
+        return f"is none of {', '.join(map(repr, get_args(kind)))}"
+    for note in notes:
+        if isinstance(note, Range) and isinstance(default, int | float) and not note.low <= default <= note.high:
+            return f"is outside {note}"
+    return None

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import dataclasses
 import importlib.metadata
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, get_type_hints
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
 from craterbench.plugin import hookspecs
+from craterbench.plugin.components import Implementation
 from craterbench.plugin.errors import UserError, nearest
-from craterbench.plugin.parameters import NoParameters
+from craterbench.plugin.sources import source_digest
 
 if TYPE_CHECKING:
     import click
 
 __all__ = ["KINDS", "Entry", "Problem", "Registry"]
+
+#: The distribution whose plugins come first, and whose versions say what its code does.
+_OWN = "craterbench"
 
 #: The kinds of component, and the hook that returns each.
 KINDS = {
@@ -28,6 +31,7 @@ KINDS = {
     "framework": "bench_frameworks",
     "model": "bench_models",
     "loss": "bench_losses",
+    "optimizer": "bench_optimizers",
     "augmentation": "bench_augmentations",
     "dataset": "bench_datasets",
     "schedule": "bench_schedules",
@@ -46,11 +50,23 @@ class Problem:
 
 @dataclass(frozen=True)
 class Entry:
-    """A component, the plugin that brings it, and the distribution that holds the plugin, if that is known."""
+    """A component, the plugin that brings it, and the distribution that holds the plugin, if that is known.
+
+    Attributes:
+        spec: with the targets that other plugins implement it by among its own.
+        implementations: the entries of those, by framework.
+    """
 
     plugin: str
     spec: Any
     distribution: str | None = None
+    implementations: Mapping[str, Entry] = field(default_factory=dict)
+
+    @property
+    def distributions(self) -> set[str]:
+        """The distributions that hold any of its code, as far as they are known."""
+        held = {self.distribution, *(entry.distribution for entry in self.implementations.values())}
+        return {name for name in held if name is not None}
 
 
 class Registry:
@@ -61,6 +77,9 @@ class Registry:
     ) -> None:
         """Load plugins, each a name and a function that imports it; what goes wrong is kept in ``problems``.
 
+        Where two bring one name, it is the first one's: that of craterbench's own plugins, or else of those of others
+        by their names, whatever order they are given in.
+
         Args:
             distributions: which distribution holds a plugin, by the plugin's name.
         """
@@ -68,12 +87,17 @@ class Registry:
         self._distributions = distributions or {}
         self._manager = pluggy.PluginManager("craterbench")
         self._manager.add_hookspecs(hookspecs)
-        for name, importer in sorted(plugins, key=lambda plugin: plugin[0]):
+        self._ranks: dict[str | None, int] = {}
+        self._digests: dict[tuple[str, ...], str] = {}
+        for name, importer in sorted(plugins, key=lambda plugin: (not self._is_own(plugin[0]), plugin[0])):
+            self._ranks[name] = len(self._ranks)
             try:
                 self._register(name, importer())
             except (Exception, SystemExit) as error:  # a broken plugin must not take the others with it
                 self.problems.append(Problem(name, f"{type(error).__name__}: {error}"))
-        self._entries: dict[str, dict[str, list[Entry]]] = {kind: self._collect(kind) for kind in KINDS}
+        self._entries: dict[str, dict[str, Entry]] = {kind: self._collect(kind) for kind in KINDS}
+        for plugin, implementation in self._returned("bench_implementations", Implementation):
+            self._implement(plugin, implementation)
 
     @classmethod
     def installed(cls) -> Registry:
@@ -93,49 +117,73 @@ class Registry:
             unknown = next(caller.name for caller in callers if caller.name not in known)
             raise AttributeError(f"no hook is called {unknown!r}; {nearest(unknown, known)}") from None
 
-    def _collect(self, kind: str) -> dict[str, list[Entry]]:
-        entries: dict[str, list[Entry]] = {}
-        for implementation in getattr(self._manager.hook, KINDS[kind]).get_hookimpls():
-            plugin = implementation.plugin_name
+    def _is_own(self, plugin: str) -> bool:
+        return self._distributions.get(plugin) == _OWN
+
+    def _returned(self, hook: str, kind: str | type) -> Iterator[tuple[str, Any]]:
+        """Yield what the plugins return, each with the plugin's name, in the order in which they were loaded."""
+        calls = getattr(self._manager.hook, hook).get_hookimpls()
+        for call in sorted(calls, key=lambda call: self._ranks[call.plugin_name]):
             try:
-                specs = list(implementation.function())
+                specs = list(call.function())
                 for spec in specs:
-                    if getattr(spec, "kind", None) != kind or not isinstance(spec.name, str):
-                        raise TypeError(f"{spec!r} is no spec of a {kind} with a name")
-                    parameters = getattr(spec, "parameters", NoParameters)
-                    if not dataclasses.is_dataclass(parameters):
-                        raise TypeError(f"the parameters of {spec.name!r} are no dataclass")
-                    get_type_hints(parameters)  # raises where they name a type that their module has not imported
+                    if (type(spec) if isinstance(kind, type) else getattr(spec, "kind", None)) != kind:
+                        raise TypeError(f"{spec!r} is no spec of {kind if isinstance(kind, str) else kind.__name__}")
             except Exception as error:
-                self.problems.append(Problem(plugin, f"{KINDS[kind]} raised {type(error).__name__}: {error}"))
+                self.problems.append(Problem(call.plugin_name, f"{hook} raised {type(error).__name__}: {error}"))
                 continue
             for spec in specs:
-                entries.setdefault(spec.name, []).append(Entry(plugin, spec, self._distributions.get(plugin)))
-        for name, taken in entries.items():
-            if len(taken) > 1:
-                for entry in taken:
-                    self.problems.append(Problem(entry.plugin, _taken_twice(kind, name, taken)))
+                yield call.plugin_name, spec
+
+    def _collect(self, kind: str) -> dict[str, Entry]:
+        entries: dict[str, Entry] = {}
+        for plugin, spec in self._returned(KINDS[kind], kind):
+            if (taken := entries.get(spec.name)) is not None:
+                message = (
+                    f"its {kind} {spec.name!r} is left out: {_taken(taken.plugin, plugin)}; give yours another name"
+                )
+                self.problems.append(Problem(plugin, message))
+            else:
+                entries[spec.name] = Entry(plugin, spec, self._distributions.get(plugin))
         return entries
+
+    def _implement(self, plugin: str, new: Implementation) -> None:
+        """Add a target to the component that it is for, unless there is none, or one for the framework already."""
+        entry, frameworks = self._entries[new.kind].get(new.name), self._entries["framework"]
+        if new.framework not in frameworks:
+            wrong = f"there is no framework {new.framework!r}; {nearest(new.framework, frameworks)}"
+        elif entry is None:
+            wrong = f"there is no {new.kind} {new.name!r}; {nearest(new.name, self._entries[new.kind])}"
+        elif isinstance(entry.spec.target, str) or new.framework in entry.spec.target:
+            first = entry.implementations.get(new.framework, entry).plugin
+            wrong = f"{_taken(first, plugin)}; leave out one of the two"
+        else:
+            own = Entry(plugin, new, self._distributions.get(plugin))
+            self._entries[new.kind][new.name] = replace(
+                entry,
+                spec=replace(entry.spec, target={**entry.spec.target, new.framework: new.target}),
+                implementations={**entry.implementations, new.framework: own},
+            )
+            return
+        what = f"its implementation of {new.kind} {new.name!r} for {new.framework}"
+        self.problems.append(Problem(plugin, f"{what} is left out: {wrong}"))
 
     def names(self, kind: str) -> list[str]:
         """Return the names of all components of a kind, sorted."""
         return sorted(self._entries[kind])
 
     def entries(self, kind: str) -> list[Entry]:
-        """Return all components of a kind, sorted by name; a name that was taken twice appears twice."""
-        return [entry for name in self.names(kind) for entry in self._entries[kind][name]]
+        """Return all components of a kind, sorted by name."""
+        return [self._entries[kind][name] for name in self.names(kind)]
 
     def get(self, kind: str, name: str) -> Any:
         """Return the spec of a component.
 
         Raises:
-            UserError: there is none of that name, or two plugins bring one.
+            UserError: there is none of that name.
         """
-        found = self._entries[kind].get(name, [])
-        if len(found) == 1:
-            return found[0].spec
-        if found:
-            raise UserError(f"{_taken_twice(kind, name, found)}; uninstall one of them")
+        if name in self._entries[kind]:
+            return self._entries[kind][name].spec
         message = f"unknown {kind} {name!r}; {nearest(name, self._entries[kind])}"
         if self.problems:
             message += (
@@ -154,6 +202,18 @@ class Registry:
             for listener in listeners.values():
                 if self._manager.is_registered(listener):
                     self._manager.unregister(listener)
+
+    def source(self, kind: str, name: str, framework: str) -> tuple[str, bool]:
+        """Return a digest of the source of a component in a framework, and whether all of it is craterbench's own."""
+        entry = self._entries[kind][name]
+        code = entry.implementations.get(framework, entry)
+        targets, plugins = [entry.spec.target_for(framework)], {code.plugin}
+        if getattr(entry.spec, "initial", None) is not None:
+            targets.append(entry.spec.initial)
+            plugins.add(entry.plugin)
+        if tuple(targets) not in self._digests:  # a search resolves a thousand configs
+            self._digests[tuple(targets)] = source_digest(*targets)
+        return self._digests[tuple(targets)], all(map(self._is_own, plugins))
 
     def tell(self, hook: str, **arguments: object) -> list[Problem]:
         """Call a life-cycle hook of every plugin, and return what went wrong in which.
@@ -190,5 +250,5 @@ class Registry:
         return problems
 
 
-def _taken_twice(kind: str, name: str, entries: Iterable[Entry]) -> str:
-    return f"{kind} {name!r} is brought by more than one plugin: {', '.join(entry.plugin for entry in entries)}"
+def _taken(first: str, second: str) -> str:
+    return f"{first} brings one already" if first != second else "it brings two of them"

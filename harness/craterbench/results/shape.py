@@ -19,6 +19,7 @@ class Environment(TypedDict, total=False):
     craterbench: str
     evaluator: int
     components: dict[str, int]
+    sources: dict[str, str]
     python: str
     packages: dict[str, str]
     machine: str

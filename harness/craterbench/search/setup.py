@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from craterbench.config.benchmark import COMPONENT_SECTIONS, BenchmarkConfig
-from craterbench.config.resolve import FOLDER_NAME, Override, ResolvedConfig, flatten, resolve
+from craterbench.config.resolve import Override, ResolvedConfig, flatten, resolve
 from craterbench.data.dataset import TrainVal
 from craterbench.execution.devices import computes_bfloat16, environment
 from craterbench.execution.worker import WorkerDied, WorkerError, WorkerProcess
 from craterbench.metrics.evaluator import EVALUATOR_VERSION
 from craterbench.plugin import UserError
-from craterbench.plugin.components import FrameworkSpec
+from craterbench.plugin.components import PLAIN_NAME, FrameworkSpec
 from craterbench.plugin.registry import Registry
 from craterbench.search.space.overrides import ParameterOverride, SpaceOverrides, parse_space_overrides
 from craterbench.search.space.space import Space, build_space
@@ -130,7 +130,7 @@ def create_sweep(
     Raises:
         UserError: something is wrong with what is asked for.
     """
-    if not FOLDER_NAME.fullmatch(name):
+    if not PLAIN_NAME.fullmatch(name):
         raise UserError(
             f"--name {name!r}: is the name of a folder, and of the benchmark that is found: give letters, "
             "digits, '-', '_' and '.', a letter or digit first"
@@ -184,16 +184,23 @@ def create_sweep(
     return PreparedSweep(registry=registry, config=config, base=base, space=space, train_val=train_val)
 
 
-def load_sweep(registry: Registry, folder: Path, changed: Mapping[str, Any]) -> PreparedSweep:
+def load_sweep(
+    registry: Registry, folder: Path, changed: Mapping[str, Any], data: Override | None = None
+) -> PreparedSweep:
     """Settle what a search needs that goes on.
 
     Args:
         changed: what is to be otherwise than before, of what a config may change.
+        data: where its data lie now, if they have moved.
 
     Raises:
         UserError: there is none, or its definition, its space or its data have changed since it began.
     """
     config = replace(SweepConfig.read(folder), **changed)
+    if data is not None:
+        others = [each for each in _fixed(config) if each.key != data.key]
+        moved = [[each.key, each.value, each.source] for each in (*others, data)]
+        config = replace(config, fixed=moved)
     base = resolve(registry, config.benchmark, _fixed(config)).benchmark
     for name in (base.framework.name, config.confirm_with):
         registry.get("framework", name).check_installed()
@@ -203,9 +210,11 @@ def load_sweep(registry: Registry, folder: Path, changed: Mapping[str, Any]) -> 
     pinned = [override for override in _fixed(config) if override.key in config.pinned]
     space = build_space(registry, base, SpaceOverrides(varied=varied, fixed=pinned), config.frameworks)
     train_val = _development(base)
+    now = _versions(registry, base, space)
+    versions = {name: version for name, version in now.items() if name in config.versions}  # optimizers had none once
     differing = [
-        *differences(flatten(config.definition), flatten(json.loads(json.dumps(base.as_dict())))),  # as it was written
-        *(f"version of {line}" for line in differences(config.versions, _versions(registry, base, space))),
+        *differences(_wherever(config.definition), _wherever(json.loads(json.dumps(base.as_dict())))),  # as written
+        *(f"version of {line}" for line in differences(config.versions, versions)),
         *(f"space: {line}" for line in differences(_by_name(config.space), _by_name(space.as_json()))),
     ]
     if config.data != train_val.digest:
@@ -225,6 +234,11 @@ def load_sweep(registry: Registry, folder: Path, changed: Mapping[str, Any]) -> 
 
 def _fixed(config: SweepConfig) -> list[Override]:
     return [Override(*each) for each in config.fixed]
+
+
+def _wherever(definition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a definition by dotted keys without where its data lie, which their digest makes up for."""
+    return {key: value for key, value in flatten(definition).items() if key != "dataset.path"}
 
 
 def _anywhere(override: Override) -> Override:

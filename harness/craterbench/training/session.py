@@ -33,8 +33,8 @@ class SessionConfig:
         initial: weights to start from, in Keras' lay-out, or ``None``: the framework draws its own from the seed.
         loss: the loss's target for this framework, imported.
         loss_parameters: its parameters.
-        optimizer: name of the optimizer; the harness hands over its learning rate at every step.
-        optimizer_parameters: its other parameters.
+        optimizer: the optimizer's target for this framework, imported; the harness hands over its rate at every step.
+        optimizer_parameters: its own parameters.
         precision: of the arithmetic: ``float32``, ``bfloat16`` or ``float64``.
         seed: for all that the framework draws: dropout, and weights where none are given.
         device: ``auto``, ``cpu`` or ``gpu``.
@@ -46,7 +46,7 @@ class SessionConfig:
     initial: Weights | None
     loss: Any
     loss_parameters: Any
-    optimizer: str
+    optimizer: Any
     optimizer_parameters: Any
     precision: str
     seed: int
@@ -144,7 +144,7 @@ def open_session(benchmark: BenchmarkConfig, *, image_shape: tuple[int, int], se
         initial=initial,
         loss=load(benchmark.loss.target),
         loss_parameters=benchmark.loss.parameters,
-        optimizer=benchmark.optimizer.name,
+        optimizer=load(benchmark.optimizer.target),
         optimizer_parameters=benchmark.optimizer.parameters,
         precision=benchmark.training.precision,
         seed=framework_seed,

@@ -7,20 +7,9 @@ from typing import Any
 import torch
 from torch import nn
 
-import craterbench_frameworks.torch
+import craterbench_optimizers.torch
 import craterbench_unet.torch
 from faults import FaultyUNet
-
-
-class TorchsAdam:
-    """Adam as PyTorch makes it."""
-
-    def __init__(self, weights: list[nn.Parameter], epsilon: float) -> None:
-        self.optimizer = torch.optim.Adam(weights, eps=epsilon)
-
-    def step(self, rate: float, number: int) -> None:
-        self.optimizer.param_groups[0]["lr"] = rate
-        self.optimizer.step()
 
 
 class Swapping:
@@ -38,8 +27,15 @@ def build(parameters: FaultyUNet, image_shape: tuple[int, int], seed: int) -> nn
         raise RuntimeError("no such layer")
     epsilons = {"own-adam": 1e-8, "equal-epsilons": 1e-7}
     if parameters.fault in epsilons:
-        adam = {"adam": lambda nothing, weights: TorchsAdam(weights, epsilons[parameters.fault])}
-        craterbench_frameworks.torch.OPTIMIZERS = {**craterbench_frameworks.torch.OPTIMIZERS, **adam}
+        sound_adam = craterbench_optimizers.torch.KerasAdam
+
+        def adam(weights: list[nn.Parameter], weight_decay: float = 0.0) -> torch.optim.Optimizer:
+            """Return Adam as PyTorch makes it; AdamW is left alone."""
+            if weight_decay:
+                return sound_adam(weights, weight_decay)
+            return torch.optim.Adam(weights, eps=epsilons[parameters.fault])
+
+        craterbench_optimizers.torch.KerasAdam = adam
     if parameters.fault == "concatenation":
         craterbench_unet.torch.torch = Swapping()
     model = craterbench_unet.torch.build(parameters, image_shape, seed)

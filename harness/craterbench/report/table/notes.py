@@ -35,13 +35,16 @@ def _environment(record: Record) -> dict[str, Any]:
 
 
 def _apart(rows: Sequence[Row]) -> str:
-    """Name the components whose versions differ; the definitions, where versions do not tell all of them; the data."""
+    """Name the components whose versions differ; where these do not tell all, those whose source does; the data."""
     newest = [(row.done or row.runs)[-1] for row in rows]
     versions = [record.environment.get("components", {}) for record in newest]
     told = _differing(versions)
     definitions = dict.fromkeys(record.definition for record in newest)
     if len({tuple(sorted(each.items())) for each in versions}) < len(definitions):
-        told.append(f"definition {_listed(digest[:8] for digest in definitions)}")
+        sources = [record.environment.get("sources", {}) for record in newest]
+        told += _differing(
+            [{f"source of {name}": digest[:8] for name, digest in each.items()} for each in sources]
+        ) or [f"definition {_listed(digest[:8] for digest in definitions)}"]
     data = dict.fromkeys(
         f"{record.dataset['name']} {record.dataset['digest'][:8]}" for record in newest if "digest" in record.dataset
     )

@@ -24,7 +24,6 @@ def provenance_notes(rows: Iterable[Row]) -> dict[str, list[str]]:
 
 
 def _environment(record: Record) -> str:
-    told = dict(record.environment)
-    told.pop("components", None)  # the definition's, not the machine's
+    told = {key: value for key, value in record.environment.items() if key not in ("components", "sources")}
     packages = told.pop("packages", {})
     return ", ".join(f"{name} {value}" for name, value in (told | packages).items())

@@ -32,6 +32,7 @@ class Verdicts:
         judged: dict[str, Any] = {key: record.environment.get(key) for key in ("components", "packages", "device")}
         if not all(judged.values()):
             return record.parity  # a verdict would hold for whatever is not known
+        judged["sources"] = record.environment.get("sources", {})
         key = json.dumps([judged, record.precision], sort_keys=True)
         if key not in self._found:
             self._found[key] = standing(self._results, precision=record.precision, **judged)

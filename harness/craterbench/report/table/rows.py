@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from craterbench.config.identity import comparable_overrides
 from craterbench.metrics.metric import scores
 from craterbench.results.record import STATUSES, Record
 
@@ -168,7 +169,7 @@ def rows_of(records: Iterable[Record]) -> list[Row]:
     """
     rows: dict[tuple[Any, ...], dict[str, dict[tuple[int, str | None], Record]]] = {}
     for record in sorted(records, key=lambda record: (record.status != "done", record.id)):
-        asked = (record.benchmark, *record.overrides, record.definition, _num_folds(record))
+        asked = (record.benchmark, *comparable_overrides(record.overrides), record.definition, _num_folds(record))
         on = rows.setdefault(asked, {})
         key = record.seed, record.fold
         if record.status == "done":

@@ -96,7 +96,7 @@ def parse_space_overrides(vary: Sequence[str], fix: Sequence[str], file: Path | 
 def _check_key(override: Override) -> None:
     """Refuse what is a name in the space and no key of a definition, which has one component of each kind."""
     section, *rest = override.key.split(".")
-    if section in (*COMPONENT_SECTIONS, "optimizer") and len(rest) > 1:
+    if section in COMPONENT_SECTIONS and len(rest) > 1:
         cure = f"fix {section}.name={rest[0]} and {section}.{'.'.join(rest[1:])}={override.value}"
         raise UserError(f"{override.source} {override}: cannot be fixed for one {section} of several; {cure}")
 

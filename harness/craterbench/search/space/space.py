@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import difflib
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from craterbench.config.benchmark import AugmentationConfig, BenchmarkConfig, OptimizerConfig, TrainingConfig
+from craterbench.config.benchmark import AugmentationConfig, BenchmarkConfig, LearningRate, TrainingConfig
 from craterbench.config.resolve import Override
 from craterbench.plugin import UserError
 from craterbench.plugin.errors import nearest
@@ -172,13 +171,11 @@ class _SpaceBuilder:
         for key, wish in self.space_overrides.varied.items():
             if key in _SECTIONS and wish.says_how:
                 raise UserError(f"{wish.source} {key}: is a whole section; give values to one of its parameters")
-        first, *others = (self.registry.get("framework", name).optimizers for name in self.frameworks)
-        optimizers = {name: first[name] for name in first if all(name in other for other in others)}
         self.section("loss", self.fitting("loss"))
         self.section("model", self.fitting("model"))
         self.augmentation()
-        rate = self.add("optimizer.learning_rate", declared(OptimizerConfig)["learning_rate"])
-        named = self.section("optimizer", dict(sorted(optimizers.items())))
+        rate = self.add("optimizer.learning_rate", declared(LearningRate)["learning_rate"])
+        named = self.section("optimizer", self.fitting("optimizer"))
         self.section("schedule", self.fitting("schedule"))
         self.add("training.batch_size", declared(TrainingConfig)["batch_size"])
         self.check()
@@ -189,13 +186,11 @@ class _SpaceBuilder:
 
     def fitting(self, kind: str) -> dict[str, type]:
         """Return the classes of parameters of the components that fit the frameworks, by name."""
-        specs = [entry.spec for entry in self.registry.entries(kind)]
-        brought = Counter(spec.name for spec in specs)  # a name that two plugins bring cannot be used
+        first = self.frameworks[0]
         return {
-            spec.name: spec.parameters
-            for spec in specs
-            if brought[spec.name] == 1
-            and (isinstance(spec.target, str) or all(name in spec.target for name in self.frameworks))
+            spec.name: spec.parameters_for(first)
+            for spec in (entry.spec for entry in self.registry.entries(kind))
+            if isinstance(spec.target, str) or all(name in spec.target for name in self.frameworks)
         }
 
     def wish(self, key: str, *aliases: str) -> ParameterOverride | None:
@@ -290,7 +285,7 @@ class _SpaceBuilder:
         return list(wish.choices) or complete
 
     def why_not(self, section: str, choice: Any, components: Mapping[str, type]) -> str:
-        if section != "optimizer" and isinstance(choice, str):
+        if isinstance(choice, str):
             try:
                 for framework in self.frameworks:
                     self.registry.get(section, choice).target_for(framework)
