@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from craterbench.config.benchmark import HIGHER
+from craterbench.metrics.metric import Metrics
 from craterbench.search.summary import Confirmation, ConfirmedScores, Score, StudySummary, Trial
 
 EPOCHS = 24
@@ -46,7 +46,8 @@ def study(wanted: int = 50, *, seed: int = 0, objectives: tuple[str, ...] = ("ba
     while sum(trial.state != "failed" for trial in made) < wanted:
         made.append(_died(_trial(len(made), rng, objectives), made))
     complete = [trial for trial in made if trial.state == "complete"]
-    sign = 1 if HIGHER[objectives[0]] else -1
+    metrics = [Metrics().get(name) for name in objectives]
+    sign = 1 if metrics[0].greater_is_better else -1
     best = sorted(complete, key=lambda trial: -sign * trial.values[0])
     importances = {"optimizer.learning_rate": 0.46, "loss.name": 0.19, "model.depth": 0.12, "model.filters": 0.09}
     importances |= {"augmentation.copies": 0.06, "schedule.name": 0.04, "training.batch_size": 0.03}
@@ -54,7 +55,7 @@ def study(wanted: int = 50, *, seed: int = 0, objectives: tuple[str, ...] = ("ba
     found: dict[str, Any] = {
         "name": "august",
         "settings": SETTINGS,
-        "objectives": objectives,
+        "objectives": metrics,
         "wanted": wanted,
         "trials": made,
         "importances": {name: share for name, share in importances.items() if having[name] >= TOLD_FROM},

@@ -6,16 +6,16 @@ import hashlib
 from typing import Any
 
 import numpy as np
+from scored import made
 
-from craterbench.metrics.evaluator import REGIONS, Counts
-from craterbench.metrics.metric import pooled
+from craterbench.metrics.statistics import Statistics
 from craterbench.results.record import Record
 from craterbench.results.store import Store
 
 PIXELS = 64
 
 
-def counts(images: str, seed: object, skill: float, num_images: int = 24) -> Counts:
+def counts(images: str, seed: object, skill: float, num_images: int = 24) -> Statistics:
     """Draw counts on the images of that name, which are the same for all who are scored on them."""
     masks = _generator(images)
     crater = masks.integers(8, 24, size=(num_images, 2))
@@ -24,7 +24,7 @@ def counts(images: str, seed: object, skill: float, num_images: int = 24) -> Cou
     hit = network.binomial(crater, skill)
     kept = network.binomial(PIXELS // 2 - crater, skill)
     confusion = np.stack([hit, PIXELS // 2 - crater - kept, crater - hit, kept], axis=-1)
-    return Counts(confusion.astype(np.int64), network.gamma(2.0, 5.0, size=(num_images, 2)), groups)
+    return made(confusion.astype(np.int64), network.gamma(2.0, 5.0, size=(num_images, 2)), groups)
 
 
 def run(
@@ -67,7 +67,8 @@ def run(
         "parts": {
             part: {
                 "fingerprint": hashlib.sha256(images[part].encode()).hexdigest()[:16],
-                "scores": {"all": pooled(drawn[part]), **{region: pooled(drawn[part], region) for region in REGIONS}},
+                "num_images": num_images,
+                "statistics": drawn[part].sums(),
             }
             for part in images
         },
@@ -77,8 +78,7 @@ def run(
     record = Record(**fields | changes)
     folder = store.begin(record)
     if record.parts:
-        arrays = {f"{part}_{name}": array for part, of in drawn.items() for name, array in vars(of).items()}
-        folder.write_counts(arrays)
+        folder.write_statistics({part: {**of.arrays, "groups": of.groups} for part, of in drawn.items()})
         folder.write_history(
             {"epoch": epoch, "best": epoch, "val_loss": 1 / epoch, "balanced_accuracy": 1 - 1 / (epoch + seed)}
             for epoch in (1, 2, 3)

@@ -41,6 +41,7 @@ def check_every_epoch(benchmark: BenchmarkConfig, folder: Path) -> RunResult:
             assert after.training.best_weights[name].dtype == array.dtype
             np.testing.assert_array_equal(after.training.best_weights[name], array)
         for part, scored in unbroken.scored.items():
-            np.testing.assert_array_equal(after.scored[part].counts.confusion, scored.counts.confusion)
-            np.testing.assert_array_equal(after.scored[part].counts.cross_entropy, scored.counts.cross_entropy)
+            assert after.scored[part].statistics.arrays.keys() == scored.statistics.arrays.keys()
+            for name, array in scored.statistics.arrays.items():
+                np.testing.assert_array_equal(after.scored[part].statistics.arrays[name], array)
     return unbroken

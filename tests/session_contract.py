@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from processes import trained_and_evaluated
 from resuming import check_every_epoch
+from scored import scores
 
 from craterbench.config.resolve import parse_override, resolve
 from craterbench.execution.devices import environment
 from craterbench.execution.worker import WorkerProcess
 from craterbench.metrics.evaluator import Evaluator
-from craterbench.metrics.metric import pooled
+from craterbench.metrics.metric import LOSS
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
 from craterbench.training.experiment import train_and_evaluate
@@ -105,7 +106,7 @@ class SessionContract:
         images, masks = arrays()
         session = self.opened("model.dropout=0")
         batches = batches_of(np.arange(40), 32)  # 32 and 8: a mean over batches would be another number
-        expected = pooled(Evaluator(images, masks, np.arange(40)).count(session.predict(images)))["loss"]
+        expected = Evaluator(images, masks, np.arange(40)).count(session.predict(images)).value(LOSS)
         objective = session.train_epoch(images, masks, batches, rates(batches, 0.0))
         assert objective == pytest.approx(expected, rel=1e-5)
 
@@ -197,6 +198,6 @@ class SessionContract:
         outcome = train_and_evaluate(self.small(*asked), seed=1)
         losses = [row["val_loss"] for row in outcome.training.history]
         assert outcome.training.best_epoch == 1 + int(np.argmin(losses))
-        scored = pooled(outcome.scored["validation"].counts)
+        scored = scores(outcome.scored["validation"].statistics)
         assert scored["loss"] == min(losses)
         assert scored["loss"] < losses[0]

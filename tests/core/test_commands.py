@@ -60,7 +60,7 @@ def test_a_run_leaves_its_files_and_a_table(ran):
     (folder,) = (bench.results / "runs" / "logistic").iterdir()
     assert str(folder) in result.stdout
     assert {file.name for file in folder.iterdir()} == {
-        "benchmark.toml", "record.json", "history.csv", "counts.npz", "weights.safetensors", "curves.png",
+        "benchmark.toml", "record.json", "history.csv", "statistics.npz", "weights.safetensors", "curves.png",
         "samples.png", "log.txt",
     }  # fmt: skip
     assert not (bench.results / ".running").exists()
@@ -68,17 +68,18 @@ def test_a_run_leaves_its_files_and_a_table(ran):
 
 
 @of_what_ran
-def test_scores_of_a_record_can_be_computed_from_its_counts_alone(ran):
-    from craterbench.metrics.evaluator import Counts
-    from craterbench.metrics.metric import pooled
+def test_the_sums_of_a_record_are_those_of_the_images_beside_it(ran):
+    from craterbench.metrics.statistics import Statistics
 
     bench, _ = ran
     record = record_of(bench, "logistic")
     assert record["num_weights"] == 6  # five features and an intercept
-    with np.load(bench.results / "runs" / "logistic" / record["id"] / "counts.npz") as counts:
+    with np.load(bench.results / "runs" / "logistic" / record["id"] / "statistics.npz") as kept:
         for part in ("validation", "test"):
-            arrays = (counts[f"{part}_{name}"] for name in ("confusion", "cross_entropy", "groups"))
-            assert record["parts"][part]["scores"]["all"] == pooled(Counts(*arrays))
+            arrays = {name: kept[f"{part}/{name}"] for name in ("confusion", "cross_entropy")}
+            scored = record["parts"][part]
+            assert scored["statistics"] == Statistics(arrays, kept[f"{part}/groups"]).sums()
+            assert scored["num_images"] == len(kept[f"{part}/groups"])
 
 
 def test_json_is_the_records_and_nothing_else(bench):
@@ -128,8 +129,8 @@ def test_folds_validate_on_every_image_once_and_are_runs_of_their_own(bench):
     assert len({record["parts"]["test"]["fingerprint"] for record in records}) == 1
     validated = []
     for record in records:
-        with np.load(bench.results / "runs" / "constant" / record["id"] / "counts.npz") as counts:
-            validated += counts["validation_groups"].tolist()
+        with np.load(bench.results / "runs" / "constant" / record["id"] / "statistics.npz") as kept:
+            validated += kept["validation/groups"].tolist()
     assert sorted(validated) == list(range(12))  # each synthetic image is a group of its own
     again = bench("run", "constant", *SMALL, "--folds", "3")
     assert "constant seed 42 fold 2/3: done already" in again.stderr

@@ -6,25 +6,21 @@ import math
 import numpy as np
 import pytest
 from scipy.special import stdtrit
+from scored import made
 
 from craterbench.metrics import intervals
-from craterbench.metrics.evaluator import Counts
-from craterbench.metrics.intervals import (
-    Estimate,
-    concatenate,
-    confidence_interval,
-    difference,
-    minimum_detectable_difference,
-)
-from craterbench.metrics.metric import pooled
+from craterbench.metrics.intervals import Estimate, confidence_interval, difference, minimum_detectable_difference
+from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metrics
+from craterbench.metrics.statistics import Statistics
 
-OBJECTIVE_SCORES = ("balanced_accuracy", "loss", "sensitivity", "specificity", "iou", "dice")
+METRICS = list(Metrics())
+SENSITIVITY = Metrics().get("sensitivity")
 SIZES = (9, 6, 5, 3, 3, 3, 2, 2, 2, 2, 1, 1)
 
 
 def draw(
     generator: np.random.Generator, sizes=SIZES, seeds=3, seed_effect=0.3, own=0.2
-) -> tuple[dict[int, Counts], dict[int, Counts]]:
+) -> tuple[dict[int, Statistics], dict[int, Statistics]]:
     """Two benchmarks on the same images: what is hard for one is hard for the other."""
     groups = np.repeat(np.arange(len(sizes)) * 7, sizes)
     craters = generator.integers(100, 500, len(groups))
@@ -41,24 +37,24 @@ def draw(
             cells = np.stack([found, background - left, craters - found, left], axis=-1)
             confusion = np.stack([cells // 3, cells - cells // 3], axis=1)
             entropy = confusion[..., 1] + confusion[..., 2] * 0.7
-            runs[seed] = Counts(confusion, entropy.astype(float), groups)
+            runs[seed] = made(confusion, entropy.astype(float), groups)
         sides.append(runs)
     return sides[0], sides[1]
 
 
-def some(*rows: tuple[int, int, int, int], groups=None) -> Counts:
+def some(*rows: tuple[int, int, int, int], groups=None) -> Statistics:
     """Counts of one image a row."""
     confusion = np.zeros((len(rows), 2, 4), np.int64)
     confusion[:, 1] = rows
     numbers = np.arange(len(rows)) if groups is None else np.array(groups)
-    return Counts(confusion, np.ones((len(rows), 2)), numbers)
+    return made(confusion, np.ones((len(rows), 2)), numbers)
 
 
-def take(counts: Counts, rows: np.ndarray) -> Counts:
-    return Counts(counts.confusion[rows], counts.cross_entropy[rows], counts.groups[rows])
+def take(counts: Statistics, rows: np.ndarray) -> Statistics:
+    return Statistics({name: array[rows] for name, array in counts.arrays.items()}, counts.groups[rows])
 
 
-def resampled(generator, runs, others, score, draws, groups_drawn=True, seeds_drawn=True) -> float:
+def resampled(generator, runs, others, metric, draws, groups_drawn=True, seeds_drawn=True) -> float:
     """The variance of the mean difference, by drawing groups and seeds and adding up what was drawn."""
     groups = runs[0].groups
     rows_of = [np.flatnonzero(groups == group) for group in np.unique(groups)]
@@ -67,25 +63,25 @@ def resampled(generator, runs, others, score, draws, groups_drawn=True, seeds_dr
         drawn = generator.integers(len(rows_of), size=len(rows_of)) if groups_drawn else range(len(rows_of))
         rows = np.concatenate([rows_of[group] for group in drawn])
         chosen = generator.choice(seeds, len(seeds)) if seeds_drawn else seeds
-        apart = {s: pooled(take(runs[s], rows))[score] - pooled(take(others[s], rows))[score] for s in set(chosen)}
+        apart = {s: take(runs[s], rows).value(metric) - take(others[s], rows).value(metric) for s in set(chosen)}
         means.append(np.mean([apart[s] for s in chosen]))
     return float(np.var(means))
 
 
-@pytest.mark.parametrize("score", ["balanced_accuracy", "loss"])
-def test_the_spread_of_the_draws_is_that_of_a_slow_bootstrap_of_two_levels(score):
+@pytest.mark.parametrize("metric", [BALANCED_ACCURACY, LOSS], ids=lambda metric: metric.name)
+def test_the_spread_of_the_draws_is_that_of_a_slow_bootstrap_of_two_levels(metric):
     generator = np.random.default_rng(5)
     runs, others = draw(generator, seeds=4)
-    sample = intervals._Sample.of([*runs.values(), *others.values()])
-    values = intervals._scores(sample, score)
+    sample = intervals._Sample.of([*runs.values(), *others.values()], metric)
+    values = intervals._scores(sample)
     apart = values[:, :4] - values[:, 4:]
     seen, drawn = apart[0], apart[1 + sample.images.shape[1] :]
-    assert seen == pytest.approx([pooled(runs[s])[score] - pooled(others[s])[score] for s in range(4)], rel=1e-12)
+    assert seen == pytest.approx([runs[s].value(metric) - others[s].value(metric) for s in range(4)], rel=1e-12)
     # of the mean of 4 seeds drawn from 4: the variance of the mean over seeds, and a fourth of that between them
     two_levels = drawn.mean(axis=1).var() + drawn.var(axis=1).mean() / 4
-    assert two_levels == pytest.approx(resampled(generator, runs, others, score, 500), rel=0.25)
+    assert two_levels == pytest.approx(resampled(generator, runs, others, metric, 500), rel=0.25)
     assert drawn.mean(axis=1).var() == pytest.approx(
-        resampled(generator, runs, others, score, 500, seeds_drawn=False), rel=0.25
+        resampled(generator, runs, others, metric, 500, seeds_drawn=False), rel=0.25
     )
 
 
@@ -104,11 +100,11 @@ def test_for_equal_groups_it_is_the_variance_of_a_two_way_table_and_the_t_of_its
     variance = by_group + max(by_seed - in_both, 0)
     freedom = variance**2 / (by_group**2 / (num_groups - 1) + by_seed**2 / (num_seeds - 1))
     freedom = max(freedom, min(num_groups, num_seeds) - 1)
-    found = difference(runs, never, "sensitivity")
+    found = difference(runs, never, SENSITIVITY)
     assert found.mean == pytest.approx(rates.mean())
     assert found.high - found.mean == pytest.approx(stdtrit(freedom, 0.975) * math.sqrt(variance), rel=0.05)
     assert found.mean - found.low == pytest.approx(found.high - found.mean)
-    ratio = minimum_detectable_difference(runs, never, "sensitivity") / (found.high - found.mean)
+    ratio = minimum_detectable_difference(runs, never, SENSITIVITY) / (found.high - found.mean)
     assert ratio == pytest.approx(1 + stdtrit(freedom, 0.8) / stdtrit(freedom, 0.975), rel=0.01)
 
 
@@ -125,20 +121,20 @@ def test_images_that_repeat_each_other_say_no_more_than_one():
     )
 
 
-@pytest.mark.parametrize("score", OBJECTIVE_SCORES)
-def test_means_are_those_of_the_pooled_scores_and_lie_inside(score):
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_means_are_those_of_the_pooled_scores_and_lie_inside(metric):
     runs, others = draw(np.random.default_rng(7))
-    found, other = confidence_interval(list(runs.values()), score), confidence_interval(list(others.values()), score)
-    assert found.mean == pytest.approx(np.mean([pooled(run)[score] for run in runs.values()]), rel=1e-12)
+    found, other = confidence_interval(list(runs.values()), metric), confidence_interval(list(others.values()), metric)
+    assert found.mean == pytest.approx(np.mean([run.value(metric) for run in runs.values()]), rel=1e-12)
     assert 0 < found.low < found.mean < found.high
     assert found.high < 1
     above, below = found.high - found.mean, found.mean - found.low
-    more, less = (above, below) if score == "loss" or found.mean < 0.5 else (below, above)
+    more, less = (above, below) if metric == LOSS or found.mean < 0.5 else (below, above)
     assert more > 1.001 * less  # further from the nearer bound
-    apart = difference(runs, others, score)
+    apart = difference(runs, others, metric)
     assert apart.mean == pytest.approx(found.mean - other.mean, abs=1e-12)
     assert apart.low < apart.mean < apart.high
-    assert found == confidence_interval(list(runs.values()), score)
+    assert found == confidence_interval(list(runs.values()), metric)
 
 
 def test_neither_the_order_of_images_nor_the_names_of_groups_moves_an_interval():
@@ -152,8 +148,8 @@ def test_neither_the_order_of_images_nor_the_names_of_groups_moves_an_interval()
 
 def test_a_run_does_not_differ_from_itself():
     runs, _ = draw(np.random.default_rng(9))
-    for score in OBJECTIVE_SCORES:
-        assert difference(runs, runs, score) == Estimate(0.0, 0.0, 0.0)
+    for metric in METRICS:
+        assert difference(runs, runs, metric) == Estimate(0.0, 0.0, 0.0)
     assert minimum_detectable_difference(runs, runs) == 0.0
 
 
@@ -192,8 +188,8 @@ def test_folds_are_added_up():
     runs, _ = draw(np.random.default_rng(13))
     first = runs[0].groups < 20
     parts = [take(runs[0], np.flatnonzero(first)), take(runs[0], np.flatnonzero(~first))]
-    whole = concatenate(parts)
-    assert pooled(whole) == pooled(runs[0])
+    whole = Statistics.concatenate(parts)
+    assert whole.sums() == runs[0].sums()
     assert confidence_interval([whole]) == confidence_interval([runs[0]])
 
 
@@ -203,50 +199,55 @@ def test_one_seed_has_the_spread_of_groups_alone():
     assert 0 < one.high - one.low < all_of_them.high - all_of_them.low
 
 
-@pytest.mark.parametrize("score", OBJECTIVE_SCORES)
-def test_of_one_group_nothing_is_known_but_the_mean(score):
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_of_one_group_nothing_is_known_but_the_mean(metric):
     one = some((40, 5, 10, 200), (30, 9, 20, 190), groups=[3, 3])
     two = some((45, 5, 5, 200), (35, 9, 15, 190), groups=[3, 3])
-    found = confidence_interval([one, two], score)
-    assert found.mean == pytest.approx((pooled(one)[score] + pooled(two)[score]) / 2)
+    found = confidence_interval([one, two], metric)
+    assert found.mean == pytest.approx((one.value(metric) + two.value(metric)) / 2)
     assert math.isnan(found.low)
     assert math.isnan(found.high)
-    apart = difference({1: one}, {1: two}, score)
+    apart = difference({1: one}, {1: two}, metric)
     assert math.isnan(apart.low)
-    assert math.isnan(minimum_detectable_difference({1: one}, {1: two}, score))
+    assert math.isnan(minimum_detectable_difference({1: one}, {1: two}, metric))
 
 
 def test_craters_in_one_group_alone_say_nothing_about_other_craters():
     counts = some((40, 5, 10, 200), (0, 9, 0, 190), (0, 20, 0, 180))
-    assert math.isnan(confidence_interval([counts], "sensitivity").low)
+    assert math.isnan(confidence_interval([counts], SENSITIVITY).low)
     assert math.isnan(confidence_interval([counts]).low)
-    assert confidence_interval([counts], "specificity").low < confidence_interval([counts], "specificity").mean
+    assert (
+        confidence_interval([counts], Metrics().get("specificity")).low
+        < confidence_interval([counts], Metrics().get("specificity")).mean
+    )
 
 
 def test_draws_without_craters_are_left_out():
     """One draw in twelve has none; its balanced accuracy would be the specificity alone, 1 and not 0.75."""
     counts = some(*[(50, 0, 50, 200)] * 2, *[(0, 0, 0, 300)] * 6)
     assert confidence_interval([counts]) == Estimate(0.75, 0.75, 0.75)
-    assert confidence_interval([counts], "iou") == Estimate(0.5, 0.5, 0.5)
+    assert confidence_interval([counts], Metrics().get("iou")) == Estimate(0.5, 0.5, 0.5)
 
 
 def test_scores_without_a_value_have_no_interval():
     """No crater anywhere: sensitivity is NaN; the others take the values that metrics.py says."""
     counts = [some(*[(0, wrong, 0, 300)] * 2, (0, 9, 0, 290)) for wrong in (5, 7)]
-    assert math.isnan(confidence_interval(counts, "sensitivity").mean)
-    assert math.isnan(confidence_interval(counts, "sensitivity").low)
-    apart = difference({1: counts[0]}, {1: counts[1]}, "sensitivity")
+    assert math.isnan(confidence_interval(counts, SENSITIVITY).mean)
+    assert math.isnan(confidence_interval(counts, SENSITIVITY).low)
+    apart = difference({1: counts[0]}, {1: counts[1]}, SENSITIVITY)
     assert math.isnan(apart.mean)
     assert math.isnan(apart.high)
-    assert confidence_interval(counts).mean == pytest.approx(np.mean([pooled(one)["specificity"] for one in counts]))
+    assert confidence_interval(counts).mean == pytest.approx(
+        np.mean([one.value(Metrics().get("specificity")) for one in counts])
+    )
 
 
 def test_a_score_that_never_varies_is_sure():
     """A constant answer, whatever the seed and the images."""
     constant = [some(*[(0, 0, 100, 200)] * 5)] * 3
     assert confidence_interval(constant) == Estimate(0.5, 0.5, 0.5)
-    assert confidence_interval(constant, "sensitivity") == Estimate(0.0, 0.0, 0.0)
-    assert confidence_interval(constant, "specificity") == Estimate(1.0, 1.0, 1.0)
+    assert confidence_interval(constant, SENSITIVITY) == Estimate(0.0, 0.0, 0.0)
+    assert confidence_interval(constant, Metrics().get("specificity")) == Estimate(1.0, 1.0, 1.0)
 
 
 def test_the_intervals_hold_the_truth():

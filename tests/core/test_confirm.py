@@ -17,6 +17,7 @@ from craterbench.config.resolve import resolve
 from craterbench.execution import devices
 from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.run import RunFactory
+from craterbench.metrics.metric import BALANCED_ACCURACY
 from craterbench.plugin import hookimpl
 from craterbench.plugin.registry import Registry
 from craterbench.report.study.narrative import sentences
@@ -85,7 +86,7 @@ def train_confirmation(factory, candidates, reference, *, seeds=(1, 2), workers=
         reference,
         ExecutionOptions(device="cpu", workers=workers),
         seeds=seeds,
-        objective="balanced_accuracy",
+        objective=BALANCED_ACCURACY,
         tried=50,
     )
 
@@ -115,7 +116,7 @@ def test_a_confirmation_is_ordinary_runs_and_says_what_their_table_says(store, t
                 assert found == pytest.approx([cells[column + end] for end in ("", "_low", "_high")], abs=1e-12)
     assert confirmed.difference.sd > 0  # else nothing was shown
     assert confirmed.difference.mean == pytest.approx(confirmed.test.mean - 0.5)  # what sees nothing has a half
-    assert "the candidate, trial 17," in sentences(confirmation, "balanced_accuracy")[0]
+    assert "the candidate, trial 17," in sentences(confirmation, BALANCED_ACCURACY)[0]
 
 
 def test_what_is_done_is_not_repeated(store, tmp_path):
@@ -133,7 +134,7 @@ def test_a_winner_that_is_the_reference_is_not_trained_twice(store, tmp_path):
     candidate, reference = resolved(tmp_path, "quick", "constant"), resolved(tmp_path, "reference", "constant")
     confirmation = train_confirmation(factory(store), [candidate], reference)
     assert ends(store).keys() == {("reference", 1), ("reference", 2)}
-    assert "is the reference's own setting" in sentences(confirmation, "balanced_accuracy")[0]
+    assert "is the reference's own setting" in sentences(confirmation, BALANCED_ACCURACY)[0]
 
 
 def test_a_child_that_is_killed_is_gone_on_with_once(store, script, tmp_path):
@@ -162,7 +163,7 @@ def test_a_child_that_is_killed_again_costs_its_setting_the_scores_until_it_is_t
     assert "killed by SIGKILL" in confirmed.problem
     assert its_own.test is not None
     assert (
-        sentences(broken, "balanced_accuracy")[0]
+        sentences(broken, BALANCED_ACCURACY)[0]
         == f"It cannot be said whether the candidate, trial 17, beats the reference: {confirmed.problem}."
     )
     assert any(line.startswith("quick seed 2 failed: ") for line in lines)

@@ -19,6 +19,7 @@ from craterbench.execution import scheduler
 from craterbench.execution.devices import environment
 from craterbench.execution.executor import ExecutionOptions, open_executor
 from craterbench.execution.worker import WorkerProcess
+from craterbench.metrics.metric import BALANCED_ACCURACY
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
 from craterbench.results.record import Record
@@ -110,7 +111,7 @@ def test_each_trial_leaves_its_record_and_none_but_the_first_process_reads_the_t
         record = kept[trial.record]
         assert (record.benchmark, record.seed) == (f"trial-{trial.number}", trial_seed(0, trial.number))
         assert record.parts.keys() == {"validation"}
-        assert record.parts["validation"]["scores"]["all"]["balanced_accuracy"] == trial.values[0]
+        assert BALANCED_ACCURACY.score(record.parts["validation"]["statistics"]) == trial.values[0]
         assert trial.values[0] == pytest.approx(0.5 + trial.parameters["model.quality"] / 2, abs=0.01)
         assert trial.epochs == len(trial.curve) == len(history(tmp_path, record)) == 4
     (reader,) = script.reads()  # a trial is sent what it may see
@@ -273,10 +274,10 @@ def test_what_is_pruned_counts_and_leaves_a_record_with_its_history_and_counts(s
         record = kept[trial.record]
         assert record.status == "pruned"
         assert 2 <= trial.epochs == len(history(tmp_path, record)) < 6
-        scores = record.parts["validation"]["scores"]["all"]
-        assert list(trial.values) == [scores["balanced_accuracy"]] == trial.curve[-1:]
-        counts = Store(tmp_path / "studies" / "s").counts(record, "validation")
-        assert counts["groups"].size == scores["num_images"]
+        scored = record.parts["validation"]
+        assert list(trial.values) == [BALANCED_ACCURACY.score(scored["statistics"])] == trial.curve[-1:]
+        kept = Store(tmp_path / "studies" / "s").statistics(record, "validation")
+        assert kept["groups"].size == scored["num_images"]
         better = [each.curve[trial.epochs - 1] for each in ended if len(each.curve) >= trial.epochs]
         assert trial.values[0] < sorted(better)[len(better) // 2]
 

@@ -6,11 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from scored import scores
 
 from craterbench.config.resolve import parse_override, resolve
 from craterbench.data.dataset import Dataset, Subset
 from craterbench.metrics.evaluator import Evaluator
-from craterbench.metrics.metric import pooled
 from craterbench.plugin.registry import Registry
 from craterbench.training.experiment import NUM_SAMPLES, RunResult, _samples, train_and_evaluate
 from craterbench.training.session import open_session
@@ -43,20 +43,20 @@ def test_the_test_part_is_scored_on_the_images_that_are_for_it(dataset, overshot
     assert test is not None
     assert overshot.scored["test"].fingerprint == Evaluator(test.images, test.masks, test.groups).fingerprint
     assert overshot.scored["test"].fingerprint != overshot.scored["validation"].fingerprint
-    np.testing.assert_array_equal(overshot.scored["test"].counts.groups, test.groups)
+    np.testing.assert_array_equal(overshot.scored["test"].statistics.groups, test.groups)
 
 
 def test_what_is_scored_are_the_best_weights_not_the_last(overshot):
     losses = [row["val_loss"] for row in overshot.training.history]
     assert overshot.training.best_epoch == 1 + int(np.argmin(losses)) < len(losses)
-    assert pooled(overshot.scored["validation"].counts)["loss"] == min(losses) < losses[-1]
+    assert scores(overshot.scored["validation"].statistics)["loss"] == min(losses) < losses[-1]
 
 
 def test_the_constant_model_predicts_the_share_of_crater_pixels_that_it_was_shown(dataset):
     outcome = run("constant", "augmentation.copies=0", "split.validation=0.5")
     (prediction,) = np.unique(outcome.samples.probabilities)
     crater = int(dataset.train_val.masks.sum())
-    validation = pooled(outcome.scored["validation"].counts)
+    validation = scores(outcome.scored["validation"].statistics)
     shown = 30 * 16 * 16 - int(validation["num_pixels"])
     assert prediction == pytest.approx((crater - int(validation["num_crater_pixels"])) / shown, rel=1e-6)
 

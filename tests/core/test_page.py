@@ -48,10 +48,12 @@ def test_the_page_has_the_numbers_of_the_other_formats(bench):
     rows = json.loads(bench("table", "--test", "--format", "json").stdout)["rows"]
     assert len(rows) == 2
     for row in rows:
-        for name in (f"{part}_{key}" for part in ("validation", "test") for key in ("balanced_accuracy", "loss")):
+        for name in (
+            f"{part}_{key}" for part in ("validation", "test") for key in ("balanced_accuracy", "loss", "iou")
+        ):
             mean, sd, low, high = (row[f"{name}{end}"] for end in ("", "_sd", "_low", "_high"))
             assert f"{mean:.4f} ± {sd:.4f}[{low:.4f}, {high:.4f}]" in cells
-        for name in ("validation_sensitivity", "test_iou", "validation_rim_balanced_accuracy"):
+        for name in ("validation_rim_balanced_accuracy", "test_interior_balanced_accuracy"):
             assert f"{row[name]:.4f} ± {row[f'{name}_sd']:.4f}" in cells
     gained, low, high = (rows[1][f"test_difference{end}"] for end in ("", "_low", "_high"))
     assert f"{gained:+.4f}[{low:+.4f}, {high:+.4f}]" in cells
@@ -113,7 +115,7 @@ def test_intervals_on_one_yardstick_are_drawn_on_one_scale(store):
     run(store, "as-published", validation="others", protocol="after augmentation")
     text = made(store)
     block = text.partition("<h2>validation, by group</h2>")[2].partition("</table>")[0]
-    dots = [float(x) for x in re.findall(r"</span><svg.*?<circle cx=\"([\d.]+)\"", block)[::3]]
+    dots = [float(x) for x in re.findall(r"</span><svg.*?<circle cx=\"([\d.]+)\"", block)[::7]]  # of seven columns
     reference, constant, best = dots
     assert constant < reference < best
     alone = text.partition("<h2>validation, after augmentation</h2>")[2].partition("</table>")[0]

@@ -165,10 +165,7 @@ def test_the_reference_of_benchmark_files_has_every_parameter_with_its_default(k
         if set(name) - {"-"}:
             described.setdefault(name, {}).update({parameter: default} if parameter else {})
     registry = Registry.installed()
-    if kind == "optimizer":
-        installed = dict(registry.get("framework", "torch").optimizers)
-    else:
-        installed = {entry.spec.name: entry.spec.parameters for entry in registry.entries(kind)}
+    installed = {entry.spec.name: entry.spec.parameters_for("torch") for entry in registry.entries(kind)}
     declared = {name: {each.name: _shown(each.default) for each in fields(of)} for name, of in installed.items()}
     assert described == declared
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 
+import numpy as np
 import pytest
 from made_runs import run
 from rich.console import Console
@@ -26,7 +27,7 @@ CLAIM = PublishedResult(
 
 
 def break_counts(store, record, content=b"PK\x03\x04 cut short"):
-    (store.folder(record) / "counts.npz").write_bytes(content)
+    (store.folder(record) / "statistics.npz").write_bytes(content)
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown"])
@@ -81,7 +82,7 @@ def test_rows_are_sorted_by_a_column_and_those_without_a_value_come_last(store):
 
 def test_a_score_that_is_not_defined_is_an_empty_cell(store):
     record = run(store, "reference")
-    record.parts["validation"]["scores"]["rim"]["balanced_accuracy"] = None
+    record.parts["validation"]["statistics"]["confusion"][0] = [0, 0, 0, 0]  # nothing has an edge
     console = Console(file=io.StringIO(), width=100)
     table = tabulate(store, [record], columns=["benchmark", "validation_rim_balanced_accuracy"])
     render(table, "markdown", console)
@@ -93,18 +94,18 @@ def test_counts_that_cannot_be_used_cost_their_row_its_interval_and_are_named(st
     for seed in (1, 2):
         run(store, "reference", seed)
         bad = run(store, "dice", seed)
-    whole = store.folder(bad) / "counts.npz"
+    whole = store.folder(bad) / "statistics.npz"
     if how == "missing":
         whole.unlink()
     elif how == "cut short":
         whole.write_bytes(whole.read_bytes()[:-200])
     else:
-        whole.write_bytes((store.folder(run(store, "other")) / "counts.npz").read_bytes())
+        whole.write_bytes((store.folder(run(store, "other")) / "statistics.npz").read_bytes())
     reference, dice = rows(store)[:2]
     assert float(dice["validation_balanced_accuracy"])
     assert dice["validation_balanced_accuracy_low"] == dice["validation_difference"] == ""
     assert reference["validation_balanced_accuracy_low"]
-    assert f"{bad.id}/counts.npz: no interval for its row" in notes(store)
+    assert f"{bad.id}/statistics.npz: no interval for its row" in notes(store)
 
 
 @pytest.mark.parametrize("form", ["rich", "markdown", "json"])
@@ -123,8 +124,8 @@ def test_a_claim_stands_below_and_in_no_column_of_the_runs(store, form):
 
 def test_the_notes_say_what_a_column_was_scored_on(store):
     record = run(store, "reference")
-    scores = record.parts["validation"]["scores"]["all"]
-    share = scores["num_crater_pixels"] / scores["num_pixels"]
+    confusion = np.sum(record.parts["validation"]["statistics"]["confusion"], axis=0)
+    share = confusion[[0, 2]].sum() / confusion.sum()
     assert f"validation: mars-hrsc, 24 images, 1536 pixels, {share:.1%} crater; split by group" in notes(store)
 
 

@@ -111,7 +111,7 @@ def files(results: Path, record: dict) -> tuple[list[dict[str, str]], dict[str, 
     folder = results / "runs" / record["benchmark"] / record["id"]
     with (folder / "history.csv").open() as file:
         history = [{key: cell for key, cell in row.items() if key != "seconds"} for row in csv.DictReader(file)]
-    with np.load(folder / "counts.npz") as counts:
+    with np.load(folder / "statistics.npz") as counts:
         return history, load_file(folder / "weights.safetensors"), dict(counts)
 
 

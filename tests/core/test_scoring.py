@@ -5,15 +5,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scored import scores as scores_of
 from sklearn import metrics as sk
 
-from craterbench.metrics.evaluator import CLIP, RIM_WIDTH, Counts, Evaluator, rim
-from craterbench.metrics.metric import per_image, pooled
+from craterbench.metrics.evaluator import CLIP, RIM_WIDTH, Evaluator, rim
+from craterbench.metrics.metric import Metrics
+from craterbench.metrics.statistics import Statistics
 
 SHAPE = (3, 8, 8, 1)
 
 
-def count(masks: np.ndarray, probabilities: np.ndarray) -> Counts:
+def count(masks: np.ndarray, probabilities: np.ndarray) -> Statistics:
     images = np.zeros(masks.shape, np.float32)
     return Evaluator(images, masks, np.arange(len(masks))).count(probabilities)
 
@@ -29,7 +31,7 @@ probabilities_drawn = hnp.arrays(
 @settings(max_examples=60, deadline=None)
 @given(masks_drawn.filter(lambda m: 0 < m.sum() < m.size), probabilities_drawn)
 def test_scores_agree_with_scikit_learn_to_the_last_digit(masks, probabilities):
-    scores = pooled(count(masks, probabilities))
+    scores = scores_of(count(masks, probabilities))
     truth, called = masks.ravel(), (probabilities > 0.5).ravel().astype(int)
     assert scores["balanced_accuracy"] == sk.balanced_accuracy_score(truth, called)
     assert scores["sensitivity"] == sk.recall_score(truth, called)
@@ -46,24 +48,25 @@ def test_scores_are_pooled_over_pixels_not_averaged_over_images():
     masks[0, 0, 0], masks[1, :2] = 1, 1
     probabilities = np.zeros(masks.shape, np.float32)
     probabilities[0, 0, 0] = 1.0  # all of the one crater pixel, none of the eight
-    scores = pooled(count(masks, probabilities))
+    scores = scores_of(count(masks, probabilities))
     assert scores["sensitivity"] == 1 / 9
-    assert per_image(count(masks, probabilities))["sensitivity"].mean() == 0.5
+    each = Metrics().get("sensitivity")(count(masks, probabilities).of_images("confusion"))
+    assert each.mean() == 0.5
 
 
 def test_the_threshold_is_above_a_half():
     masks = np.ones((1, 2, 2, 1), np.uint8)
-    assert pooled(count(masks, np.full(masks.shape, 0.5, np.float32)))["sensitivity"] == 0.0
+    assert scores_of(count(masks, np.full(masks.shape, 0.5, np.float32)))["sensitivity"] == 0.0
 
 
 def test_no_crater_anywhere():
     masks = np.zeros((1, 4, 4, 1), np.uint8)
-    nothing = pooled(count(masks, np.zeros(masks.shape, np.float32)))
+    nothing = scores_of(count(masks, np.zeros(masks.shape, np.float32)))
     assert np.isnan(nothing["sensitivity"])
     assert nothing["balanced_accuracy"] == nothing["specificity"] == nothing["iou"] == nothing["dice"] == 1.0
     something = np.zeros(masks.shape, np.float32)
     something[0, 0] = 1.0
-    invented = pooled(count(masks, something))
+    invented = scores_of(count(masks, something))
     assert invented["balanced_accuracy"] == invented["specificity"] == 12 / 16
     assert invented["iou"] == invented["dice"] == 0.0
     with pytest.warns(UserWarning, match="y_pred contains classes not in y_true"):
@@ -75,7 +78,7 @@ def test_no_background_anywhere():
     masks = np.ones((1, 4, 4, 1), np.uint8)
     half = np.zeros(masks.shape, np.float32)
     half[0, :2] = 1.0
-    scores = pooled(count(masks, half))
+    scores = scores_of(count(masks, half))
     assert np.isnan(scores["specificity"])
     assert scores["balanced_accuracy"] == scores["sensitivity"] == 0.5
     assert scores["num_crater_pixels"] == 16
@@ -83,15 +86,15 @@ def test_no_background_anywhere():
 
 def test_no_pixel_at_all_has_no_score():
     masks = np.zeros((1, 4, 4, 1), np.uint8)
-    scores = pooled(count(masks, np.zeros(masks.shape, np.float32)), "rim")
-    assert scores["num_images"] == scores["num_pixels"] == 0
+    scores = scores_of(count(masks, np.zeros(masks.shape, np.float32)), "rim")
+    assert scores["num_pixels"] == 0
     assert all(np.isnan(scores[name]) for name in ("balanced_accuracy", "loss", "iou", "dice", "specificity"))
 
 
 def test_a_certain_mistake_costs_what_the_clip_allows():
     masks = np.ones((1, 1, 2, 1), np.uint8)
     wrong = np.array([0.0, 1.0], np.float32).reshape(masks.shape)
-    assert pooled(count(masks, wrong))["loss"] == pytest.approx((-np.log(1e-7) - np.log(1 - 1e-7)) / 2, rel=1e-15)
+    assert scores_of(count(masks, wrong))["loss"] == pytest.approx((-np.log(1e-7) - np.log(1 - 1e-7)) / 2, rel=1e-15)
 
 
 @settings(max_examples=30, deadline=None)
@@ -111,9 +114,9 @@ def test_the_rim_is_what_a_search_over_all_pairs_of_pixels_finds(masks):
 @given(masks_drawn, probabilities_drawn)
 def test_rim_and_interior_are_all_pixels(masks, probabilities):
     counts = count(masks, probabilities)
-    whole, edge, inside = (pooled(counts, region) for region in (None, "rim", "interior"))
+    whole, edge, inside = (scores_of(counts, region) for region in (None, "rim", "interior"))
     assert edge["num_pixels"] + inside["num_pixels"] == whole["num_pixels"] == masks.size
-    np.testing.assert_array_equal(counts.confusion.sum(axis=(1, 2)), [64, 64, 64])
+    np.testing.assert_array_equal(counts.of_images("confusion").sum(axis=1), [64, 64, 64])
 
 
 def test_predictions_that_are_none_are_refused():

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from craterbench.metrics.metric import Metrics
 from craterbench.report.study.scales import Scale
 from craterbench.report.study.space_plots import draw_parallel, draw_slices
 from craterbench.report.study.study_plots import AMBER, BLUE, NAMED, RED, draw_front, draw_history, limits
@@ -47,7 +48,7 @@ def scored(objective: str) -> tuple[StudySummary, list[float]]:
     summary = StudySummary(
         name="a",
         settings={},
-        objectives=[objective],
+        objectives=[Metrics().get(objective)],
         wanted=11,
         trials=trials,
         importances=importances,
@@ -217,7 +218,12 @@ def test_the_front_is_drawn_whole_and_the_best_of_it_have_their_numbers(objectiv
         for place, values in enumerate([*front, *beaten])
     ]
     summary = StudySummary(
-        name="a", settings={}, objectives=objectives, wanted=9, trials=trials, front=range(100, 100 + number)
+        name="a",
+        settings={},
+        objectives=[Metrics().get(name) for name in objectives],
+        wanted=9,
+        trials=trials,
+        front=range(100, 100 + number),
     )
     (panel,) = panels(draw_front(summary))
     ordered = sorted(trials[:number], key=lambda trial: -first * trial.values[0])

@@ -292,9 +292,7 @@ def test_quiet_shows_nothing_but_what_must_be_seen(capsys):
 def test_studies_are_listed_and_no_name_is_cut():
     progress = console(80)
     long = "a-name-that-somebody-found-good-and-that-is-long-enough-for-two"
-    listed = Listed(
-        name=long, done=3, wanted=50, objective="val_loss", best=0.25, state="running", when="2026-11-05 12:00"
-    )
+    listed = Listed(name=long, done=3, wanted=50, objective="loss", best=0.25, state="running", when="2026-11-05 12:00")
     list_studies([listed, replace(listed, name="[b]", best=None)], progress)
     lines = progress.file.getvalue().splitlines()
     assert max(map(len, lines)) <= 80
@@ -315,7 +313,7 @@ def test_a_winner_without_scores_says_why():
 
 def test_the_best_that_was_not_trained_anew_is_said_to_be_lucky():
     for made in (study(confirmation=None), study(objectives=("val_loss",), confirmation=None)):
-        best = (min if made.objectives == ("val_loss",) else max)(
+        best = (max if made.objectives[0].greater_is_better else min)(
             (trial for trial in made.trials if trial.state == "complete"), key=lambda trial: trial.values[0]
         )
         for said in (words(shown(made, 80)), "".join(Page(study_page(made)).said)):

@@ -5,16 +5,18 @@ import statistics
 import numpy as np
 import pytest
 from made_runs import counts, run
+from scored import scores
 from tables import notes, rendered, rows
 
-from craterbench.metrics.intervals import concatenate, confidence_interval, difference, minimum_detectable_difference
-from craterbench.metrics.metric import pooled
+from craterbench.metrics.intervals import confidence_interval, difference, minimum_detectable_difference
+from craterbench.metrics.metric import Metrics
+from craterbench.metrics.statistics import Statistics
 from craterbench.report.table.table import tabulate
 from craterbench.results.parity_verdicts import Verdict, write_verdict
 
 
 def accuracies(records, part="validation"):
-    return [record.parts[part]["scores"]["all"]["balanced_accuracy"] for record in records]
+    return [scores(record.parts[part]["statistics"])["balanced_accuracy"] for record in records]
 
 
 def test_a_row_is_the_mean_and_deviation_over_seeds(store):
@@ -24,7 +26,7 @@ def test_a_row_is_the_mean_and_deviation_over_seeds(store):
     assert float(row["validation_balanced_accuracy"]) == statistics.fmean(values)
     assert float(row["validation_balanced_accuracy_sd"]) == statistics.stdev(values)
     assert (row["runs"], row["epochs"], row["seconds"], row["peak_memory_mib"]) == ("3 done", "12.0", "3.0", "2.0")
-    rims = [record.parts["validation"]["scores"]["rim"]["balanced_accuracy"] for record in records]
+    rims = [scores(record.parts["validation"]["statistics"], "rim")["balanced_accuracy"] for record in records]
     assert float(row["validation_rim_balanced_accuracy"]) == statistics.fmean(rims)
 
 
@@ -32,7 +34,9 @@ def test_a_row_is_the_mean_and_deviation_over_seeds(store):
 def test_an_interval_is_that_of_the_counts_of_all_seeds(store, score):
     for seed in (1, 2, 3):
         run(store, "reference", seed)
-    expected = confidence_interval([counts("test", ("reference", seed, None), 0.8) for seed in (1, 2, 3)], score)
+    expected = confidence_interval(
+        [counts("test", ("reference", seed, None), 0.8) for seed in (1, 2, 3)], Metrics().get(score)
+    )
     (row,) = rows(store, test=True)
     assert float(row[f"test_{score}_low"]) == expected.low
     assert float(row[f"test_{score}_high"]) == expected.high
@@ -121,7 +125,7 @@ def test_the_smallest_difference_that_could_be_seen_is_said(store):
 
 def test_a_validation_loss_that_all_rows_share_keeps_its_column(store):
     record = run(store, "reference")
-    loss = record.parts["validation"]["scores"]["all"]["loss"]
+    loss = scores(record.parts["validation"]["statistics"])["loss"]
     text = rendered(store, "markdown", columns=None)
     assert "| validation loss |" in text
     assert f"| {loss:.4f} [" in text
@@ -286,7 +290,7 @@ def test_folds_are_pooled_seed_by_seed_and_stand_apart_from_a_single_split(store
 
     def of(name, skill, seed):
         drawn = [counts(f"fold {fold}", (name, seed, f"{fold}/3"), skill) for fold in (1, 2, 3)]
-        return concatenate(sorted(drawn, key=lambda each: order.index(each.groups.tolist())))
+        return Statistics.concatenate(sorted(drawn, key=lambda each: order.index(each.groups.tolist())))
 
     by_yardstick = sorted(records[:3], key=lambda record: record.parts["validation"]["fingerprint"])
     order = [counts(f"fold {record.fold[0]}", 0, 0.5).groups.tolist() for record in by_yardstick]
@@ -294,11 +298,11 @@ def test_folds_are_pooled_seed_by_seed_and_stand_apart_from_a_single_split(store
     expected = confidence_interval(list(ours.values()))
     assert float(folded[f"{key}_low"]) == pytest.approx(expected.low, abs=1e-12)
     for score in ("balanced_accuracy", "loss", "sensitivity", "specificity", "dice", "iou"):
-        values = [pooled(each)[score] for each in ours.values()]
+        values = [scores(each)[score] for each in ours.values()]
         name = f"validation_3_folds_{score}"
         assert float(folded[name]) == pytest.approx(statistics.fmean(values), abs=1e-12)
         assert float(folded[f"{name}_sd"]) == pytest.approx(statistics.stdev(values), abs=1e-12)
-    rims = [pooled(each, "rim")["balanced_accuracy"] for each in ours.values()]
+    rims = [scores(each, "rim")["balanced_accuracy"] for each in ours.values()]
     assert float(folded["validation_3_folds_rim_balanced_accuracy"]) == pytest.approx(statistics.fmean(rims), abs=1e-12)
     gained = difference({seed: of("dice", 0.9, seed) for seed in (1, 2)}, ours)
     assert float(dice["validation_3_folds_difference"]) == pytest.approx(gained.mean, abs=1e-12)

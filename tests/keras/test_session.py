@@ -6,7 +6,7 @@ import pytest
 from session_contract import SessionContract, arrays, rates
 
 from craterbench.metrics.evaluator import Evaluator
-from craterbench.metrics.metric import pooled
+from craterbench.metrics.metric import LOSS
 from craterbench.plugin import NoParameters
 from craterbench.training.fit import batches_of
 from craterbench_losses.keras import bce
@@ -43,7 +43,7 @@ class TestKeras(SessionContract):
 def test_bce_is_the_evaluators_cross_entropy_where_nothing_is_clipped():
     images, masks = arrays()
     probabilities = images * np.float32(0.98) + np.float32(0.01)
-    expected = pooled(Evaluator(images, masks, np.arange(40)).count(probabilities))["loss"]
+    expected = Evaluator(images, masks, np.arange(40)).count(probabilities).value(LOSS)
     loss = bce(masks.astype(np.float32), probabilities, NoParameters())
     assert float(loss) == pytest.approx(expected, rel=1e-6)
     assert float(loss) == pytest.approx(float(keras.losses.BinaryCrossentropy()(masks, probabilities)), rel=1e-6)

@@ -50,7 +50,7 @@ def same(one: list[tuple[str, Any]], other: list[tuple[str, Any]]) -> bool:
     return (
         without_seconds(one) == without_seconds(other)
         and mine.scored.keys() == theirs.scored.keys() == {"validation"}
-        and np.array_equal(mine.scored["validation"].counts.confusion, theirs.scored["validation"].counts.confusion)
+        and mine.scored["validation"].statistics.sums() == theirs.scored["validation"].statistics.sums()
         and weights.keys() == theirs.training.best_weights.keys()
         and all(np.array_equal(weights[name], theirs.training.best_weights[name]) for name in weights)
     )

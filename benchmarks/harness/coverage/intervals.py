@@ -38,8 +38,8 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.data.split import group_split_indices
-from craterbench.metrics.evaluator import Counts
 from craterbench.metrics.intervals import confidence_interval, difference, minimum_detectable_difference
+from craterbench.metrics.statistics import Statistics
 from craterbench.plugin import NoParameters
 from craterbench_mars.chips import mars_hrsc
 
@@ -158,7 +158,7 @@ def correlated(generator: np.random.Generator, correlation: float, shape: tuple[
 
 def draw(
     generator: np.random.Generator, world: World, chips: Chips, sizes: npt.NDArray[np.int64], seeds: int, better: Pair
-) -> tuple[dict[int, Counts], dict[int, Counts]]:
+) -> tuple[dict[int, Statistics], dict[int, Statistics]]:
     """Return the runs of the first benchmark and of the second on one data set."""
     num_groups, num_images = len(sizes), int(sizes.sum())
     groups = np.repeat(np.arange(num_groups), sizes)
@@ -177,9 +177,9 @@ def draw(
     rates = expit(logits)
     found, left = np.rint(rates[..., 0] * craters), np.rint(rates[..., 1] * (PIXELS - craters))
     confusion = np.stack([found, PIXELS - craters - left, craters - found, left], axis=-1).astype(np.int64)
-    nothing = np.zeros((num_images, 1))
     first, second = (
-        {seed: Counts(one[:, None], nothing, groups) for seed, one in enumerate(benchmark)} for benchmark in confusion
+        {seed: Statistics({"confusion": one[:, None]}, groups) for seed, one in enumerate(benchmark)}
+        for benchmark in confusion
     )
     return first, second
 
@@ -211,7 +211,7 @@ def power(world: World, chips: Chips, design: Design, seeds: int, data_sets: int
     truth = [true_score(world, chips, design.sizes, (shift, shift)) for shift in SHIFTS]
     apart = np.array(truth) - true_score(world, chips, design.sizes, (0.0, 0.0))
 
-    def data(better: float, number: int) -> Iterator[tuple[dict[int, Counts], dict[int, Counts]]]:
+    def data(better: float, number: int) -> Iterator[tuple[dict[int, Statistics], dict[int, Statistics]]]:
         generator = np.random.default_rng([seeds, number])
         for _ in range(number):
             yield draw(generator, world, chips, design.draw(generator), seeds, (better, better))

@@ -2,9 +2,9 @@
 
 The executor here is a fake, and so are its outcomes: its workers train nothing and answer at once, in this process,
 with made histories and scores, so that all the time that passes is the loop's own: asking Optuna, resolving the
-definition, judging each epoch, keeping the study's journal and the record of each trial, with weights and counts of the
-reference's size. Nothing is sent between processes, and the progress shows nothing. All else is what ``bench sweep``
-runs: the default space, TPE, the median pruner, at most ``EPOCHS`` epochs a trial.
+definition, judging each epoch, keeping the study's journal and the record of each trial, with weights and statistics of
+the reference's size. Nothing is sent between processes, and the progress shows nothing. All else is what ``bench
+sweep`` runs: the default space, TPE, the median pruner, at most ``EPOCHS`` epochs a trial.
 
 Printed are milliseconds a trial, all together and what each part takes of them, for all trials and for the last
 hundred: of the sampler the cost grows with the trials, and it is Optuna's own. First comes the time that passes, with
@@ -56,7 +56,7 @@ TIMED: Mapping[str, tuple[type, Sequence[str]]] = {
     "journal, written": (SingleWriterBackend, ("append_logs",)),
     "records, written": (
         RunFolder,
-        ("write_definition", "write_record", "write_history", "write_counts", "write_weights", "finish"),
+        ("write_definition", "write_record", "write_history", "write_statistics", "write_weights", "finish"),
     ),
 }
 

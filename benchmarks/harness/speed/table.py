@@ -67,7 +67,7 @@ def make_runs(results: Path) -> int:
         made.mkdir(parents=True)
         changed = {"id": made.name, "benchmark": name, "definition": name, "seed": seed, "overrides": []}
         (made / "record.json").write_text(json.dumps(content | changed, indent=1))
-        for file in ("counts.npz", "history.csv"):
+        for file in ("statistics.npz", "history.csv"):
             shutil.copy(real / file, made)
     shutil.rmtree(real.parent)
     return BENCHMARKS * SEEDS

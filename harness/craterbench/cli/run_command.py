@@ -94,6 +94,7 @@ def run_command(
     from craterbench.execution.batch import train
     from craterbench.execution.executor import ExecutionOptions
     from craterbench.execution.run import RunFactory
+    from craterbench.metrics.metric import Metrics
     from craterbench.report.progress import run_progress
     from craterbench.report.run_plots import RunPlots
     from craterbench.results.store import Store
@@ -113,7 +114,7 @@ def run_command(
     try:
         with (
             run_progress(quiet=quiet or as_json) as progress,
-            registry.listening(progress=progress, pictures=RunPlots()),
+            registry.listening(progress=progress, pictures=RunPlots(Metrics.of(registry))),
         ):
             for problem in registry.problems:
                 progress.say(f"plugin {problem.plugin}: {problem.message}")
@@ -182,6 +183,7 @@ def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:
     """Print the table of what was run and of all that may be compared with it, and where the files are."""
     from rich.console import Console
 
+    from craterbench.metrics.metric import Metrics
     from craterbench.report.table.table import tabulate
     from craterbench.report.table.table_text import render
 
@@ -193,6 +195,6 @@ def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:
     records, damaged = store.records()
     beside = [record for record in records if record.id in ids or fingerprints(record) & of_these]
     published = [entry.spec for entry in registry.entries("published")]
-    render(tabulate(store, beside, published, notes=damaged), "rich", Console())
+    render(tabulate(store, beside, published, notes=damaged, metrics=Metrics.of(registry)), "rich", Console())
     for record in ran:
         click.echo(store.folder(record))

@@ -35,11 +35,8 @@ _MAY_CHANGE = ("trials", "trial_timeout", "confirm", "confirm_with")
 
 _SECONDS = click.FloatRange(0, min_open=True)
 
-_OBJECTIVES = {
-    "balanced_accuracy": ("balanced_accuracy",),
-    "val_loss": ("val_loss",),
-    "both": ("balanced_accuracy", "val_loss"),
-}
+#: What ``--objective both`` is short for.
+_BOTH = ("balanced_accuracy", "val_loss")
 
 
 def _finite(context: click.Context, parameter: click.Parameter, seconds: float | None) -> float | None:
@@ -66,10 +63,10 @@ def _finite(context: click.Context, parameter: click.Parameter, seconds: float |
 @click.option("--space", type=click.Path(path_type=Path), metavar="FILE.toml", help="A file with [vary] and [fix].")
 @click.option(
     "--objective",
-    type=click.Choice(list(_OBJECTIVES)),
-    default="balanced_accuracy",
+    metavar="METRIC[,METRIC]",
+    default=_BOTH[0],
     show_default=True,
-    help="Of the validation part; both is a Pareto front, without pruning.",
+    help="Of the validation part; two give a Pareto front, without pruning; both is balanced_accuracy,val_loss.",
 )
 @click.option(
     "--sampler", type=click.Choice(("tpe", "random")), default="tpe", show_default=True, help="What draws the trials."
@@ -114,14 +111,16 @@ def sweep_command(context: click.Context, /, **options: Any) -> None:
 def _list(results: Path) -> None:
     from rich.console import Console
 
+    from craterbench.metrics.metric import Metrics
     from craterbench.report.study.study_text import Listed, list_studies
     from craterbench.search.study import studies
     from craterbench.search.summarize import listed
 
     rows, unread = [], []
+    metrics = Metrics.of(Registry.installed())
     for folder in studies(results):
         try:
-            rows.append(Listed(**listed(folder)))
+            rows.append(Listed(**listed(folder, metrics)))
         except UserError as error:
             unread.append(str(error))
     if rows:
@@ -135,11 +134,12 @@ def _list(results: Path) -> None:
 def _show(folder: Path) -> None:
     from rich.console import Console
 
+    from craterbench.metrics.metric import Metrics
     from craterbench.report.study.study_text import render_study
     from craterbench.search.study import StudyView
     from craterbench.search.summarize import summarize
 
-    found = summarize(StudyView(folder))
+    found = summarize(StudyView(folder, Metrics.of(Registry.installed())))
     render_study(found, Console())
     _write_page(folder, found)
 
@@ -149,6 +149,7 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
     from rich.console import Console
 
     from craterbench.execution.executor import ExecutionOptions, open_executor
+    from craterbench.metrics.metric import Metrics
     from craterbench.report.progress import run_progress
     from craterbench.report.run_plots import RunPlots
     from craterbench.report.study.study_progress import study_live
@@ -174,7 +175,7 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
     # workers first, lest a study be made that cannot begin; and they leave before what was found is trained anew
     with ExitStack() as workers, ExitStack() as stack:
         executor = workers.enter_context(open_executor(registry, execution))
-        study = stack.enter_context(Study(folder, prepared.config))
+        study = stack.enter_context(Study(folder, prepared.config, Metrics.of(registry)))
         stack.enter_context(listened_to(registry, study, partial(click.echo, err=True)))
         try:
             with study_live(quiet=options["quiet"]) as progress:
@@ -188,7 +189,7 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
             if best and study.config.confirm:
                 with (
                     run_progress(quiet=options["quiet"]) as runs,
-                    registry.listening(progress=runs, pictures=RunPlots()),
+                    registry.listening(progress=runs, pictures=RunPlots(Metrics.of(registry))),
                 ):
                     confirm_best(study, prepared, best, options["results"], execution, runs.say)
         except (KeyboardInterrupt, UserError):
@@ -248,9 +249,18 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
         name=name,
         settings=settings,
         space_file=options["space"],
-        objectives=_OBJECTIVES[options["objective"]],
+        objectives=_objectives(options["objective"]),
         **{key: options[key] for key in same},
     )
+
+
+def _objectives(text: str) -> tuple[str, ...]:
+    if text == "both":
+        return _BOTH
+    names = tuple(name.strip() for name in text.split(","))
+    if len(names) > 2:
+        raise UserError(f"--objective {text}: give one metric or two")
+    return names
 
 
 def _write_page(folder: Path, found: StudySummary) -> None:

@@ -36,6 +36,7 @@ def table_command(test: bool, columns: str | None, sort: str | None, form: str, 
     """
     from rich.console import Console
 
+    from craterbench.metrics.metric import Metrics
     from craterbench.report.table.table import tabulate
     from craterbench.results.store import Store
 
@@ -46,7 +47,8 @@ def table_command(test: bool, columns: str | None, sort: str | None, form: str, 
     if not records:
         said = "\n".join(["", *damaged])
         raise UserError(f"no runs in {results}; bench run reference makes one, --results names another folder{said}")
-    published = [entry.spec for entry in Registry.installed().entries("published")]
+    registry = Registry.installed()
+    published, metrics = [entry.spec for entry in registry.entries("published")], Metrics.of(registry)
     asked = [name.strip() for name in columns.split(",")] if columns is not None else None
     if asked is None and form in ("csv", "json", "html"):
         asked = ["all"]
@@ -59,11 +61,12 @@ def table_command(test: bool, columns: str | None, sort: str | None, form: str, 
         sort=sort,
         whole_names=form in ("csv", "json"),
         notes=damaged,
+        metrics=metrics,
     )
     if form == "html":
         from craterbench.report.table.table_html import page
 
-        click.echo(page(table, store), nl=False)
+        click.echo(page(table, store, metrics), nl=False)
     else:
         from craterbench.report.table.table_text import render
 

@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
-from craterbench.plugin import Range
+from craterbench.plugin import MetricSpec, Range
 
 __all__ = [
     "COMPONENT_SECTIONS",
-    "HIGHER",
     "AugmentationConfig",
     "BenchmarkConfig",
     "ComponentConfig",
     "FrameworkConfig",
     "LearningRate",
-    "Monitor",
     "OptimizerConfig",
     "Precision",
     "SplitConfig",
     "TrainingConfig",
 ]
 
-Monitor = Literal["val_loss", "balanced_accuracy"]
 Precision = Literal["float32", "bfloat16", "float64"]
-
-#: Whether more of a monitor is better.
-HIGHER: Mapping[str, bool] = MappingProxyType({"balanced_accuracy": True, "val_loss": False})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,21 +103,25 @@ class TrainingConfig:
     """How long, in what steps, and when to stop.
 
     Attributes:
-        monitor: the score that chooses the best epoch and stops a run early.
+        monitor: the metric that chooses the best epoch and stops a run early; ``val_loss`` is the ``loss``.
         patience: epochs without a better monitor after which training stops.
         precision: of the arithmetic in training; ``bfloat16`` keeps weights and updates in float32.
     """
 
     epochs: Annotated[int, Range(1, 100_000)]
     batch_size: Annotated[int, Range(1, 100_000, search=(8, 64), log=True)] = 32
-    monitor: Monitor = "val_loss"
+    monitor: str = "val_loss"
     patience: Annotated[int, Range(1, 100_000)] = 5
     precision: Precision = "float32"
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
-    """A whole definition, resolved: every value there, every component found."""
+    """A whole definition, resolved: every value there, every component found.
+
+    Attributes:
+        metrics: those that plugins bring beside the built-in ones; every run is scored by all of them.
+    """
 
     name: str
     summary: str
@@ -138,6 +134,7 @@ class BenchmarkConfig:
     optimizer: OptimizerConfig
     schedule: ComponentConfig
     training: TrainingConfig
+    metrics: tuple[MetricSpec, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the definition as it would stand in a TOML file: each component's parameters beside its name."""
@@ -165,7 +162,10 @@ class BenchmarkConfig:
 
     def versions(self) -> dict[str, int]:
         """Return the version of every component that shapes the numbers, by ``kind name``."""
-        return {name: component.version for name, component in self._components().items()}
+        versions = {name: component.version for name, component in self._components().items()}
+        # the built-in metrics are of the evaluator's version
+        monitors = [spec for spec in self.metrics if spec.name == self.training.monitor]
+        return versions | {f"metric {spec.name}": spec.version for spec in monitors}
 
     def sources(self) -> dict[str, str]:
         """Return the digest of the source behind every component that shapes the numbers, by ``kind name``."""

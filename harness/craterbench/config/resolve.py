@@ -25,7 +25,8 @@ from craterbench.config.benchmark import (
     SplitConfig,
     TrainingConfig,
 )
-from craterbench.plugin.components import PLAIN_NAME, Component
+from craterbench.plugin.builtin_metrics import ALIASES, BUILT_IN_METRICS
+from craterbench.plugin.components import PLAIN_NAME, Component, MetricSpec
 from craterbench.plugin.errors import UserError, nearest
 from craterbench.plugin.registry import Registry
 
@@ -213,6 +214,8 @@ class Validator:
         if framework is not None and training is not None and training.precision not in framework.precisions:
             has = f"it has {', '.join(framework.precisions)}"
             self.problem("training.precision", f"framework {framework.name!r} has no {training.precision!r}; {has}")
+        if training is not None:
+            plain["training"] = self.monitored(training)
         if self.problems or framework is None:
             return None
         source, own = self.registry.source("framework", framework.name, framework.name)
@@ -229,8 +232,9 @@ class Validator:
             ),
             split=split,
             augmentation=replace(augmentation, steps=steps),
-            training=training,
+            training=plain["training"],
             **chosen | {"optimizer": OptimizerConfig(**vars(plain["optimizer"]), **vars(chosen["optimizer"]))},
+            metrics=_plugin_metrics(self.registry),
         )
 
     def problem(self, path: str, message: str) -> None:
@@ -282,6 +286,14 @@ class Validator:
             source=source,
             own=own,
         )
+
+    def monitored(self, training: TrainingConfig) -> TrainingConfig:
+        """Check the metric that training goes by; one of two names is written as it always was."""
+        aliases = {name: alias for alias, name in ALIASES.items()}
+        monitor = aliases.get(training.monitor, training.monitor)
+        if monitor not in ALIASES:
+            self.found("metric", "training.monitor", monitor)
+        return replace(training, monitor=monitor)
 
     def steps(self, table: dict[str, Any]) -> tuple[ComponentConfig, ...]:
         """Take the augmentations out of their table: every table in it is one, in the order of the file.
@@ -341,6 +353,13 @@ def flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
         dotted = f"{path}.{key}" if path else key
         found |= flatten(value, dotted) if isinstance(value, Mapping) and value else {dotted: value}
     return found
+
+
+def _plugin_metrics(registry: Registry) -> tuple[MetricSpec, ...]:
+    """Return the metrics that plugins bring, but those whose names are taken."""
+    taken = {spec.name for spec in BUILT_IN_METRICS}
+    found = {entry.spec.name: entry.spec for entry in registry.entries("metric")}
+    return tuple(spec for name, spec in found.items() if name not in taken)
 
 
 def _is_left_out(key: str, value: Any) -> bool:

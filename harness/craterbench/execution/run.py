@@ -17,8 +17,7 @@ from craterbench.execution.executor import Worker
 from craterbench.execution.run_spec import RunSpec
 from craterbench.execution.versions import packages_of
 from craterbench.execution.worker import TRAIN_AND_EVALUATE, WorkerDied, WorkerError, log_tail
-from craterbench.metrics.evaluator import EVALUATOR_VERSION, REGIONS
-from craterbench.metrics.metric import pooled
+from craterbench.metrics.evaluator import EVALUATOR_VERSION
 from craterbench.plugin import RunContext, UserError
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.registry import Registry
@@ -185,6 +184,7 @@ class Run:
             "benchmark": benchmark,
             "seed": self.spec.seed,
             "fold": self.spec.fold,
+            "objectives": self.spec.objectives,
             "device": self.record.environment["device"],
             "checkpoint": self._checkpoint,
             "checkpoint_file": self._folder.checkpoint_file.absolute() if shares_files else None,
@@ -363,10 +363,8 @@ def _done(record: Record, outcome: RunResult) -> Record:
         parts={
             name: {
                 "fingerprint": scored.fingerprint,
-                "scores": {
-                    "all": pooled(scored.counts),
-                    **{region: pooled(scored.counts, region) for region in REGIONS},
-                },
+                "num_images": len(scored.statistics.groups),
+                "statistics": scored.statistics.sums(),
             }
             for name, scored in outcome.scored.items()
         },
@@ -375,6 +373,7 @@ def _done(record: Record, outcome: RunResult) -> Record:
         seconds=outcome.seconds,
         images_per_second=outcome.training.images_trained / outcome.training.training_seconds,
         peak_memory=outcome.peak_memory,
+        warnings=[*record.warnings, *outcome.warnings],
     )
 
 
@@ -385,10 +384,9 @@ def _protocol(benchmark: BenchmarkConfig) -> str:
 
 
 def _write_arrays(folder: RunFolder, outcome: RunResult) -> None:
-    counts = {
-        f"{name}_{array}": getattr(scored.counts, array)
+    arrays = {
+        name: {**scored.statistics.arrays, "groups": scored.statistics.groups}
         for name, scored in outcome.scored.items()
-        for array in ("confusion", "cross_entropy", "groups")
     }
-    folder.write_counts(counts)
+    folder.write_statistics(arrays)
     folder.write_weights(outcome.training.best_weights)

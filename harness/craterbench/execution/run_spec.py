@@ -16,11 +16,16 @@ __all__ = ["RunSpec"]
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A run that is wanted: a benchmark, a seed, and the fold that validates, if not the share of the definition."""
+    """A run that is wanted: a benchmark, a seed, and the fold that validates, if not the share of the definition.
+
+    Attributes:
+        objectives: the metrics that a search goes by, which the history shows beside the monitor.
+    """
 
     resolved: ResolvedConfig
     seed: int
     fold: Fold | None = None
+    objectives: tuple[str, ...] = ()
 
     @property
     def benchmark(self) -> BenchmarkConfig:

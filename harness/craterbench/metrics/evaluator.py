@@ -1,15 +1,19 @@
-"""The one evaluator: probabilities and masks in, counts for each image out."""
+"""The one evaluator: probabilities and masks in, statistics of each image out."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt
 
-__all__ = ["CLIP", "EVALUATOR_VERSION", "REGIONS", "RIM_WIDTH", "THRESHOLD", "Counts", "Evaluator", "rim"]
+from craterbench.metrics.metric import Metric
+from craterbench.metrics.statistics import Statistics, count_own
+
+__all__ = ["CLIP", "EVALUATOR_VERSION", "RIM_WIDTH", "THRESHOLD", "Evaluator", "rim"]
 
 #: Raised whenever a score of the same probabilities can change.
 EVALUATOR_VERSION = 1
@@ -23,25 +27,6 @@ CLIP = 1e-7
 #: A pixel belongs to the rim if the nearest pixel of the other class is within this distance, in pixels.
 RIM_WIDTH = 2.0
 
-#: The regions that are counted apart; together they are all pixels.
-REGIONS = ("rim", "interior")
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What every score is computed from.
-
-    Attributes:
-        confusion: int64 (N, 2, 4): for each image and region (rim, interior) the pixels that are true positive, false
-            positive, false negative and true negative.
-        cross_entropy: float64 (N, 2): the sum of the pixels' binary cross-entropies, in nats.
-        groups: int64 (N,): the group of each image.
-    """
-
-    confusion: npt.NDArray[np.int64]
-    cross_entropy: npt.NDArray[np.float64]
-    groups: npt.NDArray[np.int64]
-
 
 class Evaluator:
     """Scores predictions of one part; what depends on its masks alone is computed once.
@@ -52,29 +37,39 @@ class Evaluator:
     """
 
     def __init__(
-        self, images: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8], groups: npt.NDArray[np.int64]
+        self,
+        images: npt.NDArray[np.float32],
+        masks: npt.NDArray[np.uint8],
+        groups: npt.NDArray[np.int64],
+        metrics: Iterable[Metric] = (),
     ) -> None:
-        """Take a part: images float32 and masks uint8 (N, H, W, 1), groups int64 (N,)."""
+        """Take a part: images float32 and masks uint8 (N, H, W, 1), groups int64 (N,).
+
+        Args:
+            metrics: those whose own statistics are to be counted beside confusion and cross-entropy.
+        """
         content = hashlib.sha256(f"evaluator {EVALUATOR_VERSION} {images.shape}".encode())
         content.update(np.ascontiguousarray(images).data)
         content.update(np.ascontiguousarray(masks).data)
         self.fingerprint = content.hexdigest()[:16]
         self._crater = masks.reshape(len(masks), -1).astype(bool)
         self._rim = rim(masks).reshape(len(masks), -1)
-        self._shape = masks.shape
+        self._masks = masks
         self._groups = groups
+        self._own = {metric.statistic: metric for metric in metrics if metric.own_statistic}
 
-    def count(self, probabilities: npt.NDArray[np.float32]) -> Counts:
-        """Count the pixels of each image.
+    def count(self, probabilities: npt.NDArray[np.float32]) -> Statistics:
+        """Count the statistics of each image.
 
         Args:
             probabilities: (N, H, W, 1) in [0, 1], for the images of this part.
 
         Raises:
             ValueError: the shape is another, or a value is no probability.
+            UserError: a metric's own statistic cannot be counted.
         """
-        if probabilities.shape != self._shape:
-            raise ValueError(f"predictions have shape {probabilities.shape}, the masks {self._shape}")
+        if probabilities.shape != self._masks.shape:
+            raise ValueError(f"predictions have shape {probabilities.shape}, the masks {self._masks.shape}")
         p = probabilities.reshape(self._crater.shape)
         if not ((p >= 0) & (p <= 1)).all():
             raise ValueError(f"predictions are no probabilities: they range from {p.min():g} to {p.max():g}")
@@ -84,8 +79,15 @@ class Evaluator:
         cells = (crater & called, ~crater & called, crater & ~called, ~crater & ~called)
         regions = (self._rim, ~self._rim)
         confusion = [[(cell & region).sum(axis=1) for cell in cells] for region in regions]
-        sums = [np.where(region, entropy, 0.0).sum(axis=1) for region in regions]
-        return Counts(np.moveaxis(np.array(confusion), -1, 0), np.stack(sums, axis=1), self._groups)
+        sums = [[np.where(region, entropy, 0.0).sum(axis=1), region.sum(axis=1)] for region in regions]
+        arrays = {"confusion": _by_image(confusion), "cross_entropy": _by_image(sums)}
+        own = {name: count_own(metric, probabilities, self._masks) for name, metric in self._own.items()}
+        return Statistics(arrays | own, self._groups)
+
+
+def _by_image(counted: list[list[npt.NDArray[Any]]]) -> npt.NDArray[Any]:
+    """Return what was counted in each region, (regions, k) arrays (N,), as (N, regions, k)."""
+    return np.ascontiguousarray(np.moveaxis(np.array(counted), -1, 0))
 
 
 def rim(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:

@@ -1,4 +1,4 @@
-"""How sure a table is: 95 % intervals of a mean score and of a paired difference, from counts alone.
+"""How sure a table is: 95 % intervals of a mean score and of a paired difference, from statistics alone.
 
 A score varies for two reasons: other images would have been harder or easier, and another seed would have given another
 network. Images of one group are alike, so groups are drawn, not images. The true value that an interval is meant to
@@ -14,10 +14,10 @@ The spread is that of a bootstrap of two levels, groups and seeds, with three co
 - A variance estimated from few units is itself unsure, so the ends are quantiles of Student's t. Its degrees of freedom
   are Satterthwaite's for the sum of both levels, and for groups of unequal sizes those of Bell and McCaffrey (2002).
 
-The interval of a mean is formed on the scale of its logit (its logarithm, for a loss), since a score near its ceiling
-has more room below. That of a difference is symmetric.
+The interval of a mean is formed on the metric's scale, since a score near its ceiling has more room below: that of its
+logit where it lies from 0 to 1, that of its logarithm where it lies above 0. That of a difference is symmetric.
 
-The draws come from a generator with a fixed seed of its own, so equal counts give equal intervals.
+The draws come from a generator with a fixed seed of its own, so equal statistics give equal intervals.
 ``benchmarks/harness/coverage/intervals.py`` measures how often these intervals hold a true value that is known. No
 interval can tell of what was not drawn: where a group in a hundred holds a tenth of all images, and the hardest, the
 interval of a mean holds its true value about 90 % of the time.
@@ -39,10 +39,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import expit, logit, stdtrit
 
-from craterbench.metrics.evaluator import Counts
-from craterbench.metrics.metric import scores
+from craterbench.metrics.metric import BALANCED_ACCURACY, Metric
+from craterbench.metrics.statistics import Statistics
 
-__all__ = ["Estimate", "concatenate", "confidence_interval", "difference", "minimum_detectable_difference"]
+__all__ = ["Estimate", "confidence_interval", "difference", "minimum_detectable_difference"]
 
 _INSIDE = 0.975  # the quantile that leaves 95 % between it and its opposite
 _POWER = 0.8
@@ -72,44 +72,46 @@ class Estimate:
     high: float
 
 
-def confidence_interval(runs: Sequence[Counts], score: str = "balanced_accuracy") -> Estimate:
+def confidence_interval(runs: Sequence[Statistics], metric: Metric = BALANCED_ACCURACY) -> Estimate:
     """Return the mean over runs of the pooled score, with its interval.
 
     With one run nothing is known about seeds: the interval is then that of this one network on other images.
 
     Args:
         runs: one a seed, all on the same images in the same order.
-        score: a key of ``metrics.scores``.
+        metric: on a statistic that all of them have.
 
     Raises:
         ValueError: the runs are not on the same images, or there is none.
     """
-    sample = _Sample.of(runs)
-    values = _scores(sample, score)
-    error, freedom = _error(values, sample, score, _CAUTION)
+    sample = _Sample.of(runs, metric)
+    values = _scores(sample)
+    error, freedom = _error(values, sample, _CAUTION)
     mean, reach = float(values[0].mean()), error * _quantile(_INSIDE, freedom)
     if not reach > 0:  # nothing varies, or nothing is known
         return Estimate(mean, mean - reach, mean + reach)
-    if score == "loss":
+    if metric.scale == "log" and mean > 0:
         return Estimate(mean, mean * math.exp(-reach / mean), mean * math.exp(reach / mean))
+    if metric.scale == "linear" or not 0 < mean < 1:
+        return Estimate(mean, mean - reach, mean + reach)
     middle, stretched = logit(mean), reach / (mean * (1 - mean))
     return Estimate(mean, float(expit(middle - stretched)), float(expit(middle + stretched)))
 
 
 def difference(
-    runs: Mapping[int, Counts], others: Mapping[int, Counts], score: str = "balanced_accuracy"
+    runs: Mapping[int, Statistics], others: Mapping[int, Statistics], metric: Metric = BALANCED_ACCURACY
 ) -> Estimate | None:
     """Return the mean of runs minus that of others, paired on images and seeds, or None where they share no seed.
 
     Args:
-        runs: the counts of each seed; seeds that only one side has are left out.
+        runs: the statistics of each seed; seeds that only one side has are left out.
         others: the same for what is compared with, on the same images in the same order.
-        score: a key of ``metrics.scores``.
+        metric: on a statistic that all of them have.
 
     Raises:
         ValueError: the images are not the same.
     """
-    paired = _paired(runs, others, score)
+    paired = _paired(runs, others, metric)
     if paired is None:
         return None
     mean, error, freedom = paired
@@ -118,7 +120,7 @@ def difference(
 
 
 def minimum_detectable_difference(
-    runs: Mapping[int, Counts], others: Mapping[int, Counts], score: str = "balanced_accuracy"
+    runs: Mapping[int, Statistics], others: Mapping[int, Statistics], metric: Metric = BALANCED_ACCURACY
 ) -> float:
     """Return the smallest true difference that such a comparison would find 80 % of the time, at the 95 % level.
 
@@ -128,60 +130,48 @@ def minimum_detectable_difference(
     Args:
         runs: as for ``difference``.
         others: as for ``difference``.
-        score: a key of ``metrics.scores``.
+        metric: on a statistic that all of them have.
 
     Raises:
         ValueError: the images are not the same.
     """
-    paired = _paired(runs, others, score)
+    paired = _paired(runs, others, metric)
     if paired is None:
         return math.nan
     _, error, freedom = paired
     return error * (_quantile(_INSIDE, freedom) + _quantile(_POWER, freedom))
 
 
-def concatenate(folds: Sequence[Counts]) -> Counts:
-    """Return the counts of several folds as those of one run.
-
-    A group is never cut, so the groups of two validation parts never coincide. Folds scored on one test part share its
-    groups, and a group is then resampled with what all folds say about it.
-    """
-    return Counts(
-        np.concatenate([fold.confusion for fold in folds]),
-        np.concatenate([fold.cross_entropy for fold in folds]),
-        np.concatenate([fold.groups for fold in folds]),
-    )
-
-
 @dataclass(frozen=True)
 class _Sample:
-    """The counts of some runs on the same images.
+    """What a metric needs of some runs on the same images.
 
     Attributes:
-        images: (5, N, runs), tp, fp, fn, tn and cross-entropy of each image, those of a group next to each other.
+        images: (k, N, runs), the metric's statistic of each image, those of a group next to each other.
         sizes: (groups,), the number of images in each.
     """
 
+    metric: Metric
     images: Floats
     sizes: npt.NDArray[np.int64]
 
     @classmethod
-    def of(cls, runs: Sequence[Counts]) -> _Sample:
+    def of(cls, runs: Sequence[Statistics], metric: Metric) -> _Sample:
         """Check that the images are the same, and bring groups together."""
         if not runs:
             raise ValueError("there is no run to compare")
         groups = runs[0].groups
         if not all(np.array_equal(run.groups, groups) for run in runs):
             raise ValueError("the runs are not on the same images: their groups differ")
-        order = np.argsort(groups, kind="stable")
-        images = np.empty((5, len(groups), len(runs)))
-        for column, run in enumerate(runs):
-            images[:4, :, column] = run.confusion.sum(axis=1)[order].T
-            images[4, :, column] = run.cross_entropy.sum(axis=1)[order]
-        craters = images[0] + images[2]
-        if (craters != craters[:, :1]).any():
+        craters = [run.of_images("confusion")[:, [0, 2]].sum(axis=1) for run in runs]
+        if not all(np.array_equal(one, craters[0]) for one in craters):
             raise ValueError("the runs are not on the same images: their numbers of crater pixels differ")
-        return cls(images, np.unique(groups, return_counts=True)[1])
+        order = np.argsort(groups, kind="stable")
+        of_runs = [run.of_images(metric.statistic)[order].T for run in runs]
+        images = np.empty((*of_runs[0].shape, len(runs)))
+        for column, run in enumerate(of_runs):
+            images[:, :, column] = run
+        return cls(metric, images, np.unique(groups, return_counts=True)[1])
 
     def by_group(self, values: Floats, axis: int = 0) -> Floats:
         """Add up what belongs to the images of one group."""
@@ -195,45 +185,47 @@ def _draws(num_groups: int) -> Floats:
     return generator.multinomial(num_groups, np.full(num_groups, 1 / num_groups), size=_DRAWS).astype(np.float64)
 
 
-def _scores(sample: _Sample, score: str) -> Floats:
+def _scores(sample: _Sample) -> Floats:
     """Return the pooled scores of each run: as it is, without each of the images, of each draw of groups.
 
-    Images without a crater or without background, where all together have both, have another score, not another value
-    of this one: it is NaN.
+    Images without a crater or without background, where all together have both, have another score on the confusion,
+    not another value of this one: it is NaN.
 
     Returns:
         (1 + N + draws, runs).
     """
     blocks = range(0, sample.images.shape[2], _AT_ONCE)
-    return np.concatenate([_scores_of(sample, block, score) for block in blocks], axis=1)
+    return np.concatenate([_scores_of(sample, block) for block in blocks], axis=1)
 
 
-def _scores_of(sample: _Sample, block: int, score: str) -> Floats:
+def _scores_of(sample: _Sample, block: int) -> Floats:
     """Return the columns of ``_scores`` from one run on, so few that they stay in the processor's cache."""
     images = sample.images[:, :, block : block + _AT_ONCE]
     groups = sample.by_group(images, axis=1)
     whole = groups.sum(axis=1, keepdims=True)
     sums = np.concatenate([whole, whole - images, _draws(len(sample.sizes)) @ groups], axis=1)
-    values = scores(np.moveaxis(sums[:4], 0, -1).astype(np.int64, order="K"), sums[4])[score]
-    if score == "loss":
+    values = sample.metric(np.moveaxis(sums, 0, -1))
+    if sample.metric.statistic != "confusion":
         return values
-    first = sums[:4, :, :1]  # the masks of all runs are the same
+    first = sums[:, :, :1]  # the masks of all runs are the same
     present = np.stack([first[0] + first[2], first[1] + first[3]]) > 0
     return np.where((present == present[:, :1]).all(axis=0), values, np.nan)
 
 
-def _paired(runs: Mapping[int, Counts], others: Mapping[int, Counts], score: str) -> tuple[float, float, float] | None:
+def _paired(
+    runs: Mapping[int, Statistics], others: Mapping[int, Statistics], metric: Metric
+) -> tuple[float, float, float] | None:
     """Return mean, standard error and degrees of freedom of the paired difference, or None where no seed is shared."""
     seeds = sorted(runs.keys() & others.keys())
     if not seeds:
         return None
-    sample = _Sample.of([side[seed] for side in (runs, others) for seed in seeds])
-    values = _scores(sample, score)
+    sample = _Sample.of([side[seed] for side in (runs, others) for seed in seeds], metric)
+    values = _scores(sample)
     apart = values[:, : len(seeds)] - values[:, len(seeds) :]
-    return float(apart[0].mean()), *_error(apart, sample, score, 0.0)
+    return float(apart[0].mean()), *_error(apart, sample, 0.0)
 
 
-def _error(values: Floats, sample: _Sample, score: str, caution: float) -> tuple[float, float]:
+def _error(values: Floats, sample: _Sample, caution: float) -> tuple[float, float]:
     """Return the standard error of the mean over seeds, and its degrees of freedom; NaN where nothing is known.
 
     Args:
@@ -243,7 +235,7 @@ def _error(values: Floats, sample: _Sample, score: str, caution: float) -> tuple
     seen, without_one, drawn = np.split(values, [1, 1 + sample.images.shape[1]])
     drawn = drawn[~np.isnan(drawn).any(axis=1)]
     alike = _intraclass_correlation(without_one.mean(axis=1), sample)
-    share, freedom = _share_found(sample, score, alike + caution * (1 - alike))
+    share, freedom = _share_found(sample, alike + caution * (1 - alike))
     if share == 0 or np.isnan(seen).any() or len(drawn) < _DRAWS / 2:
         return math.nan, math.nan
     of_mean = float(drawn.mean(axis=1).var())
@@ -260,17 +252,17 @@ def _error(values: Floats, sample: _Sample, score: str, caution: float) -> tuple
     return math.sqrt(variance), max(satterthwaite, min(freedom, others))
 
 
-def _share_found(sample: _Sample, score: str, alike: float) -> tuple[float, float]:
+def _share_found(sample: _Sample, alike: float) -> tuple[float, float]:
     """Return what share of the variance between groups a bootstrap is expected to find, and its degrees of freedom.
 
-    A pooled score is the mean of the groups' scores, weighted by their pixels: the crater pixels, but for specificity
-    and loss. The variance found is a quadratic form in the groups' scores, the sum of the squares of their weighted
-    distances from that mean. Expectation and degrees of freedom follow from traces, if a group's score varies as the
-    mean of so many images that are so much alike. n equal groups give (n - 1)/n and n - 1, one gives 0 and NaN.
+    A pooled score is the mean of the groups' scores, weighted by what their images weigh in the metric, such as the
+    crater pixels. The variance found is a quadratic form in the groups' scores, the sum of the squares of their
+    weighted distances from that mean. Expectation and degrees of freedom follow from traces, if a group's score varies
+    as the mean of so many images that are so much alike. n equal groups give (n - 1)/n and n - 1, one gives 0 and NaN.
     """
-    cells = {"specificity": [1, 3], "loss": [0, 1, 2, 3]}.get(score, [0, 2])
-    pixels = sample.by_group(sample.images[cells, :, 0].sum(axis=0))
-    weights = pixels / max(pixels.sum(), 1.0)
+    columns = list(sample.metric.weight)
+    sums = sample.by_group(sample.images[columns, :, 0].sum(axis=0)) if columns else sample.sizes.astype(np.float64)
+    weights = sums / max(sums.sum(), 1.0)
     variances = alike + (1 - alike) / sample.sizes
     distances = np.diag(weights) - np.outer(weights, weights)
     form = (distances.T @ distances) * variances

@@ -1,98 +1,145 @@
-"""Scores, each a formula on counts.
-
-Pooled: the counts of all images are added first, so that neither the order nor the size of batches moves a score.
-
-Where a denominator is zero a score takes a documented value, for an image as for a part:
-
-- no crater pixel: sensitivity is NaN, and balanced accuracy is the specificity alone;
-- no background pixel: specificity is NaN, and balanced accuracy is the sensitivity alone, as in scikit-learn;
-- no crater pixel in the mask and none predicted: IoU and Dice are 1, for the agreement is perfect;
-- no pixel at all (the rim where nothing has an edge): every score is NaN.
-"""
+"""A metric: a formula on a statistic, with a name, a direction and a scale; all that is said of a score follows."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.metrics.evaluator import REGIONS, Counts
+from craterbench.plugin import UserError
+from craterbench.plugin.builtin_metrics import ALIASES, BUILT_IN_METRICS
+from craterbench.plugin.components import STATISTICS, MetricSpec, load
+from craterbench.plugin.errors import nearest
+from craterbench.plugin.registry import Registry
 
-__all__ = ["counts_behind", "per_image", "pooled", "scores"]
+__all__ = ["BALANCED_ACCURACY", "HEADLINE", "LOSS", "REGIONS", "Metric", "Metrics"]
 
+#: The regions in which pixels are counted apart; together they are all pixels.
+REGIONS = ("rim", "interior")
 
-def scores(
-    confusion: npt.NDArray[np.int64], cross_entropy: npt.NDArray[np.float64]
-) -> dict[str, npt.NDArray[np.float64]]:
-    """Return every score of counts; ``loss`` is the mean binary cross-entropy of the pixels, in nats.
-
-    Args:
-        confusion: (..., 4), true positive, false positive, false negative, true negative.
-        cross_entropy: (...), the sum of the binary cross-entropies of the same pixels.
-    """
-    tp, fp, fn, tn = (confusion[..., cell] for cell in range(4))
-    sensitivity = _ratio(tp, tp + fn)
-    specificity = _ratio(tn, tn + fp)
-    both = (sensitivity + specificity) / 2
-    one = np.where(np.isnan(sensitivity), specificity, sensitivity)
-    pixels = confusion.sum(axis=-1)
-    some = pixels > 0
-    agreed = np.where(some, 1.0, np.nan)
-    return {
-        "balanced_accuracy": np.where(np.isnan(both), one, both),
-        "loss": _ratio(cross_entropy, pixels),
-        "sensitivity": sensitivity,
-        "specificity": specificity,
-        "iou": np.where(tp + fp + fn > 0, _ratio(tp, tp + fp + fn), agreed),
-        "dice": np.where(tp + fp + fn > 0, _ratio(2 * tp, 2 * tp + fp + fn), agreed),
-    }
+#: What a metric is called in histories, where that is not its name.
+_COLUMNS = {name: alias for alias, name in ALIASES.items()}
 
 
-def per_image(counts: Counts) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the scores of each image over all its pixels, each (N,)."""
-    return scores(counts.confusion.sum(axis=1), counts.cross_entropy.sum(axis=1))
+@dataclass(frozen=True, kw_only=True)
+class Metric(MetricSpec):
+    """A metric as it is computed; called with sums of its statistic (..., k), it returns an array (...)."""
+
+    @classmethod
+    def of(cls, spec: MetricSpec) -> Metric:
+        """Return the metric that a plugin describes; its formula is imported when it is first needed."""
+        return cls(**{field.name: getattr(spec, field.name) for field in fields(spec)})
+
+    @property
+    def history_column(self) -> str:
+        """The column of a history that has its value on the validation part."""
+        return _COLUMNS.get(self.name, self.name)
+
+    @property
+    def decimals(self) -> int:
+        """How many decimals a person is shown."""
+        return 2 if self.scale == "linear" else 4
+
+    @property
+    def own_statistic(self) -> bool:
+        """Whether it brings a statistic that the evaluator does not collect by itself."""
+        return self.statistic not in STATISTICS
+
+    @cached_property
+    def _compute(self) -> Callable[[Any], Any]:
+        if not isinstance(self.formula, str):
+            return self.formula
+        try:
+            formula: Callable[[Any], Any] = load(self.formula)
+        except (ImportError, AttributeError) as error:
+            raise UserError(f"metric {self.name!r}: its formula {self.formula} cannot be imported: {error}") from None
+        return formula
+
+    def __call__(self, sums: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        """Return the metric of sums (..., k); NaN where it is not defined.
+
+        Raises:
+            UserError: the formula cannot be imported, raises, or returns another shape.
+        """
+        culprit = f"metric {self.name!r}: its formula {self.formula}"
+        try:
+            with np.errstate(divide="ignore", invalid="ignore"):  # 0/0 says that it is not defined
+                values = np.asarray(self._compute(sums), dtype=np.float64)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(f"{culprit} raised {type(error).__name__}: {error}") from error
+        if values.shape != sums.shape[:-1]:
+            wanted = f"{sums.shape[:-1]} for sums of shape {sums.shape}"
+            raise UserError(
+                f"{culprit} returned shape {values.shape}, not {wanted}: it must keep all axes but the last"
+            )
+        return values
+
+    def score(self, sums: Mapping[str, Any], region: str | None = None) -> float | None:
+        """Return the metric of the sums that a record has of a part.
+
+        Args:
+            sums: by statistic, (k,), or (regions, k).
+            region: ``"rim"`` or ``"interior"``; by default all pixels.
+
+        Returns:
+            ``None`` where it is not defined, or the record lacks the statistic or the region.
+        """
+        if self.statistic not in sums:
+            return None
+        told = np.asarray(sums[self.statistic])
+        if region is not None:
+            if told.ndim == 1:
+                return None
+            told = told[REGIONS.index(region)]
+        value = float(self(told.sum(axis=0) if told.ndim == 2 else told))
+        return None if math.isnan(value) else value
 
 
-def pooled(counts: Counts, region: str | None = None) -> dict[str, float | int]:
-    """Return the scores over all pixels of all images, with the number of images and pixels behind them.
+class Metrics:
+    """The metrics that are known, the built-in ones first. A name that a built-in metric has is not taken from it."""
 
-    Args:
-        region: ``"rim"`` or ``"interior"``; by default both. Images without a pixel there are not counted.
-    """
-    regions = slice(None) if region is None else slice(REGIONS.index(region), REGIONS.index(region) + 1)
-    confusion = counts.confusion[:, regions].sum(axis=1)
-    values = scores(confusion.sum(axis=0), counts.cross_entropy[:, regions].sum())
-    return {
-        **{name: float(value) for name, value in values.items()},
-        "num_images": int((confusion.sum(axis=1) > 0).sum()),
-        "num_pixels": int(confusion.sum()),
-        "num_crater_pixels": int(confusion[:, [0, 2]].sum()),
-    }
+    def __init__(self, specs: Iterable[MetricSpec] = ()) -> None:
+        """Add those that plugins bring to the built-in ones."""
+        self._metrics: dict[str, Metric] = {}
+        for spec in (*BUILT_IN_METRICS, *specs):
+            self._metrics.setdefault(spec.name, Metric.of(spec))
+
+    @classmethod
+    def of(cls, registry: Registry) -> Metrics:
+        """Return the metrics of the installed plugins."""
+        return cls(entry.spec for entry in registry.entries("metric"))
+
+    def __iter__(self) -> Iterator[Metric]:
+        return iter(self._metrics.values())
+
+    def get(self, name: str) -> Metric:
+        """Return the metric of a name or of an alias.
+
+        Raises:
+            UserError: there is none.
+        """
+        known = ALIASES.get(name, name)
+        if known not in self._metrics:
+            raise UserError(f"unknown metric {name!r}; {nearest(name, [*self._metrics, *ALIASES])}")
+        return self._metrics[known]
+
+    def in_history(self, monitor: str, others: Iterable[str] = ()) -> list[Metric]:
+        """Return the metrics that a history has: the headline, the monitor, and others that somebody goes by.
+
+        Raises:
+            UserError: one is unknown.
+        """
+        return list(dict.fromkeys([*HEADLINE, *(self.get(name) for name in (monitor, *others))]))
 
 
-def counts_behind(kept: Mapping[str, float | int], arrays: Mapping[str, npt.NDArray[np.generic]]) -> Counts:
-    """Return the counts that scores were computed from, which were kept apart from them.
+BALANCED_ACCURACY, LOSS = (Metrics().get(name) for name in ("balanced_accuracy", "loss"))
 
-    Args:
-        kept: what ``pooled`` had returned.
-        arrays: the arrays of ``Counts``, by name, of the right shapes.
-
-    Raises:
-        ValueError: these are others.
-    """
-    counts = Counts(**arrays)  # type: ignore[arg-type]
-    true_positive, _, false_negative, _ = cells = counts.confusion.sum(axis=(0, 1)).tolist()
-    pixels, crater = sum(cells), true_positive + false_negative
-    loss = float(counts.cross_entropy.sum()) / max(pixels, 1)  # not by ``pooled``, which takes ten times as long
-    told = kept["num_pixels"], kept["num_crater_pixels"]
-    if (pixels, crater) != told or abs(loss - kept["loss"]) > 1e-9 * max(loss, 1.0):
-        raise ValueError("it does not belong to the record beside it")
-    return counts
-
-
-def _ratio(above: npt.NDArray[np.generic], below: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
-    """Divide; NaN where there is nothing to divide by."""
-    ratio = np.full(np.shape(below), np.nan)
-    np.divide(above, below, out=ratio, where=np.asarray(below) > 0)
-    return ratio
+#: The metrics that every history and every page shows.
+HEADLINE = (BALANCED_ACCURACY, LOSS)

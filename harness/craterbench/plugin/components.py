@@ -6,17 +6,18 @@ import importlib
 import importlib.util
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal, get_args
 
-from craterbench.plugin.errors import UserError
+from craterbench.plugin.errors import UserError, nearest
 from craterbench.plugin.parameters import NoParameters, check_parameters
 
 __all__ = [
     "FRAMEWORK_KINDS",
     "PLAIN_NAME",
+    "STATISTICS",
     "AugmentationSpec",
     "BenchmarkSpec",
     "Component",
@@ -25,9 +26,11 @@ __all__ = [
     "FrameworkSpec",
     "Implementation",
     "LossSpec",
+    "MetricSpec",
     "ModelSpec",
     "OptimizerSpec",
     "PublishedResult",
+    "Scale",
     "ScheduleSpec",
     "benchmarks_in",
     "load",
@@ -168,8 +171,8 @@ class LossSpec(Component):
 class OptimizerSpec(Component):
     """How the weights move.
 
-    What a target is depends on the framework; plugins/README.md says it for each. The learning rate is no parameter of
-    its own: every optimizer has one, and the harness hands it over at each step.
+    What a target is depends on the framework; docs/reference/hooks.md says it for each. The learning rate is no
+    parameter of its own: every optimizer has one, and the harness hands it over at each step.
 
     Attributes:
         parameters_in: of a framework where it takes other parameters, those.
@@ -255,6 +258,57 @@ class ScheduleSpec(Component):
     kind: ClassVar[str] = "schedule"
 
 
+#: The statistics that the evaluator always collects.
+STATISTICS = ("confusion", "cross_entropy")
+
+#: Where the values of a metric lie: from 0 to 1; above 0; anywhere, in a unit of their own.
+Scale = Literal["unit", "log", "linear"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricSpec(Spec):
+    """What is measured: a formula on a statistic, which is additive over images.
+
+    Attributes:
+        label: what a person calls it, in a heading; by default its name.
+        statistic: ``confusion`` (k = 4: the pixels that are true positive, false positive, false negative and true
+            negative), ``cross_entropy`` (k = 2: the sum of the pixels' binary cross-entropies, in nats, and their
+            number), or one of its own, as ``"module:attribute"``: called as ``statistic(probabilities, masks) ->
+            array (N, k)`` with float32 and uint8 (N, H, W, 1), it returns finite numbers for each image, which are
+            added up over images.
+        formula: ``formula(sums) -> array (...)`` on sums (..., k), as ``"module:attribute"``; NaN where the metric is
+            not defined.
+        greater_is_better: whether more of it is better.
+        scale: ``unit``, ``log`` or ``linear``: where its values lie. Intervals and decimals follow from it.
+        weight: the columns of the statistic that add up to how much an image weighs in the metric, mostly those of
+            its denominator; by default all images weigh alike.
+        version: raised when the numbers can change.
+    """
+
+    kind: ClassVar[str] = "metric"
+    label: str = ""
+    statistic: str
+    formula: str | Callable[[Any], Any] = ""
+    greater_is_better: bool
+    scale: Scale = "linear"
+    weight: tuple[int, ...] = ()
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.label:
+            object.__setattr__(self, "label", self.name.replace("_", " "))
+        if not (callable(self.formula) or _is_target(self.formula)):
+            given = f"{self.formula!r} is none" if self.formula else "it has none"
+            raise ValueError(f"metric {self.name!r}: give a formula as 'module:attribute'; {given}")
+        if not (self.statistic in STATISTICS or _is_target(self.statistic)):
+            cure = f"{nearest(self.statistic, STATISTICS)}; one of its own is given as 'module:attribute'"
+            raise ValueError(f"metric {self.name!r}: nobody collects a statistic {self.statistic!r}; {cure}")
+        if self.scale not in get_args(Scale):
+            known = ", ".join(get_args(Scale))
+            raise ValueError(f"metric {self.name!r}: unknown scale {self.scale!r}; known: {known}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ExecutorSpec(Spec):
     """Where the trials of a search run: ``open_executor(terms) -> executor`` (see ``craterbench.execution.executor``).
@@ -314,7 +368,7 @@ def _check_name(what: str, attribute: str, name: Any) -> None:
 
 
 def _check_target(what: str, attribute: str, target: Any) -> None:
-    if not isinstance(target, str) or not _TARGET.fullmatch(target):
+    if not isinstance(target, str) or not _is_target(target):
         raise ValueError(f"{what}: {attribute} {target!r} is none; write it as 'module:attribute'")
 
 
@@ -338,6 +392,10 @@ def benchmarks_in(folder: Path) -> list[BenchmarkSpec]:
 def published_in(file: Path) -> list[PublishedResult]:
     """Return the published results of a TOML file: one for each table of its array ``published``."""
     return [PublishedResult(**published) for published in tomllib.loads(file.read_text(encoding="utf-8"))["published"]]
+
+
+def _is_target(text: str) -> bool:
+    return _TARGET.fullmatch(text) is not None
 
 
 def load(target: str) -> Any:

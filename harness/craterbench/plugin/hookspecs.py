@@ -1,6 +1,4 @@
-"""The hooks. A plugin is a module with any of these functions, each marked ``@hookimpl``.
-
-See docs/reference/hooks.md.
+"""The hooks. A plugin is a module with any of them, each marked ``@hookimpl`` (docs/how-to/write-a-plugin.md).
 
 The first group says what can be plugged in. Each returns a list, of which the order means nothing. A name is its first
 bringer's: craterbench's own plugins come first, then the others by name. What comes later under a name that is taken is
@@ -26,6 +24,7 @@ from craterbench.plugin.components import (
     FrameworkSpec,
     Implementation,
     LossSpec,
+    MetricSpec,
     ModelSpec,
     OptimizerSpec,
     PublishedResult,
@@ -80,6 +79,11 @@ def bench_datasets() -> list[DatasetSpec]:  # type: ignore[empty-body]
 @hookspec
 def bench_schedules() -> list[ScheduleSpec]:  # type: ignore[empty-body]
     """Return the schedules that the learning rate can follow."""
+
+
+@hookspec
+def bench_metrics() -> list[MetricSpec]:  # type: ignore[empty-body]
+    """Return the metrics that predictions can be scored by."""
 
 
 @hookspec

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
-from craterbench.plugin import hookspecs
+from craterbench.plugin import builtin_metrics, hookspecs
 from craterbench.plugin.components import Implementation
 from craterbench.plugin.errors import UserError, nearest
 from craterbench.plugin.sources import source_digest
@@ -35,6 +35,7 @@ KINDS = {
     "augmentation": "bench_augmentations",
     "dataset": "bench_datasets",
     "schedule": "bench_schedules",
+    "metric": "bench_metrics",
     "executor": "bench_executors",
     "published": "bench_published",
 }
@@ -87,8 +88,9 @@ class Registry:
         self._distributions = distributions or {}
         self._manager = pluggy.PluginManager("craterbench")
         self._manager.add_hookspecs(hookspecs)
-        self._ranks: dict[str | None, int] = {}
+        self._ranks: dict[str | None, int] = {"craterbench": -1}
         self._digests: dict[tuple[str, ...], str] = {}
+        self._manager.register(builtin_metrics, name="craterbench")
         for name, importer in sorted(plugins, key=lambda plugin: (not self._is_own(plugin[0]), plugin[0])):
             self._ranks[name] = len(self._ranks)
             try:

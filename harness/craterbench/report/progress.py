@@ -13,6 +13,7 @@ from rich import progress as rich_progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
+from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS
 from craterbench.plugin import RunContext, hookimpl
 from craterbench.results.store import read_history
 
@@ -40,9 +41,21 @@ def run_progress(*, quiet: bool) -> RunProgress:
     return ProgressBars(console) if console.is_terminal else ProgressLines(console)
 
 
+#: The columns that every history has; any other is a metric that the run goes by.
+_USUAL = (
+    "epoch", "learning_rate", "objective", "training_loss", LOSS.history_column, "training_balanced_accuracy",
+    BALANCED_ACCURACY.history_column, "seconds", "best",
+)  # fmt: skip
+
+
 def _scores(row: Mapping[str, Any]) -> tuple[str, str]:
-    losses = f"loss {row['training_loss']:.4f}, val_loss {row['val_loss']:.4f}"
-    return f"objective {row['objective']:.4f}", f"{losses}, balanced accuracy {row['balanced_accuracy']:.4f}"
+    told = [
+        f"loss {row['training_loss']:.4f}",
+        f"{LOSS.history_column} {row[LOSS.history_column]:.4f}",
+        f"{BALANCED_ACCURACY.label} {row[BALANCED_ACCURACY.history_column]:.4f}",
+        *(f"{key.replace('_', ' ')} {row[key]:.4f}" for key in row if key not in _USUAL),
+    ]
+    return f"objective {row['objective']:.4f}", ", ".join(told)
 
 
 def _beginning(history: Sequence[Mapping[str, Any]]) -> str:
@@ -61,10 +74,12 @@ class _Best:
     """Remembers what the best epoch so far scored, so that it can be shown beside the newest."""
 
     def __init__(self, history: Sequence[Mapping[str, Any]]) -> None:
-        self._accuracies: dict[int, float] = {int(row["epoch"]): row["balanced_accuracy"] for row in history}
+        self._accuracies: dict[int, float] = {
+            int(row["epoch"]): row[BALANCED_ACCURACY.history_column] for row in history
+        }
 
     def __call__(self, row: Mapping[str, Any]) -> str:
-        self._accuracies[row["epoch"]] = row["balanced_accuracy"]
+        self._accuracies[row["epoch"]] = row[BALANCED_ACCURACY.history_column]
         return f"best {self._accuracies[row['best']]:.4f} in epoch {row['best']}"
 
 

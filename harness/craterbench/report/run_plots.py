@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from craterbench.metrics.evaluator import THRESHOLD
+from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metric, Metrics
 from craterbench.plugin import RunContext, hookimpl
 from craterbench.results.store import read_history
 from craterbench.training.experiment import Samples
@@ -24,7 +25,14 @@ _INVENTED = (0.90, 0.62, 0.00)  # orange: background, called crater
 
 
 class RunPlots:
-    """A listener that adds the pictures of each run to its folder."""
+    """A listener that adds the pictures of each run to its folder.
+
+    Attributes:
+        metrics: those that a run may be monitored by.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
 
     @hookimpl
     def bench_run_finished(
@@ -32,21 +40,30 @@ class RunPlots:
     ) -> None:
         """Draw them of a run that has been scored."""
         if samples is not None:
-            save_plots(run, record, samples)
+            save_plots(run, record, samples, self.metrics)
 
 
-def save_plots(run: RunContext, record: Mapping[str, Any], samples: Mapping[str, npt.NDArray[Any]]) -> None:
+def save_plots(
+    run: RunContext, record: Mapping[str, Any], samples: Mapping[str, npt.NDArray[Any]], metrics: Metrics
+) -> None:
     """Add the pictures of a run to its folder."""
     title = " ".join([run.title, *record["overrides"]])
-    draw_curves(run.folder / "curves.png", read_history(run.folder / "history.csv"), title)
+    shown = metrics.in_history(run.config["training"]["monitor"])
+    history = read_history(run.folder / "history.csv")
+    others = [metric for metric in shown if metric not in (LOSS, BALANCED_ACCURACY)]
+    draw_curves(run.folder / "curves.png", history, title, others)
     draw_samples(run.folder / "samples.png", Samples(**samples), f"{title}: validation images")
 
 
-def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str) -> None:
-    """Draw loss and balanced accuracy over the epochs, on training and validation images, with the best epoch."""
-    figure = Figure(figsize=(10, 4), layout="constrained")
+def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str, others: Sequence[Metric] = ()) -> None:
+    """Draw loss and balanced accuracy over the epochs, on training and validation images, with the best epoch.
+
+    Args:
+        others: metrics that are drawn beside them, on validation images.
+    """
+    figure = Figure(figsize=(10 + 5 * len(others), 4), layout="constrained")
     figure.suptitle(title)
-    losses, accuracies = figure.subplots(1, 2)
+    losses, accuracies, *more = figure.subplots(1, 2 + len(others))
     epochs = [row["epoch"] for row in history]
     best = int(history[-1]["best"])
 
@@ -58,11 +75,13 @@ def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str) ->
     curve(losses, "val_loss", "validation", "C1.-")
     curve(accuracies, "training_balanced_accuracy", "training", "C0.-")
     curve(accuracies, "balanced_accuracy", "validation", "C1.-")
-    for axes, label in ((losses, "loss"), (accuracies, "balanced accuracy")):
+    for axes, metric in zip(more, others, strict=True):
+        curve(axes, metric.history_column, "validation", "C1.-")
+    for axes, metric in zip((losses, accuracies, *more), (LOSS, BALANCED_ACCURACY, *others), strict=True):
         axes.axvline(best, color="C7", linewidth=0.8)
         label_at = {"xytext": (3, -3), "textcoords": "offset points", "va": "top", "fontsize": 8}
         axes.annotate(f"best: {best}", (best, 1.0), xycoords=("data", "axes fraction"), **label_at)
-        axes.set(xlabel="epoch", ylabel=label)
+        axes.set(xlabel="epoch", ylabel=metric.label)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)

@@ -32,15 +32,37 @@ def migrated(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-def _with_fingerprints(content: dict[str, Any]) -> dict[str, Any]:
-    """From schema 2: what says on which images a part was scored is called its fingerprint."""
+def _with_statistics(content: dict[str, Any]) -> dict[str, Any]:
+    """From schema 2: parts have the sums of statistics in place of scores, and a yardstick is called fingerprint."""
     parts = content.get("parts")
-    if not isinstance(parts, dict) or not all(isinstance(part, dict) for part in parts.values()):
+    if not isinstance(parts, dict):
         return content
-    renamed = {"yardstick": "fingerprint"}
-    return content | {
-        "parts": {name: {renamed.get(key, key): value for key, value in part.items()} for name, part in parts.items()}
-    }
+    return content | {"parts": {name: _part_with_statistics(part) for name, part in parts.items()}}
 
 
-_STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {2: _with_fingerprints}
+def _part_with_statistics(part: Any) -> Any:
+    """Return a part of schema 2 as schema 3 has it: what was counted follows from the scores without a loss."""
+    try:
+        regions = [part["scores"][region] for region in ("rim", "interior")]
+        return {
+            "fingerprint": part["yardstick"],
+            "num_images": part["scores"]["all"]["num_images"],
+            "statistics": {
+                "confusion": [_confusion(scores) for scores in regions],
+                "cross_entropy": [
+                    [(scores["loss"] or 0.0) * scores["num_pixels"], scores["num_pixels"]] for scores in regions
+                ],
+            },
+        }
+    except (KeyError, TypeError, ValueError):
+        return part  # whose misfit is told like any other
+
+
+def _confusion(scores: dict[str, Any]) -> list[int]:
+    pixels, crater = scores["num_pixels"], scores["num_crater_pixels"]
+    found = round((scores["sensitivity"] or 0.0) * crater)
+    left = round((scores["specificity"] or 0.0) * (pixels - crater))
+    return [found, pixels - crater - left, crater - found, left]
+
+
+_STEPS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {2: _with_statistics}

@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, get_type_hints
 
 from craterbench.results.migrations import SCHEMA, migrated
-from craterbench.results.shape import Dataset, Environment, PartRecord, misfit_of
+from craterbench.results.shape import Dataset, Environment, PartRecord, misfit_of, misshapen
 
 __all__ = ["STATUSES", "Record"]
 
@@ -33,7 +33,8 @@ class Record:
         fold: which of how many folds validated, as ``2/5``; ``None`` where the definition's own split cut the parts.
         identity: digest of what was asked for and of the data (see ``craterbench.config.identity``).
         dataset: name, digest, provenance, licence and notes.
-        parts: for each scored part its fingerprint and its scores: over ``all`` pixels, ``rim`` and ``interior``.
+        parts: for each scored part its fingerprint, the number of its images, and its ``statistics``: by name their
+            sums over images, rim and interior apart where they are counted apart. Scores follow from them.
         best_epoch: the epoch whose weights were scored.
         seconds: start_up, training, scoring.
         images_per_second: images that training went through in a second.
@@ -97,6 +98,9 @@ class Record:
         for name, misfit in _misfits().items():
             if (where := misfit(getattr(record, name))) is not None:
                 raise ValueError(f"{name}{where} is missing or of a wrong type")
+        for part, scored in record.parts.items():
+            if (statistic := misshapen(scored["statistics"])) is not None:
+                raise ValueError(f"parts.{part}.statistics.{statistic} is missing or of a wrong type")
         if record.status not in STATUSES:
             raise ValueError(f"unknown status {record.status!r}")
         for name in (record.id, record.benchmark):

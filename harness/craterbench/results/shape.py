@@ -5,12 +5,12 @@ Types are checked by annotations, as pydantic does, which takes longer to import
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from types import UnionType
 from typing import Any, TypedDict, get_args, get_origin, get_type_hints, is_typeddict
 
-__all__ = ["Dataset", "Environment", "PartRecord", "misfit_of"]
+__all__ = ["Dataset", "Environment", "PartRecord", "misfit_of", "misshapen"]
 
 
 class Environment(TypedDict, total=False):
@@ -40,43 +40,35 @@ class Dataset(_Named, total=False):
     notes: list[str]
 
 
-class _Counted(TypedDict):
-    """What every region has; where there is no pixel of a class, its share is ``null``."""
+class _Sums(TypedDict):
+    """The sums of the built-in statistics, rim and interior apart; those of plugins have names of their own."""
 
-    num_images: int
-    num_pixels: int
-    num_crater_pixels: int
-    sensitivity: float | None
-    specificity: float | None
-
-
-class _Whole(_Counted):
-    balanced_accuracy: float
-    loss: float
-    iou: float
-    dice: float
-
-
-class _Region(_Counted):
-    """A region, which may have no pixel at all."""
-
-    balanced_accuracy: float | None
-    loss: float | None
-    iou: float | None
-    dice: float | None
-
-
-class _Scores(TypedDict):
-    all: _Whole
-    rim: _Region
-    interior: _Region
+    confusion: list[list[int]]
+    cross_entropy: list[list[float]]
 
 
 class PartRecord(TypedDict):
     """A part that was scored."""
 
     fingerprint: str
-    scores: _Scores
+    num_images: int
+    statistics: _Sums
+
+
+#: How many numbers a region has of each built-in statistic.
+_NUMBERS = {"confusion": 4, "cross_entropy": 2}
+
+
+def misshapen(statistics: Mapping[str, Any]) -> str | None:
+    """Return the name of the first statistic whose sums have not a statistic's shape, if there is one."""
+    for name, sums in statistics.items():
+        if name in _NUMBERS:
+            fits = [len(region) for region in sums] == [_NUMBERS[name]] * 2
+        else:
+            fits = type(sums) is list and all(type(number) in (int, float) for number in sums)
+        if not fits:
+            return name
+    return None
 
 
 @cache

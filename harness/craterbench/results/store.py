@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["RunFolder", "Store", "new_id", "read_history"]
 
 _RECORD = "record.json"
+_STATISTICS = "statistics.npz"
+_COUNTS = "counts.npz"  # what runs up to schema 2 had in its place
 _CHECKPOINT = "state.safetensors"
 
 
@@ -81,13 +83,14 @@ class RunFolder:
             writer.writerows(added)
         self._num_epochs = len(rows)
 
-    def write_counts(self, counts: Mapping[str, npt.NDArray[np.generic]]) -> None:
-        """Write ``counts.npz``: for each part its confusion, cross_entropy and groups, as the evaluator counted."""
+    def write_statistics(self, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
+        """Write ``statistics.npz``: of each part the statistics of its images and their groups, as ``part/name``."""
         import numpy as np
 
         content = io.BytesIO()
-        np.savez_compressed(content, **counts)  # type: ignore[arg-type]
-        write_atomically(self.path / "counts.npz", content.getvalue())
+        arrays: dict[str, Any] = {f"{part}/{name}": array for part, of in parts.items() for name, array in of.items()}
+        np.savez_compressed(content, **arrays)
+        write_atomically(self.path / _STATISTICS, content.getvalue())
 
     def write_weights(self, weights: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Write ``weights.safetensors``, in Keras' lay-out."""
@@ -343,24 +346,41 @@ class Store:
         """
         return read_history(self.folder(record) / "history.csv")
 
-    def counts(self, record: Record, part: str) -> dict[str, npt.NDArray[Any]]:
-        """Return the confusion, cross_entropy and groups of a part, as the evaluator counted them.
+    def statistics_file(self, record: Record) -> Path:
+        """Return the file of the statistics of a run's images."""
+        new, old = (self.folder(record) / name for name in (_STATISTICS, _COUNTS))
+        return old if old.exists() and not new.exists() else new
+
+    def statistics(self, record: Record, part: str) -> dict[str, npt.NDArray[Any]]:
+        """Return the statistics of the images of a part by name, and their ``groups``, as the evaluator counted them.
 
         Raises:
             ValueError: they are missing or damaged.
         """
-        names = ("confusion", "cross_entropy", "groups")
+        path = self.statistics_file(record)
+        before = f"{part}_" if path.name == _COUNTS else f"{part}/"
         try:
-            with zipfile.ZipFile(self.folder(record) / "counts.npz") as file:
-                counts = {name: _array(file.read(f"{part}_{name}.npy")) for name in names}
+            with zipfile.ZipFile(path) as file:
+                names = [name for name in file.namelist() if name.startswith(before)]
+                arrays = {name.removeprefix(before).removesuffix(".npy"): _array(file.read(name)) for name in names}
         except FileNotFoundError:
             raise ValueError("it is missing") from None
         except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
             raise ValueError("it is damaged") from None
-        num_images = counts["groups"].size
-        if [counts[name].shape for name in names] != [(num_images, 2, 4), (num_images, 2), (num_images,)]:
+        groups = arrays.get("groups")
+        if groups is None or groups.ndim != 1 or any(array.shape[:1] != groups.shape for array in arrays.values()):
             raise ValueError("it is damaged")
-        return counts
+        return arrays if path.name == _STATISTICS else _with_pixels(arrays)
+
+
+def _with_pixels(counts: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of an old ``counts.npz`` as they are now: beside each cross-entropy its number of pixels."""
+    import numpy as np
+
+    confusion, entropy = (counts.get(name) for name in ("confusion", "cross_entropy"))
+    if confusion is None or entropy is None or confusion.shape != (*entropy.shape, 4):
+        raise ValueError("it is damaged")
+    return {**counts, "cross_entropy": np.stack([entropy, confusion.sum(axis=-1)], axis=-1)}
 
 
 def read_history(file: Path) -> list[dict[str, float]]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from craterbench.config.benchmark import HIGHER
 from craterbench.config.resolve import Override, ResolvedConfig
 from craterbench.data.dataset import TrainVal
 from craterbench.execution.executor import Executor
@@ -18,11 +17,12 @@ from craterbench.execution.held_ctrl_c import HeldCtrlC
 from craterbench.execution.run import Run, RunFactory
 from craterbench.execution.run_spec import RunSpec
 from craterbench.execution.scheduler import EpochFinished, Event, RunFailed, RunFinished, Scheduler, WorkerLost
+from craterbench.metrics.metric import Metric
 from craterbench.plugin import UserError
 from craterbench.results.record import Record
 from craterbench.search.space.space import Space
 from craterbench.search.study import Study
-from craterbench.search.summary import OBJECTIVE_SCORES, Progress, Trial
+from craterbench.search.summary import Progress, Trial
 
 if TYPE_CHECKING:
     import optuna
@@ -173,7 +173,7 @@ class TrialLoop:
             self._fail(active, str(refusal))
             return None
         self._progress.trial(active.shown("running"), most=study.config.epochs)
-        spec = RunSpec(resolved, trial_seed(study.config.seed, number))
+        spec = RunSpec(resolved, trial_seed(study.config.seed, number), objectives=tuple(study.config.objectives))
         run = self._factory.start(spec, threads=threads, trial=number)
         self._active[run] = active
         study.begin(trial, run.record.id)
@@ -189,7 +189,7 @@ class TrialLoop:
         """Keep what an event says of a trial."""
         active = self._active[event.run]
         if isinstance(event, EpochFinished):
-            value = active.reached(float(event.row[self._study.config.objectives[0]]), int(event.row["best"]))
+            value = active.reached(float(event.row[self._study.objectives[0].history_column]), int(event.row["best"]))
             self._progress.trial(active.shown("running"), most=self._study.config.epochs)
             if self._study.report(active.trial, value, int(event.row["epoch"])):
                 event.run.stop()
@@ -200,9 +200,13 @@ class TrialLoop:
     def _end(self, active: _Active, event: RunFinished | RunFailed) -> None:
         """Keep what came of a trial."""
         study, record = self._study, event.run.record
-        values = _values(record, study.config.objectives)
+        values = _values(record, study.objectives)
         if isinstance(event, RunFailed) or (record.status == "done" and not values):
-            cause = event.cause if isinstance(event, RunFailed) else "it has no score"
+            cause = (
+                event.cause
+                if isinstance(event, RunFailed)
+                else f"it has no value of {' or '.join(metric.label for metric in study.objectives)}"
+            )
             again = isinstance(event, WorkerLost) and active.retry_of is None
             self._fail(active, cause, record, again=again)
             return
@@ -234,7 +238,7 @@ class TrialLoop:
         if self._best is None:
             return True
         mine, best = trial.values[0], self._best.values[0]
-        return mine > best if HIGHER[self._study.config.objectives[0]] else mine < best
+        return mine > best if self._study.objectives[0].greater_is_better else mine < best
 
     def _show_progress(self, workers: int) -> None:
         left = None
@@ -247,10 +251,10 @@ class TrialLoop:
         self._progress.progress(done=done, wanted=wanted, best=self._best, workers=workers, left=left)
 
 
-def _values(record: Record, objectives: Sequence[str]) -> list[float]:
+def _values(record: Record, objectives: Sequence[Metric]) -> list[float]:
     """Return the objectives of the best epoch, or nothing where one of them has no value."""
     if "validation" not in record.parts:
         return []
-    scores = record.parts["validation"]["scores"]["all"]
-    values = [scores[OBJECTIVE_SCORES[objective]] for objective in objectives]
-    return [] if None in values else values
+    sums = record.parts["validation"]["statistics"]
+    values = [value for metric in objectives if (value := metric.score(sums)) is not None]
+    return values if len(values) == len(objectives) else []

@@ -16,6 +16,7 @@ from craterbench.data.dataset import TrainVal
 from craterbench.execution.devices import computes_bfloat16, environment
 from craterbench.execution.worker import WorkerDied, WorkerError, WorkerProcess
 from craterbench.metrics.evaluator import EVALUATOR_VERSION
+from craterbench.metrics.metric import Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.components import PLAIN_NAME, FrameworkSpec
 from craterbench.plugin.registry import Registry
@@ -135,6 +136,9 @@ def create_sweep(
             f"--name {name!r}: is the name of a folder, and of the benchmark that is found: give letters, "
             "digits, '-', '_' and '.', a letter or digit first"
         )
+    metrics = Metrics.of(registry)
+    if len({metrics.get(objective) for objective in objectives}) < len(objectives):
+        raise UserError(f"--objective {','.join(objectives)}: they are one metric; give two different ones")
     if name in registry.names("benchmark"):
         raise UserError(f"--name {name}: a benchmark is called so; give another name")
     space_overrides = parse_space_overrides(vary, fix, space_file)

@@ -23,7 +23,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from craterbench.config.benchmark import HIGHER
+from craterbench.metrics.metric import Metric, Metrics
 from craterbench.plugin import StudyContext, UserError
 from craterbench.results.files import write_atomically
 from craterbench.search.journal import open_for_writing, open_journal, repair
@@ -144,16 +144,24 @@ def _shown(values: Mapping[str, Any], key: str) -> str:
 
 
 class StudyView:
-    """What is known of a study, for anybody to read, also while another process searches."""
+    """What is known of a study, for anybody to read, also while another process searches.
 
-    def __init__(self, folder: Path) -> None:
+    Attributes:
+        objectives: the metrics that it aims at, the first first.
+    """
+
+    def __init__(self, folder: Path, metrics: Metrics | None = None) -> None:
         """Read a study.
 
+        Args:
+            metrics: those that it may aim at; by default the built-in ones.
+
         Raises:
-            UserError: there is none, or it cannot be read.
+            UserError: there is none, or it cannot be read, or the metric that it aims at is unknown.
         """
         self.folder = folder
         self.config = SweepConfig.read(folder)
+        self.objectives = _objectives(self.config, metrics)
         file = folder / _JOURNAL
         try:
             if not file.exists():  # Optuna would make it
@@ -191,7 +199,7 @@ class StudyView:
             return []
         if self.single:
             return [self._optuna.best_trial.number]
-        sign = -1.0 if HIGHER[self.config.objectives[0]] else 1.0
+        sign = -1.0 if self.objectives[0].greater_is_better else 1.0
         front = sorted(self._optuna.best_trials, key=lambda trial: (sign * trial.values[0], trial.number))
         return [trial.number for trial in front]
 
@@ -207,7 +215,7 @@ class StudyView:
 
         complete = [trial for trial in self._optuna.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
         having = Counter(name for trial in complete for name in trial.params)
-        sign = -1.0 if HIGHER[self.config.objectives[0]] else 1.0  # of a target of ours Optuna takes less for better
+        sign = -1.0 if self.objectives[0].greater_is_better else 1.0  # of a target of ours Optuna takes less for better
         target = None if self.single else (lambda trial: sign * float(trial.values[0]))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what is new in Optuna, and of parameters that are rarely in play
@@ -230,7 +238,7 @@ class Study(StudyView):
         notes: what was mended when it was opened.
     """
 
-    def __init__(self, folder: Path, config: SweepConfig) -> None:
+    def __init__(self, folder: Path, config: SweepConfig, metrics: Metrics | None = None) -> None:
         """Take a study in hand, and make it if there is none yet.
 
         Trials that a dead process left running have failed, and are tried once more; but not those that were so
@@ -241,6 +249,7 @@ class Study(StudyView):
         """
         self.folder = folder
         self.config = config
+        self.objectives = _objectives(config, metrics)
         self.notes: list[str] = []
         self._lock = filelock.FileLock(folder / _LOCK)
         try:
@@ -267,7 +276,7 @@ class Study(StudyView):
         self._optuna = optuna.create_study(
             storage=self._storage,
             study_name=config.name,
-            directions=[_direction(objective) for objective in config.objectives],
+            directions=[_direction(objective) for objective in self.objectives],
             load_if_exists=True,
         )
         known = self._optuna.get_trials(deepcopy=False)
@@ -410,8 +419,13 @@ def _trial(trial: FrozenTrial) -> Trial:
     )
 
 
-def _direction(objective: str) -> StudyDirection:
-    return StudyDirection.MAXIMIZE if HIGHER[objective] else StudyDirection.MINIMIZE
+def _objectives(config: SweepConfig, metrics: Metrics | None) -> list[Metric]:
+    known = metrics or Metrics()
+    return [known.get(name) for name in config.objectives]
+
+
+def _direction(objective: Metric) -> StudyDirection:
+    return StudyDirection.MAXIMIZE if objective.greater_is_better else StudyDirection.MINIMIZE
 
 
 def _sampler(config: SweepConfig, begun: int) -> BaseSampler:

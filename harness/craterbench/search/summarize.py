@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from craterbench.metrics.metric import Metrics
 from craterbench.search.study import StudyView, SweepConfig
 from craterbench.search.summary import Confirmation, ConfirmedScores, Score, StudySummary
 
@@ -15,7 +16,7 @@ __all__ = ["CONFIRMATION", "listed", "summarize"]
 #: The file that keeps what came of training the candidates anew.
 CONFIRMATION = "confirmation.json"
 
-_SCORES = ("validation", "val_loss", "test", "difference")
+_SCORES = ("validation", "val_loss", "objective", "test", "difference")
 
 
 def summarize(study: StudyView) -> StudySummary:
@@ -47,7 +48,7 @@ def summarize(study: StudyView) -> StudySummary:
     return StudySummary(
         name=study.config.name,
         settings=_settings(study.config),
-        objectives=study.config.objectives,
+        objectives=study.objectives,
         wanted=study.config.trials,
         trials=trials,
         importances=study.importances(),
@@ -58,9 +59,9 @@ def summarize(study: StudyView) -> StudySummary:
     )
 
 
-def listed(folder: Path) -> dict[str, Any]:
+def listed(folder: Path, metrics: Metrics | None = None) -> dict[str, Any]:
     """Return what a list of studies says of one: name, done, wanted, objective, best, state and when."""
-    study = StudyView(folder)
+    study = StudyView(folder, metrics)
     config, trials, best = study.config, study.trials(), study.best()
     done = sum(trial.state in ("complete", "pruned") for trial in trials)
     state = "unfinished" if done < config.trials else "done"
@@ -70,7 +71,7 @@ def listed(folder: Path) -> dict[str, Any]:
         "name": config.name,
         "done": done,
         "wanted": config.trials,
-        "objective": config.objectives[0],
+        "objective": study.objectives[0].label,
         "best": trials[best[0]].values[0] if best else None,
         "state": "running" if study.owned else state,
         "when": config.created.replace("T", " ").removesuffix(":00Z").removesuffix("Z"),
@@ -115,4 +116,4 @@ def _confirmation(study: StudyView) -> Confirmation | None:
 
 
 def _confirmed(row: dict[str, Any]) -> ConfirmedScores:
-    return ConfirmedScores(**row | {key: None if row[key] is None else Score(**row[key]) for key in _SCORES})
+    return ConfirmedScores(**row | {key: None if row.get(key) is None else Score(**row[key]) for key in _SCORES})

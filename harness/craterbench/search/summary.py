@@ -6,10 +6,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-__all__ = ["OBJECTIVE_SCORES", "Confirmation", "ConfirmedScores", "Progress", "Score", "StudySummary", "Trial"]
+from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metric
 
-#: What the evaluator calls the scores that a search can aim at, which are those that a run can be stopped by.
-OBJECTIVE_SCORES: Mapping[str, str] = {"balanced_accuracy": "balanced_accuracy", "val_loss": "loss"}
+__all__ = ["Confirmation", "ConfirmedScores", "Progress", "Score", "StudySummary", "Trial"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +58,7 @@ class ConfirmedScores:
         found: what that trial had reached in the search: the first objective, on the validation part.
         validation: balanced accuracy.
         val_loss: the loss of the same images.
+        objective: the first objective on the same images, where it is neither of the two.
         test: balanced accuracy on the test part; ``None`` where the data have none.
         difference: on the test part (on the validation part where there is none), to the reference, paired;
             ``None`` for the reference itself.
@@ -74,12 +74,17 @@ class ConfirmedScores:
     found: float | None = None
     validation: Score | None = None
     val_loss: Score | None = None
+    objective: Score | None = None
     test: Score | None = None
     difference: Score | None = None
     problem: str | None = None
     smallest: float | None = None
     same: bool = False
     incomparable: str | None = None
+
+    def on_validation(self, objective: Metric) -> Score | None:
+        """Return the first objective of the search on the validation part."""
+        return {BALANCED_ACCURACY: self.validation, LOSS: self.val_loss}.get(objective, self.objective)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +120,7 @@ class StudySummary:
 
     Attributes:
         settings: what it was asked for, in words: benchmark, framework, epochs, sampler, pruner and so on.
-        objectives: keys of ``HIGHER``, the first first.
+        objectives: what the search aims at, the first first.
         wanted: how many trials there are to be, complete or pruned.
         importances: how much each parameter matters for being among the best in the first objective, as shares of 1;
             empty where it cannot be told.
@@ -125,7 +130,7 @@ class StudySummary:
 
     name: str
     settings: Mapping[str, str]
-    objectives: Sequence[str]
+    objectives: Sequence[Metric]
     wanted: int
     trials: Sequence[Trial]
     importances: Mapping[str, float] = field(default_factory=dict)

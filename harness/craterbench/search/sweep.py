@@ -9,7 +9,6 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from craterbench.config.benchmark import HIGHER
 from craterbench.config.resolve import ResolvedConfig, flatten
 from craterbench.execution.executor import ExecutionOptions, Executor
 from craterbench.execution.run import RunFactory
@@ -47,7 +46,8 @@ def listened_to(registry: Registry, study: Study, say: Callable[[str], None]) ->
         if registry.hears("bench_study_finished"):
             summary = None
             with contextlib.suppress(OSError, UserError):
-                summary = asdict(summarize(study))
+                found = summarize(study)
+                summary = asdict(found) | {"objectives": [metric.name for metric in found.objectives]}
             tell("bench_study_finished", summary=summary)
 
 
@@ -155,7 +155,7 @@ def confirm_best(
         reference,
         options,
         seeds=_fresh_seeds(study),
-        objective=study.config.objectives[0],
+        objective=study.objectives[0],
         tried=study.counted,
     )
     confirmation = replace(confirmation, unvaried=_unvaried(candidates[0], reference, prepared.space))
@@ -168,7 +168,7 @@ def _best(study: Study) -> list[Trial]:
     if not study.single:
         return [trials[number] for number in study.best()]
     complete = [trial for trial in trials if trial.state == "complete"]
-    return sorted(complete, key=lambda trial: trial.values[0], reverse=HIGHER[study.config.objectives[0]])
+    return sorted(complete, key=lambda trial: trial.values[0], reverse=study.objectives[0].greater_is_better)
 
 
 def _unvaried(candidate: Candidate, reference: ResolvedConfig, space: Space) -> dict[str, list[Any]]:

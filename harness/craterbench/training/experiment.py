@@ -1,12 +1,13 @@
-"""One run, from the definition to the counts."""
+"""One run, from the definition to the statistics."""
 
 from __future__ import annotations
 
+import math
 import platform
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,10 @@ from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.data.dataset import Dataset, Subset, TrainVal
 from craterbench.data.leakage import find_leaks
 from craterbench.data.split import Fold
-from craterbench.metrics.evaluator import Counts, Evaluator
+from craterbench.metrics.evaluator import Evaluator
+from craterbench.metrics.metric import Metrics
+from craterbench.metrics.statistics import Statistics, count_own
+from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 from craterbench.results.checkpoint import Checkpoint
 from craterbench.training.augment import make_training_data
@@ -34,7 +38,7 @@ class SplitResult:
     """A part, scored with the best weights."""
 
     fingerprint: str
-    counts: Counts
+    statistics: Statistics
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class RunResult:
     Attributes:
         seconds: start_up, training, scoring. Of a run that went on from a checkpoint, training is that of all epochs,
             the others are those of the process that ended it.
+        warnings: on metrics of plugins that could not be had.
         peak_memory: the most memory that this process has held, in bytes; ``None`` where the system does not tell.
     """
 
@@ -82,6 +87,7 @@ class RunResult:
     scored: dict[str, SplitResult]
     samples: Samples
     seconds: dict[str, float]
+    warnings: tuple[str, ...]
     peak_memory: int | None
 
 
@@ -101,6 +107,7 @@ def train_and_evaluate(
     checkpoint: Checkpoint | None = None,
     given: TrainVal | None = None,
     should_continue: Callable[[], bool] | None = None,
+    objectives: Sequence[str] = (),
 ) -> RunResult:
     """Train a benchmark once in this process and score its parts with the best weights.
 
@@ -114,6 +121,7 @@ def train_and_evaluate(
         checkpoint: what to go on from: one of a run that was asked for alike.
         given: the images, if they are here already and the test part is not to be seen; then nothing else is read.
         should_continue: asked after each epoch; without it training goes on as long as the definition says.
+        objectives: the metrics that a search goes by; each epoch of the history has them.
 
     Raises:
         UserError: the data, the split or the model cannot be had as asked; nothing was trained.
@@ -144,10 +152,15 @@ def train_and_evaluate(
         checkpoint=checkpoint,
         on_checkpoint=on_checkpoint,
         should_continue=should_continue,
+        objectives=objectives,
     )
     session.load_weights(training.best_weights)
     parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
-    scored = {name: _score(session, part) for name, part in parts.items()}
+    warnings: list[str] = []
+    metrics = Metrics(benchmark.metrics)
+    scored = {name: _score(session, part, metrics, warnings) for name, part in parts.items()}
+    if all(math.isnan(row[metrics.get(benchmark.training.monitor).history_column]) for row in training.history):
+        warnings.append(f"the monitor {benchmark.training.monitor} has no value in any epoch: the first one was kept")
 
     start_up = ready - clock
     before = sum(row["seconds"] for row in checkpoint.history) if checkpoint is not None else 0.0
@@ -158,6 +171,7 @@ def train_and_evaluate(
         scored=scored,
         samples=_samples(session, data.validation),
         seconds={"start_up": start_up, "training": training.training_seconds, "scoring": scoring},
+        warnings=tuple(dict.fromkeys(warnings)),
         peak_memory=_peak_memory(),
     )
 
@@ -197,9 +211,18 @@ def _test_leaks(test: Subset | None, others: Subset) -> list[str]:
     return find_leaks(test, others, names=names, share_groups=False)  # a part may count from 0
 
 
-def _score(session: Session, part: Subset) -> SplitResult:
-    evaluator = Evaluator(part.images, part.masks, part.groups)
-    return SplitResult(evaluator.fingerprint, evaluator.count(session.predict(part.images)))
+def _score(session: Session, part: Subset, metrics: Metrics, warnings: list[str]) -> SplitResult:
+    """Score a part; a plugin's statistic that cannot be counted takes no trained weights with it."""
+    evaluator, probabilities = Evaluator(part.images, part.masks, part.groups), session.predict(part.images)
+    statistics = evaluator.count(probabilities)
+    own = {}
+    for metric in metrics:
+        if metric.own_statistic and metric.statistic not in own:
+            try:
+                own[metric.statistic] = count_own(metric, probabilities, part.masks)
+            except UserError as error:
+                warnings.append(str(error))
+    return SplitResult(evaluator.fingerprint, replace(statistics, arrays={**statistics.arrays, **own}))
 
 
 def _peak_memory() -> int | None:

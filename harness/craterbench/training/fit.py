@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.config.benchmark import HIGHER, BenchmarkConfig
+from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.data.dataset import Subset
 from craterbench.metrics.evaluator import Evaluator
-from craterbench.metrics.metric import pooled
+from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metrics
 from craterbench.plugin.components import load
 from craterbench.results.checkpoint import Checkpoint
 from craterbench.training.augment import TrainingData
@@ -54,8 +54,8 @@ class TrainingResult:
     Attributes:
         history: a row for each epoch: ``epoch`` from 1, ``learning_rate`` of its last step, ``objective`` (mean of the
             model's own loss), ``training_loss`` and ``training_balanced_accuracy`` on the sample of the training part,
-            ``val_loss`` and ``balanced_accuracy`` on the validation part, ``seconds`` of training, and ``best``, the
-            best epoch so far.
+            ``val_loss`` and ``balanced_accuracy`` on the validation part, another metric that training goes by under
+            its name, ``seconds`` of training, and ``best``, the best epoch so far.
         best_epoch: the epoch whose weights were kept.
         best_weights: those weights.
         training_seconds: spent in the framework, training; scoring and the harness are not in it.
@@ -82,6 +82,7 @@ def fit(
     checkpoint: Checkpoint | None = None,
     on_checkpoint: Callable[[Checkpoint], None] | None = None,
     should_continue: Callable[[], bool] | None = None,
+    objectives: Iterable[str] = (),
 ) -> TrainingResult:
     """Train until the epochs or the patience run out, and return the history with the best weights.
 
@@ -95,10 +96,17 @@ def fit(
         checkpoint: what to go on from; the data is as it was before the first epoch.
         on_checkpoint: called after each epoch with what training can go on from.
         should_continue: asked after each epoch whether to go on.
+        objectives: the metrics that somebody goes by beside the monitor: they are in the history, too.
+
+    Raises:
+        UserError: a metric that training goes by cannot be computed.
     """
     asked = benchmark.training
-    seen, unseen = (Evaluator(part.images, part.masks, part.groups) for part in (data.sample, data.validation))
-    early_stopping = EarlyStopping(higher=HIGHER[asked.monitor], patience=asked.patience)
+    metrics = Metrics(benchmark.metrics)
+    monitor, followed = metrics.get(asked.monitor), metrics.in_history(asked.monitor, objectives)
+    seen = Evaluator(data.sample.images, data.sample.masks, data.sample.groups)
+    unseen = Evaluator(data.validation.images, data.validation.masks, data.validation.groups, followed)
+    early_stopping = EarlyStopping(higher=monitor.greater_is_better, patience=asked.patience)
     schedule = load(benchmark.schedule.target)
     generators = {"order": order} | ({} if drawing is None else {"drawing": drawing})
     history: list[dict[str, Any]] = []
@@ -112,7 +120,7 @@ def fit(
         history, best_weights = list(checkpoint.history), checkpoint.best_weights
         images_trained = checkpoint.images_trained
         for known in history:
-            early_stopping.better(known[asked.monitor])
+            early_stopping.better(known[monitor.history_column])
     last = len(history) if early_stopping.stop else asked.epochs
     for epoch, part in zip(range(len(history) + 1, last + 1), data.epochs, strict=False):
         batches = batches_of(order.permutation(len(part)), asked.batch_size)
@@ -122,19 +130,19 @@ def fit(
         started = time.perf_counter()
         objective = session.train_epoch(part.images, part.masks, batches, rates)
         seconds = time.perf_counter() - started
-        on_training = pooled(seen.count(_predict(session, data.sample, epoch)))
-        on_validation = pooled(unseen.count(_predict(session, data.validation, epoch)))
+        on_training = seen.count(_predict(session, data.sample, epoch))
+        on_validation = unseen.count(_predict(session, data.validation, epoch))
         row: dict[str, Any] = {
             "epoch": epoch,
             "learning_rate": float(rates[-1]),
             "objective": objective,
-            "training_loss": on_training["loss"],
-            "val_loss": on_validation["loss"],
-            "training_balanced_accuracy": on_training["balanced_accuracy"],
-            "balanced_accuracy": on_validation["balanced_accuracy"],
+            "training_loss": on_training.value(LOSS),
+            "val_loss": on_validation.value(LOSS),
+            "training_balanced_accuracy": on_training.value(BALANCED_ACCURACY),
+            **{metric.history_column: on_validation.value(metric) for metric in followed if metric != LOSS},
             "seconds": seconds,
         }
-        if early_stopping.better(row[asked.monitor]) or not best_weights:
+        if early_stopping.better(row[monitor.history_column]) or not best_weights:
             best_weights, row["best"] = session.weights(), epoch
         else:
             row["best"] = history[-1]["best"]

@@ -6,20 +6,18 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from craterbench.config.benchmark import HIGHER
+from craterbench.metrics.metric import Metric
 from craterbench.search.summary import Confirmation, ConfirmedScores, Score
 
 __all__ = ["sentences"]
 
-_NAMES = {"balanced_accuracy": "balanced accuracy", "val_loss": "validation loss"}
 
-
-def sentences(confirmation: Confirmation, objective: str) -> Sequence[str]:
+def sentences(confirmation: Confirmation, objective: Metric) -> Sequence[str]:
     """Return what may be said, first whether the candidate beats the reference.
 
     Args:
         confirmation: the candidates and the reference, trained anew.
-        objective: the first that the search aimed at, a key of ``HIGHER``.
+        objective: the first that the search aimed at.
     """
     if confirmation.lines:
         return confirmation.lines
@@ -76,21 +74,21 @@ def _verdict(mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str)
     return f"{unsure}: they score alike."
 
 
-def _found(candidate: ConfirmedScores, objective: str) -> str:
+def _found(candidate: ConfirmedScores, objective: Metric) -> str:
     """Say what the search thought of a candidate."""
     assert candidate.found is not None
-    of = f"a {_NAMES[objective]} of {candidate.found:.4f}"
-    return f"In the search trial {candidate.trial} had {of} on the validation part."
+    had = f"a {objective.label} of {candidate.found:.4f}"
+    return f"In the search trial {candidate.trial} had {had} on the validation part."
 
 
-def _selection_bias(objective: str, confirmation: Confirmation) -> list[str]:
+def _selection_bias(objective: Metric, confirmation: Confirmation) -> list[str]:
     """Say how much of that a choice would give if all settings were equal."""
     tried, best, sd = confirmation.tried, confirmation.selection_bias, confirmation.seed_sd
     if tried < 2:
         return []  # nothing was chosen from
     if best is None or sd is None:
         return [f"How far chance alone carries the best of {tried} cannot be told: no setting has scores of two seeds."]
-    side = "above" if HIGHER[objective] else "below"
+    side = "above" if objective.greater_is_better else "below"
     return [
         f"Of {tried} equal settings the luckiest would come out {best:.4f} {side} their mean by chance alone; "
         f"this goes by a standard deviation over seeds of {sd:.4f}, which {confirmation.runs} runs tell only roughly, "
@@ -104,9 +102,9 @@ def _unvaried(unvaried: Mapping[str, Sequence[Any]]) -> list[str]:
     return [f"The search did not vary it, but a part of the difference may be due to it: {told}."] if told else []
 
 
-def _anew(candidate: ConfirmedScores, objective: str) -> list[str]:
+def _anew(candidate: ConfirmedScores, objective: Metric) -> list[str]:
     """Say what became of it when it was trained anew."""
-    score = candidate.validation if objective == "balanced_accuracy" else candidate.val_loss
+    score = candidate.on_validation(objective)
     return [] if score is None else [f"Trained anew it has {_mean(score)} on that part."]
 
 

@@ -14,10 +14,9 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from craterbench.config.benchmark import HIGHER
 from craterbench.report.study.scales import Scale
 from craterbench.report.study.study_plots import AMBER, BLUE, MANY, RED, limits, roomy, value_limits, well
-from craterbench.report.study.trials import OBJECTIVES, highlighted, objective_value, short_names, value_text, varied
+from craterbench.report.study.trials import highlighted, objective_value, short_names, value_text, varied
 from craterbench.report.svg import same_look, svg
 from craterbench.search.summary import StudySummary, Trial
 
@@ -68,7 +67,7 @@ def draw_slices(summary: StudySummary) -> str:
             axes.set(title=short[name], ylim=roomy(ends))
             axes.title.set_fontsize(10)
             if position % _COLUMNS == 0:
-                axes.set_ylabel(OBJECTIVES[key])
+                axes.set_ylabel(key.label)
         every[0, 0].ticklabel_format(axis="y", useOffset=False)
         return svg(figure)
 
@@ -147,11 +146,11 @@ def draw_parallel(summary: StudySummary) -> str:
     key = summary.objectives[0]
     scored = [(value, trial) for trial in summary.trials if (value := objective_value(trial)) is not None]
     complete = [(value, trial) for value, trial in scored if trial.state == "complete"]
-    complete.sort(key=lambda each: each[0] if HIGHER[key] else -each[0])  # the best is drawn last, on top
+    complete.sort(key=lambda each: each[0] if key.greater_is_better else -each[0])  # the best is drawn last, on top
     complete = complete[-LINES:]
     names = [name for name in varied(summary) if any(name in trial.parameters for _, trial in complete)][:PARALLEL]
     short = short_names(name for trial in summary.trials for name in trial.parameters)
-    low, high = limits([value for value, _ in complete], higher=HIGHER[key])
+    low, high = limits([value for value, _ in complete], higher=key.greater_is_better)
     with same_look():
         figure = Figure(figsize=(14, 4.6), layout="constrained")
         axes = figure.subplots()
@@ -168,7 +167,7 @@ def draw_parallel(summary: StudySummary) -> str:
                 for value, trial in complete
             ]
         )
-        colours = mpl.colormaps["viridis_r" if HIGHER[key] else "viridis"]  # the best are dark
+        colours = mpl.colormaps["viridis_r" if key.greater_is_better else "viridis"]  # the best are dark
         drawn = LineCollection(
             list(lines),
             cmap=colours,
@@ -181,7 +180,7 @@ def draw_parallel(summary: StudySummary) -> str:
         for position, (name, scale) in enumerate(zip(names, scales, strict=True)):
             missing = any(name not in trial.parameters for _, trial in complete)
             _draw_axis(axes, position, _wrapped(short[name]), _ticks(scale), gap=missing)
-        _draw_axis(axes, len(names), _wrapped(OBJECTIVES[key]), _score_ticks(low, high), gap=False)
+        _draw_axis(axes, len(names), _wrapped(key.label), _score_ticks(low, high), gap=False)
         axes.set(xlim=(-0.1, len(names) + 0.5), ylim=(_GAP - 0.06, 1.02))
         axes.set_axis_off()
         return svg(figure)

@@ -11,7 +11,6 @@ from craterbench.report.study.narrative import sentences
 from craterbench.report.study.space_plots import LINES, PARALLEL, draw_parallel, draw_slices
 from craterbench.report.study.study_plots import NAMED, draw_curves, draw_front, draw_history, draw_importances
 from craterbench.report.study.trials import (
-    OBJECTIVES,
     baseline_name,
     counted,
     importances_text,
@@ -73,7 +72,7 @@ def _confirmed(summary: StudySummary) -> str:
         return ""
     rows = confirmation.rows
     heads = [
-        _head("found in the search", OBJECTIVES[summary.objectives[0]]),
+        _head("found in the search", summary.objectives[0].label),
         _head("of that, selection bias", "to be expected"),
     ]
     columns = [
@@ -83,6 +82,7 @@ def _confirmed(summary: StudySummary) -> str:
     every: dict[tuple[str, str], list[Score | None]] = {
         ("validation", "balanced accuracy"): [row.validation for row in rows],
         ("validation", "loss"): [row.val_loss for row in rows],
+        ("validation", summary.objectives[0].label): [row.on_validation(summary.objectives[0]) for row in rows],
         ("test", "balanced accuracy"): [row.test for row in rows],
         (f"difference to {baseline_name(confirmation)}", "balanced accuracy"): [row.difference for row in rows],
     }
@@ -130,7 +130,7 @@ def _score(score: Score | None, axis: Axis | None, *, signed: bool) -> str:
 
 def _figures(summary: StudySummary) -> Iterable[str]:
     """Return the drawings that stand side by side, each if there is something to be drawn."""
-    name = OBJECTIVES[summary.objectives[0]]
+    name = summary.objectives[0].label
     complete = sort_by_objective(summary)
     if any(objective_value(trial) is not None for trial in summary.trials):
         best = (
@@ -169,7 +169,7 @@ def _wide(summary: StudySummary) -> Iterable[str]:
     complete, names = sort_by_objective(summary), varied(summary)
     if len(complete) < 2 or not names:
         return
-    name = OBJECTIVES[summary.objectives[0]]
+    name = summary.objectives[0].label
     order = ", the most important first" if summary.importances else ""
     best = "the best is a diamond" if len(summary.objectives) == 1 else "those of the Pareto front are diamonds"
     yield _figure(
@@ -206,7 +206,7 @@ def _trials(summary: StudySummary) -> str:
     names = varied(summary)
     again = {trial.retry_of: trial.number for trial in summary.trials if trial.retry_of is not None}
     head, number = '<th scope="col">', '<th scope="col" class="number">'
-    heads = "".join(f"{number}{escape(OBJECTIVES[objective])}</th>" for objective in summary.objectives)
+    heads = "".join(f"{number}{escape(objective.label)}</th>" for objective in summary.objectives)
     parameters = "".join(f'<th scope="col" title="{escape(name)}">{escape(short[name])}</th>' for name in names)
     rows = "\n".join(_row(trial, names, len(summary.objectives), again.get(trial.number)) for trial in summary.trials)
     return (

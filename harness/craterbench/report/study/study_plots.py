@@ -11,9 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from craterbench.config.benchmark import HIGHER
 from craterbench.report.study.trials import (
-    OBJECTIVES,
     highlighted,
     objective_value,
     pareto_front,
@@ -88,7 +86,7 @@ def value_limits(summary: StudySummary) -> tuple[float, float]:
     """Return the limits of the first objective: those of the complete trials, if there are any."""
     scored = _scored(summary)
     values = [value for trial, value in scored if trial.state == "complete"] or [value for _, value in scored]
-    return limits(values, higher=HIGHER[summary.objectives[0]])
+    return limits(values, higher=summary.objectives[0].greater_is_better)
 
 
 def _scored(summary: StudySummary) -> list[tuple[Trial, float]]:
@@ -116,17 +114,17 @@ def draw_history(summary: StudySummary) -> str:
                 )  # fmt: skip
         failed = [trial.number for trial in summary.trials if trial.state == "failed"]
         if failed:
-            bottom = roomy(ends)[0 if HIGHER[key] else 1]
+            bottom = roomy(ends)[0 if key.greater_is_better else 1]
             axes.plot(
                 failed, [bottom] * len(failed), "x", color=RED, markersize=size + 1, label="failed", clip_on=False,
                 rasterized=many,
             )  # fmt: skip
-        better, reached = _best_so_far(scored, higher=HIGHER[key])
+        better, reached = _best_so_far(scored, higher=key.greater_is_better)
         if better:
             better.append(max(trial.number for trial in summary.trials))
             reached.append(reached[-1])
             axes.step(better, reached, where="post", color="black", linewidth=1.2, label="best so far")
-        axes.set(xlabel="trial", ylabel=OBJECTIVES[key], ylim=roomy(ends))
+        axes.set(xlabel="trial", ylabel=key.label, ylim=roomy(ends))
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.ticklabel_format(axis="y", useOffset=False)
         well(axes)
@@ -174,7 +172,9 @@ def draw_curves(summary: StudySummary) -> str:
             if label and label not in named:
                 named.add(label)
                 axes.plot([], [], color=colour, linewidth=1.6, label=label)
-        axes.set(xlabel="epoch", ylabel=OBJECTIVES[key], ylim=_curve_limits([c for _, c in curves], higher=HIGHER[key]))
+        axes.set(
+            xlabel="epoch", ylabel=key.label, ylim=_curve_limits([c for _, c in curves], higher=key.greater_is_better)
+        )
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.ticklabel_format(axis="y", useOffset=False)
         well(axes)
@@ -222,7 +222,9 @@ def draw_front(summary: StudySummary) -> str:
     with same_look():
         figure = Figure(figsize=(7, 3.8), layout="constrained")
         axes = figure.subplots()
-        ends = [_front_limits(best, others, side, higher=HIGHER[key]) for side, key in enumerate((first, second))]
+        ends = [
+            _front_limits(best, others, side, higher=key.greater_is_better) for side, key in enumerate((first, second))
+        ]
         for trials, marker, colour, label in ((others, "o", BLUE, "complete"), (best, "D", RED, "the front")):
             axes.plot(
                 *(np.clip([trial.values[side] for trial in trials], *ends[side]) for side in (0, 1)),
@@ -230,13 +232,13 @@ def draw_front(summary: StudySummary) -> str:
                 clip_on=False, rasterized=len(trials) > MANY,
             )  # fmt: skip
         # what can be had of the second when at least so much of the first is wanted
-        where: Literal["pre", "post"] = "pre" if HIGHER[first] else "post"
+        where: Literal["pre", "post"] = "pre" if first.greater_is_better else "post"
         line = sorted((trial.values[0], trial.values[1]) for trial in best)
         axes.step([x for x, _ in line], [y for _, y in line], where=where, color=RED, linewidth=1)
         for trial in best[:NAMED]:
             at = trial.values[0], trial.values[1]
             axes.annotate(str(trial.number), at, xytext=(5, -3), textcoords="offset points", va="top", fontsize=8)
-        axes.set(xlabel=OBJECTIVES[first], ylabel=OBJECTIVES[second], xlim=roomy(ends[0]), ylim=roomy(ends[1]))
+        axes.set(xlabel=first.label, ylabel=second.label, xlim=roomy(ends[0]), ylim=roomy(ends[1]))
         axes.ticklabel_format(useOffset=False)
         well(axes)
         figure.legend(loc="outside upper center", ncols=2, frameon=False)

@@ -14,9 +14,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from craterbench.metrics.metric import BALANCED_ACCURACY
 from craterbench.report.study.narrative import sentences
 from craterbench.report.study.trials import (
-    OBJECTIVES,
     baseline_name,
     counted,
     importances_text,
@@ -52,7 +52,7 @@ class Listed:
     Attributes:
         done: how many trials are complete or pruned.
         wanted: how many are to be.
-        objective: a key of ``HIGHER``: what ``best`` is of.
+        objective: what ``best`` is of, as a person calls it.
         best: the best value so far; ``None`` where no trial is complete.
         state: ``running``, ``done`` and the like.
         when: when it was begun, as a person reads it.
@@ -72,8 +72,8 @@ def list_studies(studies: Sequence[Listed], console: Console) -> None:
     table = _table("name", "done", "best", "of", "state", "when", right=("done", "best"), wrapped=("name", "of"))
     for study in studies:
         done = f"{study.done}/{study.wanted}"
-        of = OBJECTIVES.get(study.objective, study.objective)
-        table.add_row(*map(Text, (study.name, done, score_text(study.best), of, study.state, study.when)))
+        best = score_text(study.best)
+        table.add_row(*map(Text, (study.name, done, best, study.objective, study.state, study.when)))
     console.print(table)
 
 
@@ -122,7 +122,7 @@ def _print_settings(summary: StudySummary, console: Console) -> None:
 
 
 def _print_trials(summary: StudySummary, complete: Sequence[Trial], console: Console) -> None:
-    names = [OBJECTIVES[objective] for objective in summary.objectives]
+    names = [objective.label for objective in summary.objectives]
     shown = pareto_front(summary) if len(names) > 1 else complete[:_TOP]
     console.print()
     if len(names) > 1:
@@ -202,14 +202,15 @@ def _print_rows(summary: StudySummary, confirmation: Confirmation, console: Cons
     seeds = dict.fromkeys(seed for row in confirmation.rows for seed in row.seeds)
     _print(console, f"Trained anew on seeds the search had not used ({', '.join(map(str, seeds))})")
     # the same score as was searched for, so that what was found can be looked at beside it
-    loss = summary.objectives[0] == "val_loss"
+    objective = summary.objectives[0]
+    other = objective != BALANCED_ACCURACY  # of which the scores on the test part are
     scores: dict[str, Callable[[ConfirmedScores], Score | None]] = {
-        "validation\nloss" if loss else "validation": lambda row: row.val_loss if loss else row.validation,
-        "test\nbalanced\naccuracy" if loss else "test": lambda row: row.test,
+        f"validation\n{objective.label}" if other else "validation": lambda row: row.on_validation(objective),
+        "test\nbalanced\naccuracy" if other else "test": lambda row: row.test,
     }
     if all(row.test is None for row in confirmation.rows):
         del scores["test"]
-    last = f"difference to {baseline_name(confirmation)}{', balanced accuracy' if loss else ''}"
+    last = f"difference to {baseline_name(confirmation)}{', balanced accuracy' if other else ''}"
     right = ("found in\nsearch", "expected\nluck", *scores, last)
     table = _table("", *right, right=right, wrapped=("", last))
     for row in confirmation.rows:

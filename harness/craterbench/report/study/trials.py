@@ -6,11 +6,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from craterbench.config.benchmark import HIGHER
 from craterbench.search.summary import Confirmation, ConfirmedScores, Score, StudySummary, Trial
 
 __all__ = [
-    "OBJECTIVES",
     "baseline_name",
     "counted",
     "highlighted",
@@ -30,9 +28,6 @@ __all__ = [
     "value_text",
     "varied",
 ]
-
-#: What a person calls the objectives.
-OBJECTIVES = {"balanced_accuracy": "balanced accuracy", "val_loss": "validation loss"}
 
 #: How many trials with one reason are named, of more their number is.
 _NAMED = 5
@@ -132,7 +127,7 @@ def objective_value(trial: Trial) -> float | None:
 
 def sort_by_objective(summary: StudySummary) -> list[Trial]:
     """Return the complete trials, best first by the first objective."""
-    sign = -1 if HIGHER[summary.objectives[0]] else 1
+    sign = -1 if summary.objectives[0].greater_is_better else 1
     having = [(value, trial) for trial in summary.trials if (value := objective_value(trial)) is not None]
     found = [(sign * value, trial.number, trial) for value, trial in having if trial.state == "complete"]
     return [trial for _, _, trial in sorted(found, key=lambda each: each[:2])]
@@ -184,7 +179,7 @@ def importances_text(summary: StudySummary) -> str:
 def unconfirmed(summary: StudySummary) -> str:
     """Return which trial is the best, of one at least that is complete, and what that is worth by itself."""
     best = sort_by_objective(summary)[0]
-    score = f"{OBJECTIVES[summary.objectives[0]]} of {score_text(objective_value(best))}"
+    score = f"{summary.objectives[0].label} of {score_text(objective_value(best))}"
     return (
         f"The best trial so far is {best.number}, with a {score}. It has not been trained anew, and the best of many "
         "is always in part the luckiest."

@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from craterbench.metrics.intervals import Estimate
+from craterbench.metrics.metric import BALANCED_ACCURACY, REGIONS, Metric, Metrics
 from craterbench.report.table.row_intervals import REFERENCE, RowIntervals
 from craterbench.report.table.row_parity import Verdicts
 from craterbench.report.table.rows import Row, ScoredRuns, slug
@@ -127,6 +128,7 @@ class ScoreColumns:
     label: str
     example: ScoredRuns
     evidence: RowIntervals
+    metrics: Metrics
 
     def of(self, row: Row) -> ScoredRuns | None:
         """Return what a row scored on it, if anything."""
@@ -134,51 +136,38 @@ class ScoreColumns:
         return next((scored for scored in row.scored if (scored.part, scored.fingerprint) == wanted), None)
 
     def columns(self) -> list[Column]:
-        """Return its columns."""
-        ends = ("low", "high")
-        return [
-            self._column("balanced_accuracy", "balanced accuracy", self._sure, *ends),
-            Column(
-                key="difference",
-                heading=f"difference to {REFERENCE}",
-                value=self._difference,
-                part=self.example.part,
-                label=self.label,
-                fields=("mean", *ends),
-                decimals=4,
-                signed=True,
-            ),
-            self._column("loss", "loss", self._sure, *ends),
-            self._column("sensitivity", "sensitivity", self._score),
-            self._column("specificity", "specificity", self._score),
-            self._column("dice", "Dice", self._score),
-            self._column("iou", "IoU", self._score),
-            self._column("rim_balanced_accuracy", "balanced accuracy, rim", self._within),
-            self._column("interior_balanced_accuracy", "balanced accuracy, interior", self._within),
-        ]
-
-    def _column(self, key: str, heading: str, value: Callable[[str, Row], Spread | None], *ends: str) -> Column:
-        return Column(
-            key=key,
-            heading=heading,
-            value=partial(value, key),
+        """Return its columns: a column for each metric, and beside the first the difference to the reference."""
+        metrics = [self._column(metric) for metric in self.metrics]
+        difference = Column(
+            key="difference",
+            heading=f"difference to {REFERENCE}",
+            value=self._difference,
             part=self.example.part,
             label=self.label,
-            fields=("mean", "sd", *ends),
-            decimals=4,
+            fields=("mean", "low", "high"),
+            decimals=BALANCED_ACCURACY.decimals,
+            signed=True,
+        )
+        regions = [self._column(BALANCED_ACCURACY, region) for region in REGIONS]
+        return [metrics[0], difference, *metrics[1:], *regions]
+
+    def _column(self, metric: Metric, region: str | None = None) -> Column:
+        return Column(
+            key=metric.name if region is None else f"{region}_{metric.name}",
+            heading=metric.label if region is None else f"{metric.label}, {region}",
+            value=partial(self._score, metric, region),
+            part=self.example.part,
+            label=self.label,
+            fields=("mean", "sd") if region else ("mean", "sd", "low", "high"),
+            decimals=metric.decimals,
         )
 
-    def _score(self, key: str, row: Row) -> Spread | None:
+    def _score(self, metric: Metric, region: str | None, row: Row) -> Spread | None:
         scored = self.of(row)
-        return Spread.of(scored.values(key)) if scored else None
-
-    def _sure(self, key: str, row: Row) -> Spread | None:
-        scored = self.of(row)
-        return Spread.of(scored.values(key), self.evidence.interval(scored, key)) if scored else None
-
-    def _within(self, key: str, row: Row) -> Spread | None:
-        scored, (region, _, score) = self.of(row), key.partition("_")
-        return Spread.of(scored.values(score, region)) if scored else None
+        if scored is None:
+            return None
+        interval = None if region else self.evidence.interval(scored, metric)
+        return Spread.of(scored.values(metric, region), interval)
 
     def _difference(self, row: Row) -> Spread | None:
         scored = self.of(row)

@@ -1,4 +1,4 @@
-"""How sure a table may be: intervals and differences, from the counts that lie beside the records."""
+"""How sure a table may be: intervals and differences, from the statistics that lie beside the records."""
 
 from __future__ import annotations
 
@@ -6,15 +6,9 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from craterbench.metrics.evaluator import Counts
-from craterbench.metrics.intervals import (
-    Estimate,
-    concatenate,
-    confidence_interval,
-    difference,
-    minimum_detectable_difference,
-)
-from craterbench.metrics.metric import counts_behind
+from craterbench.metrics.intervals import Estimate, confidence_interval, difference, minimum_detectable_difference
+from craterbench.metrics.metric import Metric
+from craterbench.metrics.statistics import Statistics
 from craterbench.report.table.rows import Row, ScoredRuns
 from craterbench.results.record import Record
 from craterbench.results.store import Store
@@ -45,23 +39,25 @@ class Comparison:
 
 
 class RowIntervals:
-    """Reads the counts behind the rows, each at most once.
+    """Reads the statistics behind the rows, each at most once.
 
     Attributes:
-        lacking: a line on each run whose counts cannot be had, and on each pair that cannot be compared.
+        lacking: a line on each run whose statistics cannot be had, and on each pair that cannot be compared.
     """
 
     def __init__(self, store: Store, rows: Sequence[Row]) -> None:
         self.lacking: list[str] = []
         self._store = store
         self._rows = rows
-        self._read: dict[tuple[str, str], Counts | None] = {}
-        self._gathered: dict[ScoredRuns, Mapping[Hashable, Counts]] = {}
+        self._read: dict[tuple[str, str], Statistics | None] = {}
+        self._gathered: dict[ScoredRuns, Mapping[Hashable, Statistics]] = {}
 
-    def interval(self, scored: ScoredRuns, score: str) -> Estimate | None:
-        """Return the interval of a row's score, or ``None`` where the counts of a run cannot be had."""
-        runs = self._counts(scored)
-        return confidence_interval(list(runs.values()), score) if runs else None
+    def interval(self, scored: ScoredRuns, metric: Metric) -> Estimate | None:
+        """Return the interval of a row's score, or ``None`` where the statistics of a run cannot be had."""
+        runs = list(self._statistics(scored).values())
+        if not runs or not all(metric.statistic in run.arrays for run in runs):
+            return None
+        return confidence_interval(runs, metric)
 
     def comparison(self, scored: ScoredRuns) -> Comparison | None:
         """Return how a row can be compared with the reference on the same fingerprint, or ``None`` if it cannot.
@@ -85,7 +81,7 @@ class RowIntervals:
         return Comparison(scored, reference, len(keys), len(paired), len(seeds)) if paired else None
 
     def difference(self, compared: Comparison) -> Estimate | None:
-        """Return a row's balanced accuracy minus the reference's, or ``None`` where counts cannot be had."""
+        """Return a row's balanced accuracy minus the reference's, or ``None`` where statistics cannot be had."""
         return self._compare(compared, difference)
 
     def minimum_detectable_difference(self, compared: Comparison) -> float | None:
@@ -93,50 +89,52 @@ class RowIntervals:
         return self._compare(compared, minimum_detectable_difference)
 
     def num_groups(self, scored: ScoredRuns) -> int | None:
-        """Return the number of groups behind a row's score, or ``None`` where counts cannot be had."""
-        runs = self._counts(scored)
+        """Return the number of groups behind a row's score, or ``None`` where statistics cannot be had."""
+        runs = self._statistics(scored)
         return len(set(next(iter(runs.values())).groups.tolist())) if runs else None
 
     def _compare(
-        self, compared: Comparison, how: Callable[[Mapping[int, Counts], Mapping[int, Counts]], T]
+        self, compared: Comparison, how: Callable[[Mapping[int, Statistics], Mapping[int, Statistics]], T]
     ) -> T | None:
-        runs, others = self._counts(compared.scored), self._counts(compared.reference)
+        runs, others = self._statistics(compared.scored), self._statistics(compared.reference)
         if not runs or not others:
             return None
         numbers = {key: number for number, key in enumerate(sorted(runs.keys() | others.keys(), key=str))}
         try:
             return how(
-                {numbers[key]: counts for key, counts in runs.items()},
-                {numbers[key]: counts for key, counts in others.items()},
+                {numbers[key]: statistics for key, statistics in runs.items()},
+                {numbers[key]: statistics for key, statistics in others.items()},
             )
         except ValueError as error:
             self._lack(f"{compared.scored.row.name}, {compared.scored.part}: no difference: {error}")
             return None
 
-    def _counts(self, scored: ScoredRuns) -> Mapping[Hashable, Counts]:
-        """Return the counts of each seed (or seed and fold), or nothing if those of a run cannot be had."""
+    def _statistics(self, scored: ScoredRuns) -> Mapping[Hashable, Statistics]:
+        """Return the statistics of each seed (or seed and fold), or nothing if those of a run cannot be had."""
         if scored not in self._gathered:
             self._gathered[scored] = self._gather(scored)
         return self._gathered[scored]
 
-    def _gather(self, scored: ScoredRuns) -> Mapping[Hashable, Counts]:
+    def _gather(self, scored: ScoredRuns) -> Mapping[Hashable, Statistics]:
         read = {record.id: self._of(record, scored.part) for record in scored.runs}
         if not scored.whole or None in read.values():
             return {}
-        counts = {run: found for run, found in read.items() if found is not None}
+        statistics = {run: found for run, found in read.items() if found is not None}
         if scored.pooled_over_folds:
             by_seed = scored.by_seed.items()
-            return {(seed, None): concatenate([counts[run.id] for run in runs]) for seed, runs in by_seed}
-        return {(record.seed, record.fold): counts[record.id] for record in scored.runs}
+            return {
+                (seed, None): Statistics.concatenate([statistics[run.id] for run in runs]) for seed, runs in by_seed
+            }
+        return {(record.seed, record.fold): statistics[record.id] for record in scored.runs}
 
-    def _of(self, record: Record, part: str) -> Counts | None:
+    def _of(self, record: Record, part: str) -> Statistics | None:
         if (record.id, part) not in self._read:
-            counts = None
+            found = None
             try:
-                counts = counts_behind(record.parts[part]["scores"]["all"], self._store.counts(record, part))
+                found = Statistics.beside(record.parts[part]["statistics"], self._store.statistics(record, part))
             except ValueError as error:
-                self._lack(f"{self._store.folder(record) / 'counts.npz'}: no interval for its row: {error}")
-            self._read[record.id, part] = counts
+                self._lack(f"{self._store.statistics_file(record)}: no interval for its row: {error}")
+            self._read[record.id, part] = found
         return self._read[record.id, part]
 
     def _lack(self, line: str) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from craterbench.config.identity import comparable_overrides
-from craterbench.metrics.metric import scores
+from craterbench.metrics.metric import Metric
 from craterbench.results.record import STATUSES, Record
 
 __all__ = ["Row", "ScoredRuns", "label_fingerprints", "rows_of", "slug"]
@@ -115,31 +114,26 @@ class ScoredRuns:
         """Whether each seed has all the folds."""
         return not self.pooled_over_folds or {len(runs) for runs in self.by_seed.values()} == {self.row.folds}
 
-    def values(self, score: str, region: str = "all") -> list[float | None]:
-        """Return a score of each run, or of each seed over the pixels of all its folds where these are pooled.
+    def values(self, metric: Metric, region: str | None = None) -> list[float | None]:
+        """Return a metric of each run, or of each seed over the images of all its folds where these are pooled.
 
-        It is ``None`` where it is not defined.
+        It is ``None`` where it is not defined, or a run lacks its statistic.
         """
         if not self.pooled_over_folds:
-            return self.of_each_run(score, region)
-        return [
-            _over_folds([record.parts[self.part]["scores"][region] for record in runs], score)
-            for runs in self.by_seed.values()
-        ]
+            return self.of_each_run(metric, region)
+        return [metric.score(_over_folds(runs, self.part), region) for runs in self.by_seed.values()]
 
-    def of_each_run(self, score: str, region: str = "all") -> list[float | None]:
-        """Return a score of each run by itself; ``None`` where it is not defined."""
-        return [record.parts[self.part]["scores"][region][score] for record in self.runs]
+    def of_each_run(self, metric: Metric, region: str | None = None) -> list[float | None]:
+        """Return a metric of each run by itself."""
+        return [metric.score(record.parts[self.part]["statistics"], region) for record in self.runs]
 
     @cached_property
     def size(self) -> tuple[int, int, int]:
         """The images, pixels and crater pixels behind the scores of one seed."""
         runs = next(iter(self.by_seed.values())) if self.pooled_over_folds else self.runs[:1]
-        scores = [record.parts[self.part]["scores"]["all"] for record in runs]
-        images, pixels, crater = (
-            sum(each[key] for each in scores) for key in ("num_images", "num_pixels", "num_crater_pixels")
-        )
-        return images, pixels, crater
+        parts = [record.parts[self.part] for record in runs]
+        confusion = np.sum([part["statistics"]["confusion"] for part in parts], axis=(0, 1))
+        return sum(part["num_images"] for part in parts), int(confusion.sum()), int(confusion[0] + confusion[2])
 
     @property
     def data(self) -> str:
@@ -211,20 +205,11 @@ def slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", text.lower()).strip("_")
 
 
-def _over_folds(folds: Sequence[Mapping[str, Any]], score: str) -> float | None:
-    """Return the pooled score of several folds from what a record says of each; ``None`` where it is not defined.
-
-    A record has no counts, but they follow from its scores without a loss, and so need no file to be whole.
-    """
-    confusion, cross_entropy = np.zeros(4, dtype=np.int64), 0.0
-    for fold in folds:
-        pixels, crater = fold["num_pixels"], fold["num_crater_pixels"]
-        hit = round((fold["sensitivity"] or 0.0) * crater)
-        kept = round((fold["specificity"] or 0.0) * (pixels - crater))
-        confusion += [hit, pixels - crater - kept, crater - hit, kept]
-        cross_entropy += (fold["loss"] or 0.0) * pixels
-    value = float(scores(confusion, np.array(cross_entropy))[score])
-    return None if math.isnan(value) else value
+def _over_folds(runs: Sequence[Record], part: str) -> dict[str, Any]:
+    """Return the sums of statistics over several folds; what one of them lacks is left out."""
+    folds = [record.parts[part]["statistics"] for record in runs]
+    names = [name for name in folds[0] if all(name in fold for fold in folds)]
+    return {name: np.sum([fold[name] for fold in folds], axis=0) for name in names}
 
 
 def _num_folds(record: Record) -> int | None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.components import PublishedResult
 from craterbench.plugin.errors import nearest
@@ -22,8 +23,8 @@ from craterbench.results.store import Store
 __all__ = ["Table", "tabulate"]
 
 #: What is shown unless something else is asked for, and of that, what may be left out where it does not fit.
-_USUAL = ("benchmark", *FACTORS, "runs", "epochs", "balanced_accuracy", "difference", "loss", "warnings")
-_OPTIONAL = ("epochs", "loss")
+_USUAL = ("benchmark", *FACTORS, "runs", "epochs", BALANCED_ACCURACY.name, "difference", LOSS.name, "warnings")
+_OPTIONAL = ("epochs", LOSS.name)
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ def tabulate(
     sort: str | None = None,
     whole_names: bool = False,
     notes: Sequence[str] = (),
+    metrics: Metrics | None = None,
 ) -> Table:
     """Return a table with a row for each benchmark as it was asked for, over its seeds and folds.
 
@@ -67,12 +69,13 @@ def tabulate(
     headed by what differs.
 
     Args:
-        store: where the counts behind the records lie, and verdicts on twins.
+        store: where the statistics behind the records lie, and verdicts on twins.
         test: whether to show the test part too.
         columns: what to show, by name, or ``["all"]``; by default what is usually wanted.
         sort: the name of a column, with ``-`` before it for the greatest first; by default the oldest row comes first.
         whole_names: whether a row's name has also those changes by the command line that all rows share.
         notes: lines to add.
+        metrics: those that columns can show; by default the built-in ones.
 
     Raises:
         UserError: a column is unknown.
@@ -82,7 +85,7 @@ def tabulate(
     rows = [replace(row, common=frozenset(common)) for row in rows]
     evidence = RowIntervals(store, rows)
     fingerprints = [
-        ScoreColumns(label, example, evidence)
+        ScoreColumns(label, example, evidence, metrics or Metrics())
         for part in (("validation", "test") if test else ("validation",))
         for label, example in label_fingerprints(rows, part)
     ]
@@ -236,7 +239,7 @@ def _selection_bias(rows: Iterable[Row]) -> list[str]:
     found = []
     for scored in (scored for row in rows for scored in row.scored if scored.pooled_over_folds):
         folds: dict[str | None, list[float]] = {}
-        for record, value in zip(scored.runs, scored.of_each_run("balanced_accuracy"), strict=True):
+        for record, value in zip(scored.runs, scored.of_each_run(BALANCED_ACCURACY), strict=True):
             if value is not None:
                 folds.setdefault(record.fold, []).append(value)
         if len(folds) > 1:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import contextlib
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from craterbench.metrics.metric import BALANCED_ACCURACY, HEADLINE, Metric, Metrics
+from craterbench.plugin import UserError
 from craterbench.plugin.components import PublishedResult
 from craterbench.report.html import bullets, picture, section, sheet
 from craterbench.report.table.axis import Axis
 from craterbench.report.table.columns import Column, Spread
-from craterbench.report.table.curves import CURVES, draw_row
+from craterbench.report.table.curves import draw_row
 from craterbench.report.table.provenance import provenance_notes
 from craterbench.report.table.rows import Row
 from craterbench.report.table.table import Table
@@ -24,8 +26,13 @@ from craterbench.results.store import Store
 __all__ = ["page"]
 
 
-def page(table: Table, store: Store) -> str:
-    """Return a table as HTML, with the curves and the samples of its rows; runs lie in ``store``."""
+def page(table: Table, store: Store, metrics: Metrics | None = None) -> str:
+    """Return a table as HTML, with the curves and the samples of its rows.
+
+    Args:
+        store: where the runs lie.
+        metrics: those that curves can show; by default the built-in ones.
+    """
     runs = sum(len(row.runs) for row in table.rows)
     sections = [
         "<h1>craterbench</h1>",
@@ -34,7 +41,7 @@ def page(table: Table, store: Store) -> str:
         "score first.</p>",
         *_blocks(table),
         section("Notes", table.notes),
-        _curves(table.rows, store),
+        _curves(table.rows, store, metrics or Metrics()),
         _samples(table.rows, store),
         _ledger(table.published),
         *(section(heading, lines) for heading, lines in provenance_notes(table.rows).items()),
@@ -93,7 +100,7 @@ def _cell(value: Any, column: Column, axis: Axis | None) -> str:
     return f'<td class="number">{escape(mean)}{ends}{drawn}</td>'
 
 
-def _curves(rows: Sequence[Row], store: Store) -> str:
+def _curves(rows: Sequence[Row], store: Store, metrics: Metrics) -> str:
     histories: dict[Row, list[list[dict[str, float]]]] = {}
     lacking = []
     for row in rows:
@@ -106,18 +113,17 @@ def _curves(rows: Sequence[Row], store: Store) -> str:
                 histories.setdefault(row, []).append(history)
     if not histories:
         return section("Curves", lacking)
+    key = BALANCED_ACCURACY.history_column
     accuracies = [
-        epoch["balanced_accuracy"]
-        for runs in histories.values()
-        for history in runs
-        for epoch in history
-        if math.isfinite(epoch["balanced_accuracy"])
+        epoch[key] for runs in histories.values() for history in runs for epoch in history if math.isfinite(epoch[key])
     ]
     low, high = min(accuracies, default=0.0), max(accuracies, default=1.0)
     room = 0.03 * (high - low) or 0.01
-    limits = {"balanced_accuracy": (low - room, high + room)}
+    limits = {BALANCED_ACCURACY.name: (low - room, high + room)}
     figures = [
-        _figure(row, "curves", "image/svg+xml", draw_row(runs, limits).encode(), _seeds(row))
+        _figure(
+            row, "curves", "image/svg+xml", draw_row(runs, limits, _drawn(row, runs, metrics)).encode(), _seeds(row)
+        )
         for row, runs in histories.items()
     ]
     return (
@@ -126,10 +132,19 @@ def _curves(rows: Sequence[Row], store: Store) -> str:
     )
 
 
+def _drawn(row: Row, histories: Sequence[Sequence[Mapping[str, float]]], metrics: Metrics) -> list[Metric]:
+    """Return the metrics whose curves a row shows: the headline, and what its runs went by."""
+    try:
+        wanted = metrics.in_history(row.newest.monitor)
+    except UserError:  # its plugin is not here any more
+        wanted = list(HEADLINE)
+    return [metric for metric in wanted if all(metric.history_column in history[0] for history in histories)]
+
+
 def _history(store: Store, record: Record) -> list[dict[str, float]]:
     """Return what can be drawn of a run; raises ValueError if that is missing or damaged."""
     history = store.history(record)
-    wanted = {"epoch", "best", *CURVES}
+    wanted = {"epoch", "best", *(metric.history_column for metric in HEADLINE)}
     if not history or not wanted <= history[0].keys() or history[-1]["best"] not in [row["epoch"] for row in history]:
         raise ValueError("it is damaged")
     return history

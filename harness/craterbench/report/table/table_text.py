@@ -16,6 +16,7 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from craterbench.metrics.metric import HEADLINE
 from craterbench.plugin.components import PublishedResult
 from craterbench.report.table.columns import Column, Spread
 from craterbench.report.table.provenance import provenance_notes
@@ -29,7 +30,7 @@ NOTHING = "–"
 FORMATS = ("rich", "markdown", "csv", "json")
 
 #: The scores that a published may have, and what they are called.
-PUBLISHED = {"balanced_accuracy": "balanced accuracy", "loss": "loss"}
+PUBLISHED = {metric.name: metric.label for metric in HEADLINE}
 
 
 def render(table: Table, form: str, console: Console) -> None:

@@ -16,6 +16,7 @@ from craterbench.execution.batch import train
 from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.run import RunFactory
 from craterbench.execution.run_spec import RunSpec
+from craterbench.metrics.metric import Metric
 from craterbench.results.files import write_atomically
 from craterbench.results.record import Record
 from craterbench.search.confirm.scores import CandidateResult, conclude
@@ -59,7 +60,7 @@ def confirm(
     options: ExecutionOptions,
     *,
     seeds: Sequence[int],
-    objective: str,
+    objective: Metric,
     tried: int,
 ) -> Confirmation:
     """Train the candidates and the reference on these seeds, and say whether the candidates beat it.
@@ -71,7 +72,7 @@ def confirm(
         candidates: what the search found, best first, at least one.
         options: where they train.
         seeds: seeds that the search has not used.
-        objective: the first that the search aimed at, a key of ``HIGHER``.
+        objective: the first that the search aimed at.
         tried: how many settings the search had to choose from.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What comes of a confirmation: the scores of the settings that were trained anew, from the counts of their runs."""
+"""What comes of a confirmation: the scores of the settings that were trained anew, from what is kept of their runs."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from craterbench.metrics.evaluator import Counts
 from craterbench.metrics.intervals import Estimate, confidence_interval, difference, minimum_detectable_difference
-from craterbench.metrics.metric import counts_behind, pooled
+from craterbench.metrics.metric import BALANCED_ACCURACY, HEADLINE, LOSS, Metric
 from craterbench.metrics.selection_bias import expected_maximum, pooled_sd
+from craterbench.metrics.statistics import Statistics
 from craterbench.results.record import Record
 from craterbench.results.store import Store
-from craterbench.search.summary import OBJECTIVE_SCORES, Confirmation, ConfirmedScores, Score
+from craterbench.search.summary import Confirmation, ConfirmedScores, Score
 
 __all__ = ["CandidateResult", "conclude"]
 
@@ -35,38 +35,38 @@ class CandidateResult:
 
 
 def conclude(
-    store: Store, candidates: Sequence[CandidateResult], reference: CandidateResult, *, objective: str, tried: int
+    store: Store, candidates: Sequence[CandidateResult], reference: CandidateResult, *, objective: Metric, tried: int
 ) -> Confirmation:
     """Return the scores of the candidates and of the reference, and how sure they are.
 
     A setting of which a run failed has no scores: those of its other seeds would leave out where it goes wrong.
 
     Args:
-        store: where the counts behind the records lie.
+        store: where the statistics behind the records lie.
         candidates: what the search found, best first, at least one.
-        objective: the first that the search aimed at, a key of ``HIGHER``.
+        objective: the first that the search aimed at.
         tried: how many settings the search had to choose from.
     """
     rows, against = [_Row.read(store, candidate) for candidate in candidates], _Row.read(store, reference)
     distinct = {row.runs: row for row in (*rows, against)}  # a candidate may be the reference's own setting
     scored = [row for row in distinct.values() if row.problem is None]
-    part = "test" if all("test" in row.counts for row in scored) else "validation"
+    part = "test" if all("test" in row.statistics for row in scored) else "validation"
     compared = []
     for row in rows:
         problem = row.problem or against.problem or _apart(row, against, part)
-        mine, others = row.counts.get(part, {}), against.counts.get(part, {})
+        mine, others = row.statistics.get(part, {}), against.statistics.get(part, {})
         compared.append(
             replace(
-                row.confirmed(None if problem else _difference(mine, others)),
+                row.confirmed(objective, None if problem else _difference(mine, others)),
                 smallest=None if problem else minimum_detectable_difference(mine, others),
                 same=row.runs == against.runs,
                 incomparable=problem,
             )
         )
-    of_each = [row.values("validation", OBJECTIVE_SCORES[objective]) for row in scored]
+    of_each = [row.values("validation", objective) for row in scored]
     sd = pooled_sd(of_each)
     return Confirmation(
-        rows=[*compared, against.confirmed()],
+        rows=[*compared, against.confirmed(objective)],
         selection_bias=None if sd is None else expected_maximum(tried, sd),
         tried=tried,
         part=part,
@@ -77,42 +77,43 @@ def conclude(
 
 @dataclass(frozen=True)
 class _Row:
-    """A setting and the counts of its runs, by part and seed; none where there is a problem."""
+    """A setting and the statistics of its runs, by part and seed; none where there is a problem."""
 
     trained: CandidateResult
-    counts: Mapping[str, Mapping[int, Counts]]
+    statistics: Mapping[str, Mapping[int, Statistics]]
     problem: str | None = None
 
     @classmethod
     def read(cls, store: Store, trained: CandidateResult) -> _Row:
-        """Read the counts behind a setting's scores."""
+        """Read the statistics behind a setting's scores."""
         records = trained.records
         lacking = [f"seed {record.seed} {_end(record)}" for record in records if record.status != "done"]
         if lacking:
             told = f"{len(lacking)} of {len(records)} {'run' if len(records) == 1 else 'runs'} without scores"
             return cls(trained, {}, f"{trained.name} has {told}: {'; '.join(lacking)}")
-        counts: dict[str, dict[int, Counts]] = {}
+        statistics: dict[str, dict[int, Statistics]] = {}
         for part in set[str].intersection(*(set(record.parts) for record in records)):
             if len({record.parts[part]["fingerprint"] for record in records}) > 1:
                 return cls(trained, {}, f"the runs of {trained.name} were not scored on the same {part} images")
             for record in records:
                 try:
-                    of_run = counts_behind(record.parts[part]["scores"]["all"], store.counts(record, part))
+                    of_run = Statistics.beside(record.parts[part]["statistics"], store.statistics(record, part))
                 except ValueError as error:
-                    return cls(trained, {}, f"{store.folder(record) / 'counts.npz'}: {error}")
-                counts.setdefault(part, {})[record.seed] = of_run
-        return cls(trained, counts)
+                    return cls(trained, {}, f"{store.statistics_file(record)}: {error}")
+                statistics.setdefault(part, {})[record.seed] = of_run
+        return cls(trained, statistics)
 
     @property
     def runs(self) -> tuple[str, ...]:
         """The ids of its runs."""
         return tuple(record.id for record in self.trained.records)
 
-    def values(self, part: str, score: str) -> list[float]:
-        """Return a score of each seed."""
-        return [float(pooled(counts)[score]) for counts in self.counts[part].values()]
+    def values(self, part: str, metric: Metric) -> list[float]:
+        """Return a metric of each seed; none of runs that lack its statistic."""
+        runs = self.statistics[part].values()
+        return [run.value(metric) for run in runs] if all(metric.statistic in run.arrays for run in runs) else []
 
-    def confirmed(self, difference: Score | None = None) -> ConfirmedScores:
+    def confirmed(self, objective: Metric, difference: Score | None = None) -> ConfirmedScores:
         """Return its scores, with the difference to the reference."""
         trained = self.trained
         return ConfirmedScores(
@@ -120,17 +121,19 @@ class _Row:
             trial=trained.trial,
             seeds=[record.seed for record in trained.records],
             found=trained.found,
-            validation=self._score("validation", "balanced_accuracy"),
-            val_loss=self._score("validation", "loss"),
-            test=self._score("test", "balanced_accuracy"),
+            validation=self._score("validation", BALANCED_ACCURACY),
+            val_loss=self._score("validation", LOSS),
+            objective=None if objective in HEADLINE else self._score("validation", objective),
+            test=self._score("test", BALANCED_ACCURACY),
             difference=difference,
             problem=self.problem,
         )
 
-    def _score(self, part: str, score: str) -> Score | None:
-        if part not in self.counts:
+    def _score(self, part: str, metric: Metric) -> Score | None:
+        values = self.values(part, metric) if part in self.statistics else []
+        if not values:
             return None
-        return _over_seeds(confidence_interval(list(self.counts[part].values()), score), self.values(part, score))
+        return _over_seeds(confidence_interval(list(self.statistics[part].values()), metric), values)
 
 
 def _end(record: Record) -> str:
@@ -144,11 +147,11 @@ def _apart(row: _Row, reference: _Row, part: str) -> str | None:
     return f"they were not scored on the same {part} images" if len(fingerprints) > 1 else None
 
 
-def _difference(runs: Mapping[int, Counts], others: Mapping[int, Counts]) -> Score:
+def _difference(runs: Mapping[int, Statistics], others: Mapping[int, Statistics]) -> Score:
     found = difference(runs, others)
     assert found is not None  # both were trained on the same seeds
-    score = "balanced_accuracy"
-    return _over_seeds(found, [float(pooled(runs[seed])[score]) - float(pooled(others[seed])[score]) for seed in runs])
+    apart = [runs[seed].value(BALANCED_ACCURACY) - others[seed].value(BALANCED_ACCURACY) for seed in runs]
+    return _over_seeds(found, apart)
 
 
 def _over_seeds(found: Estimate, values: Sequence[float]) -> Score:
