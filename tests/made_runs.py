@@ -27,6 +27,21 @@ def counts(images: str, seed: object, skill: float, num_images: int = 24) -> Sta
     return made(confusion.astype(np.int64), network.gamma(2.0, 5.0, size=(num_images, 2)), groups)
 
 
+def config(changes: dict[str, Any]) -> dict[str, Any]:
+    """Take the keys of a config out of ``changes``, dotted or as people call them, and return it with these values."""
+    short = {"loss": "loss.name", "monitor": "training.monitor", "depth": "model.depth"}
+    made: dict[str, Any] = {
+        "framework": changes.pop("framework", "sklearn"),
+        "model": {"name": "constant"},
+        "loss": {"name": "bce"},
+        "training": {"monitor": "val_loss", "precision": "float32"},
+    }
+    for key in [key for key in changes if key in short or "." in key]:
+        section, name = short.get(key, key).split(".")
+        made.setdefault(section, {})[name] = changes.pop(key)
+    return made
+
+
 def run(
     store: Store, benchmark: str, seed: int = 1, *, skill: float = 0.8, num_images: int = 24, **changes: Any
 ) -> Record:
@@ -50,12 +65,8 @@ def run(
         "started": "2026-01-01T00:00:00+00:00",
         "overrides": [],
         "definition": benchmark,
-        "framework": "sklearn",
-        "model": "constant",
-        "loss": "bce",
-        "monitor": "val_loss",
+        "config": config(changes),
         "protocol": "by group",
-        "precision": "float32",
         "environment": {"craterbench": "0.1", "python": "3.11.1", "packages": {"numpy": "2.0"}, "machine": "Linux"},
         "epochs": 10 + seed,
         "best_epoch": 2,

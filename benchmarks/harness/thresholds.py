@@ -64,7 +64,8 @@ def main() -> None:
     store = Store(asked.results)
     rows = defaultdict(list)
     for record in store.records()[0]:
-        if record.status == "done" and record.depth and (not asked.benchmarks or record.benchmark in asked.benchmarks):
+        wanted = not asked.benchmarks or record.benchmark in asked.benchmarks
+        if record.status == "done" and "depth" in record.config["model"] and wanted:
             rows[f"{record.benchmark}, {record.framework} {record.precision}"].append(store.folder(record))
     print("| runs | seeds | balanced accuracy at 0.5 | at the validation part's threshold | threshold | AUROC |")
     print("| --- | --- | --- | --- | --- | --- |")

@@ -50,7 +50,7 @@ def statistics_of(bench, record) -> Statistics:
 @pytest.mark.usefixtures("outside")
 def test_a_metric_on_the_confusion_is_monitor_column_and_curve(bench):
     record, history = trained(bench, "--set", "training.monitor=precision")
-    assert record["monitor"] == "precision"
+    assert record["config"]["training"]["monitor"] == "precision"
     values = [row["precision"] for row in history]
     assert record["best_epoch"] == 1 + int(np.nanargmax(values))
     assert len(set(values)) > 1

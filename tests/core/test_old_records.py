@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+import tomli_w
 from made_runs import run
 from scored import scores
 from tables import notes, rows
@@ -17,6 +18,9 @@ def as_schema_2(store, record) -> None:
     """Rewrite a run as it was left then."""
     folder = store.folder(record)
     content = json.loads((folder / "record.json").read_text()) | {"schema": 2}
+    config = content.pop("config")
+    content |= {"framework": config["framework"], "model": config["model"]["name"], "loss": config["loss"]["name"]}
+    content |= {**config["training"], "depth": config["model"].get("depth")}
     arrays = {}
     for part, scored in content["parts"].items():
         kept = store.statistics(record, part)
@@ -105,3 +109,16 @@ def test_old_scores_that_are_none_leave_the_run_out(store, wrong):
     records, (line,) = store.records()
     assert records == []
     assert "parts.validation" in line
+
+
+@pytest.mark.parametrize("file", ["whole", "missing", "damaged"])
+def test_the_config_of_an_old_run_is_its_benchmark_toml_or_what_its_record_says(store, file):
+    mine = run(store, "reference", framework="torch", loss="dice", monitor="balanced_accuracy", depth=3)
+    whole = tomli_w.dumps(mine.config | {"optimizer": {"name": "adam", "learning_rate": 1e-3}})
+    if file != "missing":
+        (store.folder(mine) / "benchmark.toml").write_text(whole if file == "whole" else whole[:-9])
+    as_schema_2(store, mine)
+    (read,) = store.records()[0]
+    assert {key: read.config[key] for key in mine.config} == mine.config
+    assert read.config.get("optimizer") == ({"name": "adam", "learning_rate": 1e-3} if file == "whole" else None)
+    assert (read.framework, read.monitor, read.precision) == ("torch", "balanced_accuracy", "float32")

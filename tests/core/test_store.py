@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_runs import counts, run
+from made_runs import config, counts, run
 from safetensors.numpy import load_file
 
 from craterbench.plugin import UserError
@@ -35,12 +35,8 @@ def record(**changes) -> Record:
         "started": started,
         "overrides": [],
         "definition": "d",
-        "framework": "sklearn",
-        "model": "constant",
-        "loss": "bce",
-        "monitor": "val_loss",
+        "config": config({}),
         "protocol": "by group",
-        "precision": "float32",
         "environment": {},
         "dataset": {"name": "synthetic", "digest": "d"},
         "parts": {"validation": {"fingerprint": "y", "num_images": 24, "statistics": STATISTICS}},
@@ -200,6 +196,9 @@ WRONG = {
     "parts.validation.statistics.confusion": [None, [], [[1, 2, 3, 4]], [[1, 2, 3]] * 2, [[1, 2, 3, 0.5]] * 2],
     "parts.validation.statistics.cross_entropy": [[[1.0], [2.0]], [[1.0, "2"]] * 2, [[1.0, True]] * 2],
     "parts.validation.statistics.craters:found": [None, 1, [None], [[1.0]], ["1"]],
+    "config": [None, [], {}],
+    "config.loss": [None, "bce", {}],
+    "config.training.monitor": [None, 1],
     "overrides": [None, "a=1", [1]],
     "warnings": [None, [None]],
     "seconds": [None, {"training": "1"}, {"training": None}],

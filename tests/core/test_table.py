@@ -11,6 +11,7 @@ from tables import notes, rendered, rows
 from craterbench.metrics.intervals import confidence_interval, difference, minimum_detectable_difference
 from craterbench.metrics.metric import Metrics
 from craterbench.metrics.statistics import Statistics
+from craterbench.plugin import UserError
 from craterbench.report.table.table import tabulate
 from craterbench.results.parity_verdicts import Verdict, write_verdict
 
@@ -338,3 +339,91 @@ def test_folds_that_are_not_all_there_are_compared_with_nothing(store):
     assert dice["validation_3_folds_incomplete_balanced_accuracy"]
     assert dice["validation_3_folds_incomplete_balanced_accuracy_low"] == ""
     assert reference["validation_3_folds_balanced_accuracy_low"]
+
+
+def test_any_key_of_a_config_or_a_record_is_a_column(store):
+    for seed, rate in ((1, 0.5), (2, 1.5)):
+        run(
+            store,
+            "reference",
+            seed,
+            **{"model.filters": 16, "optimizer.learning_rate": 1e-3, "seconds": {"scoring": rate}},
+        )
+    run(store, "wide", **{"model.filters": 32}, best_epoch=7)
+    first, second = rows(
+        store, columns=["model.filters", "optimizer.learning_rate", "seed", "best_epoch", "seconds.scoring"]
+    )
+    assert (first["model.filters"], first["optimizer.learning_rate"]) == ("16", "0.001")
+    assert (second["model.filters"], second["optimizer.learning_rate"]) == ("32", "")
+    assert (first["seed"], first["best_epoch"], second["best_epoch"]) == ("1, 2", "2", "7")
+    assert (float(first["seconds.scoring"]), float(first["seconds.scoring_sd"])) == (1.0, statistics.stdev([0.5, 1.5]))
+
+
+def test_keys_in_which_rows_differ_are_columns_and_those_that_are_the_same_are_none(store):
+    steps = {"augmentation.flips": {}, "augmentation.warps": {"rotation": 20.0}}
+    run(store, "reference", depth=3, **{"model.filters": 16, "optimizer.name": "adam", "optimizer.beta": 0.9}, **steps)
+    run(store, "wide", depth=3, **{"model.filters": 32, "optimizer.name": "sgd", "optimizer.momentum": 0.9}, **steps)
+    run(store, "plain", depth=2, **{"model.filters": 32, "optimizer.name": "adam", "optimizer.beta": 0.9})
+    headings = rendered(store, "markdown", columns=None).splitlines()[0].strip("| ").split(" | ")
+    assert headings[:6] == [
+        "benchmark",
+        "depth",
+        "augmentation.flips",
+        "augmentation.warps",
+        "model.filters",
+        "optimizer",
+    ]
+    assert not {"framework", "optimizer.beta", "optimizer.momentum", "augmentation.warps.rotation"} & set(headings)
+    cells = [line.strip("| ").split(" | ")[1:6] for line in rendered(store, "markdown", columns=None).splitlines()[2:5]]
+    assert cells == [
+        ["3", "true", "true", "16", "adam"],
+        ["3", "true", "true", "32", "sgd"],
+        ["2", "–", "–", "32", "adam"],
+    ]
+
+
+def test_rows_are_filtered_by_any_key_and_still_compared_with_the_reference(store):
+    for seed in (1, 2):
+        run(store, "reference", seed, **{"model.filters": 16})
+        run(store, "dice", seed, loss="dice", skill=0.9, **{"model.filters": 16})
+        run(store, "wide", seed, skill=0.85, **{"model.filters": 32})
+    whole = {row["benchmark"]: row for row in rows(store)}
+
+    def shown(*where):
+        return [row["benchmark"] for row in rows(store, where=where)]
+
+    assert shown("loss.name=dice") == shown("loss=dice") == shown("benchmark=dice") == ["dice"]
+    assert shown("model.filters=16") == ["reference", "dice"]
+    assert shown("model.filters=16", "loss.name=bce") == ["reference"]
+    (dice,) = rows(store, where=["loss.name=dice"])
+    assert float(dice["validation_difference"]) == float(whole["dice"]["validation_difference"]) > 0
+    assert [row["runs"] for row in rows(store, where=["seed=2"])] == ["1 done"] * 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"columns": ["model.filter"]}, "there is no column 'model.filter'; did you mean 'model.filters'"),
+        ({"sort": "-model.filter"}, "there is no column 'model.filter'; did you mean 'model.filters'"),
+        ({"where": ["model.filter=16"]}, "there is no column 'model.filter'; did you mean 'model.filters'"),
+        ({"where": ["loss.name=dices"]}, "--where loss.name=dices: no run has that value; did you mean 'dice'"),
+        ({"where": ["loss.name"]}, "--where loss.name: write it as --where KEY=VALUE"),
+    ],
+)
+def test_a_key_or_a_value_that_no_run_has_is_an_error_that_names_the_nearest(store, asked, said):
+    run(store, "reference", **{"model.filters": 16})
+    run(store, "dice", loss="dice", **{"model.filters": 16})
+    with pytest.raises(UserError, match=said):
+        rows(store, **asked)
+
+
+def test_rows_are_sorted_by_a_key_of_the_config_and_numbers_come_before_words(store):
+    for name, filters in (("middle", 16), ("none", None), ("last", "auto"), ("first", 8)):
+        run(store, name, **({} if filters is None else {"model.filters": filters}))
+    assert [row["benchmark"] for row in rows(store, sort="model.filters")] == ["first", "middle", "last", "none"]
+
+
+def test_rows_of_one_name_are_told_apart_by_the_keys_that_differ(store):
+    run(store, "mine", definition="0123456789", **{"training.epochs": 5, "dataset.path": "a.npz"})
+    run(store, "mine", definition="abcdefghij", **{"training.epochs": 9, "dataset.path": "b.npz"})
+    assert "\nmine (2 rows): training.epochs 5 and 9\n" in notes(store) + "\n"

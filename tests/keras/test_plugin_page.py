@@ -10,6 +10,11 @@ def test_the_loss_of_the_page_trains_a_keras_network(tmp_path):
     *_, running = plugin_page.commands()
     small = ["--dataset", "synthetic", "--set", "dataset.images=20", "--set", "model.filters=2", "--epochs", "2"]
     (record,) = json.loads(plugin_page.bench(environment, tmp_path, *running[1:], *small, "--json"))
-    assert (record["loss"], record["monitor"], record["status"]) == ("tversky", "balanced_accuracy", "done")
+    config = record["config"]
+    assert (config["loss"]["name"], config["training"]["monitor"], record["status"]) == (
+        "tversky",
+        "balanced_accuracy",
+        "done",
+    )
     table = plugin_page.bench(environment, tmp_path, "table", "--format", "csv")
     assert "tversky" in table.splitlines()[1]

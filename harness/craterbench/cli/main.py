@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 import craterbench
+from craterbench.cli.evaluate_command import evaluate_command
 from craterbench.cli.list_command import list_command
 from craterbench.cli.parity_command import parity_command
+from craterbench.cli.predict_command import predict_command
 from craterbench.cli.run_command import run_command
 from craterbench.cli.show_command import show_command
 from craterbench.cli.sweep_command import sweep_command
@@ -58,5 +60,14 @@ def main() -> None:
     """Train networks that find craters, score them all with one evaluator, and compare what may be compared."""
 
 
-for command in (run_command, sweep_command, table_command, parity_command, list_command, show_command):
+for command in (
+    run_command,
+    sweep_command,
+    table_command,
+    evaluate_command,
+    predict_command,
+    parity_command,
+    list_command,
+    show_command,
+):
     main.add_command(command)

@@ -14,12 +14,17 @@ __all__ = ["table_command"]
 
 @click.command("table")
 @click.option("--test", is_flag=True, help="Show the scores of the test part too.")
-@click.option("--columns", metavar="NAME,...", help="What to show; all is everything.  [default: what fits, or all]")
-@click.option("--sort", metavar="NAME", help="Sort by a column; -NAME puts the greatest first.")
+@click.option(
+    "--columns",
+    metavar="NAME,...",
+    help="What to show, columns or dotted keys of the config; all is all columns.  [default: what fits, or all]",
+)
+@click.option("--sort", metavar="NAME", help="Sort by a column or a dotted key; -NAME puts the greatest first.")
+@click.option("--where", metavar="KEY=VALUE", multiple=True, help="Show the runs that have this: loss.name=dice.")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["rich", "markdown", "csv", "json", "html"]),
+    type=click.Choice(["rich", "markdown", "latex", "csv", "json", "html"]),
     default="rich",
     show_default=True,
     help="How to print it; html is a page with curves and samples.",
@@ -27,7 +32,9 @@ __all__ = ["table_command"]
 @click.option(
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
 )
-def table_command(test: bool, columns: str | None, sort: str | None, form: str, results: Path) -> None:
+def table_command(
+    test: bool, columns: str | None, sort: str | None, where: tuple[str, ...], form: str, results: Path
+) -> None:
     """Show a table of all runs, a row for each benchmark over its seeds and folds.
 
     Scores are the mean over runs ± their standard deviation, with a 95 % interval over groups of images and seeds.
@@ -59,6 +66,7 @@ def table_command(test: bool, columns: str | None, sort: str | None, form: str, 
         test=test,
         columns=asked,
         sort=sort,
+        where=where,
         whole_names=form in ("csv", "json"),
         notes=damaged,
         metrics=metrics,

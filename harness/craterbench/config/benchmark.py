@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any, Literal
 
@@ -18,6 +20,8 @@ __all__ = [
     "Precision",
     "SplitConfig",
     "TrainingConfig",
+    "flatten",
+    "parse_value",
 ]
 
 Precision = Literal["float32", "bfloat16", "float64"]
@@ -193,6 +197,23 @@ class BenchmarkConfig:
 
 #: The parts of a definition that name a component, and so may hold its parameters.
 COMPONENT_SECTIONS = ("dataset", "model", "loss", "optimizer", "schedule")
+
+
+def flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Return the values of nested tables by their dotted keys."""
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        dotted = f"{path}.{key}" if path else key
+        found |= flatten(value, dotted) if isinstance(value, Mapping) and value else {dotted: value}
+    return found
+
+
+def parse_value(text: str) -> Any:
+    """Read a value from the command line: TOML, or plain text where it is none."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _values(parameters: Any) -> dict[str, Any]:

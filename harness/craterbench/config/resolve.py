@@ -24,13 +24,23 @@ from craterbench.config.benchmark import (
     OptimizerConfig,
     SplitConfig,
     TrainingConfig,
+    flatten,
+    parse_value,
 )
 from craterbench.plugin.builtin_metrics import ALIASES, BUILT_IN_METRICS
 from craterbench.plugin.components import PLAIN_NAME, Component, MetricSpec
 from craterbench.plugin.errors import UserError, nearest
 from craterbench.plugin.registry import Registry
 
-__all__ = ["Override", "ResolvedConfig", "flatten", "parse_override", "parse_value", "resolve"]
+__all__ = [
+    "Override",
+    "ResolvedConfig",
+    "flatten",
+    "parse_override",
+    "parse_value",
+    "resolve",
+    "resolve_recorded",
+]
 
 _PLAIN: Mapping[str, type] = types.MappingProxyType(
     {"split": SplitConfig, "augmentation": AugmentationConfig, "training": TrainingConfig}
@@ -78,14 +88,6 @@ def parse_override(text: str, option: str = "--set") -> Override:
     return Override(key, parse_value(value), option)
 
 
-def parse_value(text: str) -> Any:
-    """Read a value from the command line: TOML, or plain text where it is none."""
-    try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        return text
-
-
 def resolve(
     registry: Registry, name: str, overrides: Sequence[Override] = (), label: str | None = None
 ) -> ResolvedConfig:
@@ -98,10 +100,26 @@ def resolve(
     Raises:
         UserError: naming everything that is wrong, each with its dotted path.
     """
+    chain = _chain(registry, name)
+    return _resolved(registry, label or _called(name, *chain[-1]), chain, overrides)
+
+
+def resolve_recorded(
+    registry: Registry, name: str, config: Mapping[str, Any], overrides: Sequence[Override] = ()
+) -> ResolvedConfig:
+    """Return the benchmark of a config as a record holds it, with the overrides applied.
+
+    Raises:
+        UserError: naming everything that is wrong, such as a component that is not installed any more.
+    """
+    return _resolved(registry, name, [("its record", config)], overrides)
+
+
+def _resolved(
+    registry: Registry, label: str, chain: Sequence[tuple[str, Mapping[str, Any]]], overrides: Sequence[Override]
+) -> ResolvedConfig:
     merged: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    chain = _chain(registry, name)
-    label = label or _called(name, *chain[-1])
     for file, layer in chain:
         _merge(merged, {key: value for key, value in layer.items() if key != "name"}, sources, file)
     for override in sorted(overrides, key=lambda override: not override.key.endswith(".name")):
@@ -344,15 +362,6 @@ class Validator:
 def _adapter(cls: type) -> TypeAdapter[Any]:
     """Return what validates a dataclass: a search resolves a thousand definitions, and making one takes a while."""
     return TypeAdapter(cls)
-
-
-def flatten(table: Mapping[str, Any], path: str = "") -> dict[str, Any]:
-    """Return the values of nested tables by their dotted keys."""
-    found: dict[str, Any] = {}
-    for key, value in table.items():
-        dotted = f"{path}.{key}" if path else key
-        found |= flatten(value, dotted) if isinstance(value, Mapping) and value else {dotted: value}
-    return found
 
 
 def _plugin_metrics(registry: Registry) -> tuple[MetricSpec, ...]:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from craterbench.plugin import UserError
 
-__all__ = ["Dataset", "Subset", "TrainVal", "make_subset"]
+__all__ = ["Dataset", "Subset", "TrainVal", "make_images", "make_subset"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def make_subset(
     Raises:
         UserError: naming the source, what is wrong with it and what is wanted.
     """
-    grey = _grey(_cube(images, f"{source}: images"), f"{source}: images")
+    grey = make_images(images, source=f"{source}: images")
     binary = _binary(_cube(masks, f"{source}: masks"), f"{source}: masks")
     if len(grey) != len(binary):
         raise UserError(f"{source}: {len(grey)} images but {len(binary)} masks; give one mask for each image")
@@ -117,6 +117,15 @@ def make_subset(
     elif groups.shape != (len(grey),) or groups.dtype.kind not in "iu":
         raise UserError(f"{source}: groups are {groups.dtype} {groups.shape}; give one integer for each image")
     return Subset(grey, binary, groups.astype(np.int64))
+
+
+def make_images(images: npt.NDArray[np.generic], *, source: str) -> npt.NDArray[np.float32]:
+    """Check images as ``make_subset`` does, and return them as float32 (N, H, W, 1) in [0, 1].
+
+    Raises:
+        UserError: naming the source and what is wrong with it.
+    """
+    return _grey(_cube(images, source), source)
 
 
 def _cube(array: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.generic]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +25,9 @@ from craterbench.results.checkpoint import Checkpoint
 from craterbench.results.parity_verdicts import standing
 from craterbench.results.record import Record
 from craterbench.results.store import RunFolder, Store, new_id
-from craterbench.training.experiment import RunInfo, RunResult, Samples
+from craterbench.training.experiment import RunInfo, RunResult, Samples, SplitResult
 
-__all__ = ["Run", "RunFactory"]
+__all__ = ["Run", "RunFactory", "arrays_of", "parts_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,6 @@ class RunFactory:
         run_id, started = new_id()
         dataset = self.registry.get("dataset", benchmark.dataset.name)
         components, packages = benchmark.versions(), packages_of(benchmark)
-        precision = benchmark.training.precision
         return Record(
             id=run_id,
             benchmark=benchmark.name,
@@ -93,13 +92,8 @@ class RunFactory:
             started=started,
             overrides=spec.overrides,
             definition=config_digest(benchmark),
-            framework=benchmark.framework.name,
-            model=benchmark.model.name,
-            loss=benchmark.loss.name,
-            monitor=benchmark.training.monitor,
+            config=benchmark.as_dict(),
             protocol=_protocol(benchmark),
-            precision=precision,
-            depth=getattr(benchmark.model.parameters, "depth", None),
             dataset={"name": dataset.name, "provenance": dataset.provenance, "licence": dataset.licence},
             environment={
                 "craterbench": craterbench.__version__,
@@ -355,19 +349,29 @@ def _started(record: Record, spec: RunSpec, start: RunInfo, results: Path) -> Re
     )
 
 
+def parts_of(scored: Mapping[str, SplitResult]) -> dict[str, dict[str, Any]]:
+    """Return what a record says of the parts that were scored."""
+    return {
+        name: {
+            "fingerprint": part.fingerprint,
+            "num_images": len(part.statistics.groups),
+            "statistics": part.statistics.sums(),
+        }
+        for name, part in scored.items()
+    }
+
+
+def arrays_of(scored: Mapping[str, SplitResult]) -> dict[str, dict[str, Any]]:
+    """Return the arrays that lie beside the record, by part and name."""
+    return {name: {**part.statistics.arrays, "groups": part.statistics.groups} for name, part in scored.items()}
+
+
 def _done(record: Record, outcome: RunResult) -> Record:
     weights = outcome.training.best_weights
     return replace(
         record,
         status="pruned" if outcome.training.pruned else "done",
-        parts={
-            name: {
-                "fingerprint": scored.fingerprint,
-                "num_images": len(scored.statistics.groups),
-                "statistics": scored.statistics.sums(),
-            }
-            for name, scored in outcome.scored.items()
-        },
+        parts=parts_of(outcome.scored),
         num_weights=sum(int(a.size) for a in weights.values() if a.ndim and a.dtype.kind == "f"),
         best_epoch=outcome.training.best_epoch,
         seconds=outcome.seconds,
@@ -384,9 +388,5 @@ def _protocol(benchmark: BenchmarkConfig) -> str:
 
 
 def _write_arrays(folder: RunFolder, outcome: RunResult) -> None:
-    arrays = {
-        name: {**scored.statistics.arrays, "groups": scored.statistics.groups}
-        for name, scored in outcome.scored.items()
-    }
-    folder.write_statistics(arrays)
+    folder.write_statistics(arrays_of(outcome.scored))
     folder.write_weights(outcome.training.best_weights)

@@ -19,6 +19,7 @@ import signal
 import sys
 import threading
 import traceback
+import types
 from collections.abc import Iterator, Mapping
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -69,7 +70,7 @@ class WorkerProcess:
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,), name="bench-child", daemon=True)
-        with _variables(variables), _holding_back_ctrl_c():
+        with _variables(variables), _without_main(), _holding_back_ctrl_c():
             self._process.start()
         theirs.close()  # or the end of the child would never be seen
         self._provided: set[str] = set()
@@ -198,6 +199,20 @@ def _variables(variables: Mapping[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """Hide the program for a moment: a spawned process imports its parent's anew, and a script would train there, too.
+
+    So a script needs no ``if __name__ == "__main__"``. All that a worker is sent is found in modules.
+    """
+    program = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = program
 
 
 @contextlib.contextmanager

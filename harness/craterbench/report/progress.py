@@ -65,7 +65,7 @@ def _beginning(history: Sequence[Mapping[str, Any]]) -> str:
 def _history(run: RunContext) -> list[dict[str, float]]:
     """Return the epochs that a run goes on after."""
     try:
-        return read_history(run.folder / "history.csv")
+        return read_history(run.folder)
     except ValueError:
         return []
 

@@ -49,7 +49,7 @@ def save_plots(
     """Add the pictures of a run to its folder."""
     title = " ".join([run.title, *record["overrides"]])
     shown = metrics.in_history(run.config["training"]["monitor"])
-    history = read_history(run.folder / "history.csv")
+    history = read_history(run.folder)
     others = [metric for metric in shown if metric not in (LOSS, BALANCED_ACCURACY)]
     draw_curves(run.folder / "curves.png", history, title, others)
     draw_samples(run.folder / "samples.png", Samples(**samples), f"{title}: validation images")

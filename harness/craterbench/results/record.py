@@ -7,10 +7,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
+from pathlib import Path
 from typing import Any, get_type_hints
 
 from craterbench.results.migrations import SCHEMA, migrated
-from craterbench.results.shape import Dataset, Environment, PartRecord, misfit_of, misshapen
+from craterbench.results.shape import Config, Dataset, Environment, PartRecord, misfit_of, misshapen
 
 __all__ = ["STATUSES", "Record"]
 
@@ -28,8 +29,8 @@ class Record:
         id: time and a short random part; the name of the run's folder.
         benchmark: the benchmark's name.
         overrides: what the command line changed in it, each ``key=value``.
+        config: the benchmark, resolved: every value that it had, nested as in its TOML file.
         definition: digest of the whole definition and of its components' versions; the seed is not in it.
-        depth: the model's depth, where it has one.
         fold: which of how many folds validated, as ``2/5``; ``None`` where the definition's own split cut the parts.
         identity: digest of what was asked for and of the data (see ``craterbench.config.identity``).
         dataset: name, digest, provenance, licence and notes.
@@ -53,15 +54,10 @@ class Record:
     started: str
     overrides: list[str]
     definition: str
-    framework: str
-    model: str
-    loss: str
-    monitor: str
+    config: dict[str, Any]
     protocol: str
-    precision: str
     environment: dict[str, Any]
     schema: int = SCHEMA
-    depth: int | None = None
     fold: str | None = None
     identity: str | None = None
     dataset: dict[str, Any] = field(default_factory=dict)
@@ -77,18 +73,36 @@ class Record:
     error: str | None = None
     log_tail: list[str] = field(default_factory=list)
 
+    @property
+    def framework(self) -> str:
+        """What trained it."""
+        return str(self.config["framework"])
+
+    @property
+    def monitor(self) -> str:
+        """The metric that chose its epoch."""
+        return str(self.config["training"]["monitor"])
+
+    @property
+    def precision(self) -> str:
+        """Of the arithmetic in training."""
+        return str(self.config["training"]["precision"])
+
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON has it; NaN, which JSON has not, is ``null``."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Record:
+    def from_json(cls, content: Mapping[str, Any], folder: Path | None = None) -> Record:
         """Return the record of a parsed ``record.json``.
+
+        Args:
+            folder: the run's folder, whose other files tell what a record of an older schema lacks.
 
         Raises:
             ValueError: it is of a schema that is not known, or a field is missing or of no use.
         """
-        content = migrated(dict(content) if isinstance(content, Mapping) else {})
+        content = migrated(dict(content) if isinstance(content, Mapping) else {}, folder)
         known = {field.name for field in fields(cls)}
         content = {key: value for key, value in content.items() if key in known}
         try:
@@ -116,7 +130,8 @@ class Record:
 @cache
 def _misfits() -> dict[str, Callable[[Any], str | None]]:
     """Return what finds a misfit in each field; resolving annotations takes longer than a record."""
-    kinds = {**get_type_hints(Record), "environment": Environment, "dataset": Dataset, "parts": dict[str, PartRecord]}
+    kinds = {**get_type_hints(Record), "config": Config}
+    kinds |= {"environment": Environment, "dataset": Dataset, "parts": dict[str, PartRecord]}
     return {name: misfit_of(kind) for name, kind in kinds.items()}
 
 

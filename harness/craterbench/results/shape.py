@@ -10,7 +10,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypedDict, get_args, get_origin, get_type_hints, is_typeddict
 
-__all__ = ["Dataset", "Environment", "PartRecord", "misfit_of", "misshapen"]
+__all__ = ["Config", "Dataset", "Environment", "PartRecord", "misfit_of", "misshapen"]
 
 
 class Environment(TypedDict, total=False):
@@ -38,6 +38,20 @@ class Dataset(_Named, total=False):
     licence: str
     digest: str
     notes: list[str]
+
+
+class _Training(TypedDict):
+    monitor: str
+    precision: str
+
+
+class Config(TypedDict):
+    """What every config says; a whole one says more."""
+
+    framework: str
+    model: _Named
+    loss: _Named
+    training: _Training
 
 
 class _Sums(TypedDict):

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import filelock
 
 from craterbench.plugin import UserError
+from craterbench.plugin.errors import nearest
 from craterbench.results.files import PART, write_atomically
 from craterbench.results.record import Record
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from craterbench.results.checkpoint import Checkpoint
 
-__all__ = ["RunFolder", "Store", "new_id", "read_history"]
+__all__ = ["RunFolder", "Store", "amend", "new_id", "read_history", "read_statistics", "statistics_file"]
 
 _RECORD = "record.json"
 _STATISTICS = "statistics.npz"
@@ -85,12 +86,7 @@ class RunFolder:
 
     def write_statistics(self, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
         """Write ``statistics.npz``: of each part the statistics of its images and their groups, as ``part/name``."""
-        import numpy as np
-
-        content = io.BytesIO()
-        arrays: dict[str, Any] = {f"{part}/{name}": array for part, of in parts.items() for name, array in of.items()}
-        np.savez_compressed(content, **arrays)
-        write_atomically(self.path / _STATISTICS, content.getvalue())
+        _write_statistics(self.path / _STATISTICS, parts)
 
     def write_weights(self, weights: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Write ``weights.safetensors``, in Keras' lay-out."""
@@ -338,39 +334,99 @@ class Store:
         """Return where a whole run lies."""
         return self.runs / record.benchmark / record.id
 
-    def history(self, record: Record) -> list[dict[str, float]]:
-        """Return a row for each epoch of a run; NaN where a cell is empty.
+    def find(self, name: str) -> tuple[Record, Path]:
+        """Return the record and the folder of a whole run, of this store or of one of the studies in it.
+
+        Args:
+            name: the run's id, a beginning of it that no other has, or the path of its folder, which may lie anywhere.
 
         Raises:
-            ValueError: it is missing or damaged.
+            UserError: there is none, there are several, or its record cannot be read.
         """
-        return read_history(self.folder(record) / "history.csv")
+        folder = Path(name)
+        if not (folder / _RECORD).is_file():
+            known = {path.parent.name: path.parent for path in self.root.glob(f"runs/*/*/{_RECORD}")}
+            known |= {path.parent.name: path.parent for path in self.root.glob(f"studies/*/runs/*/*/{_RECORD}")}
+            found = (
+                [known[name]] if name in known else [known[each] for each in known if name and each.startswith(name)]
+            )
+            if len(found) > 1:
+                raise UserError(f"{len(found)} runs begin with {name!r}, such as {min(each.name for each in found)}")
+            if not found:
+                cure = f"{nearest(name, known)}; bench table --columns benchmark,id shows them"
+                raise UserError(f"there is no run {name!r} in {self.root}; {cure}")
+            folder = found[0]
+        try:
+            return _read(folder.resolve() / _RECORD), folder
+        except ValueError as error:
+            raise UserError(f"{folder / _RECORD}: cannot be read: {error}") from None
 
-    def statistics_file(self, record: Record) -> Path:
-        """Return the file of the statistics of a run's images."""
-        new, old = (self.folder(record) / name for name in (_STATISTICS, _COUNTS))
-        return old if old.exists() and not new.exists() else new
+    def history(self, record: Record) -> list[dict[str, float]]:
+        """Return what ``read_history`` finds in the folder of a run."""
+        return read_history(self.folder(record))
 
     def statistics(self, record: Record, part: str) -> dict[str, npt.NDArray[Any]]:
-        """Return the statistics of the images of a part by name, and their ``groups``, as the evaluator counted them.
+        """Return what ``read_statistics`` finds in the folder of a run."""
+        return read_statistics(self.folder(record), part)
 
-        Raises:
-            ValueError: they are missing or damaged.
-        """
-        path = self.statistics_file(record)
-        before = f"{part}_" if path.name == _COUNTS else f"{part}/"
-        try:
-            with zipfile.ZipFile(path) as file:
-                names = [name for name in file.namelist() if name.startswith(before)]
-                arrays = {name.removeprefix(before).removesuffix(".npy"): _array(file.read(name)) for name in names}
-        except FileNotFoundError:
-            raise ValueError("it is missing") from None
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
-            raise ValueError("it is damaged") from None
-        groups = arrays.get("groups")
-        if groups is None or groups.ndim != 1 or any(array.shape[:1] != groups.shape for array in arrays.values()):
-            raise ValueError("it is damaged")
-        return arrays if path.name == _STATISTICS else _with_pixels(arrays)
+
+def read_history(folder: Path) -> list[dict[str, float]]:
+    """Return a row for each epoch of a run; NaN where a cell is empty.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
+    try:
+        with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
+            return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(file)]
+    except FileNotFoundError:
+        raise ValueError("it is missing") from None
+    except (OSError, TypeError, ValueError, csv.Error):
+        raise ValueError("it is damaged") from None
+
+
+def amend(folder: Path, record: Record, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
+    """Write the record and the statistics of a whole run anew, the record last; each file is whole or not written."""
+    _write_statistics(folder / _STATISTICS, parts)
+    write_atomically(folder / _RECORD, json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n")
+    (folder / _COUNTS).unlink(missing_ok=True)
+
+
+def _write_statistics(path: Path, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
+    import numpy as np
+
+    arrays: dict[str, Any] = {f"{part}/{name}": array for part, of in parts.items() for name, array in of.items()}
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_atomically(path, content.getvalue())
+
+
+def statistics_file(folder: Path) -> Path:
+    """Return the file of the statistics of a run's images."""
+    new, old = folder / _STATISTICS, folder / _COUNTS
+    return old if old.exists() and not new.exists() else new
+
+
+def read_statistics(folder: Path, part: str) -> dict[str, npt.NDArray[Any]]:
+    """Return the statistics of a part's images by name, and their ``groups``, as the evaluator counted them.
+
+    Raises:
+        ValueError: they are missing or damaged.
+    """
+    path = statistics_file(folder)
+    before = f"{part}_" if path.name == _COUNTS else f"{part}/"
+    try:
+        with zipfile.ZipFile(path) as file:
+            names = [name for name in file.namelist() if name.startswith(before)]
+            arrays = {name.removeprefix(before).removesuffix(".npy"): _array(file.read(name)) for name in names}
+    except FileNotFoundError:
+        raise ValueError("it is missing") from None
+    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
+        raise ValueError("it is damaged") from None
+    groups = arrays.get("groups")
+    if groups is None or groups.ndim != 1 or any(array.shape[:1] != groups.shape for array in arrays.values()):
+        raise ValueError("it is damaged")
+    return arrays if path.name == _STATISTICS else _with_pixels(arrays)
 
 
 def _with_pixels(counts: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
@@ -381,21 +437,6 @@ def _with_pixels(counts: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[A
     if confusion is None or entropy is None or confusion.shape != (*entropy.shape, 4):
         raise ValueError("it is damaged")
     return {**counts, "cross_entropy": np.stack([entropy, confusion.sum(axis=-1)], axis=-1)}
-
-
-def read_history(file: Path) -> list[dict[str, float]]:
-    """Return a row for each epoch of a ``history.csv``; NaN where a cell is empty.
-
-    Raises:
-        ValueError: it is missing or damaged.
-    """
-    try:
-        with file.open(newline="", encoding="utf-8") as lines:
-            return [{key: float(value or "nan") for key, value in row.items()} for row in csv.DictReader(lines)]
-    except FileNotFoundError:
-        raise ValueError("it is missing") from None
-    except (OSError, TypeError, ValueError, csv.Error):
-        raise ValueError("it is damaged") from None
 
 
 def _array(content: bytes) -> npt.NDArray[Any]:
@@ -422,7 +463,7 @@ def _layout(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
 def _read(file: Path) -> Record:
     """Return the record of a folder; raises ValueError if it cannot be read, or is of another one."""
     try:
-        record = Record.from_json(json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number))
+        record = Record.from_json(json.loads(file.read_text(encoding="utf-8"), parse_constant=_no_number), file.parent)
     except OSError as error:
         raise ValueError(str(error.strerror)) from None
     except RecursionError:

@@ -1,4 +1,4 @@
-"""One run, from the definition to the statistics."""
+"""Train, evaluate, predict: a run chains them, and what is done with its weights later calls the last two."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import math
 import platform
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,27 @@ from craterbench.metrics.statistics import Statistics, count_own
 from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 from craterbench.results.checkpoint import Checkpoint
+from craterbench.results.weights import read_weights
 from craterbench.training.augment import make_training_data
 from craterbench.training.fit import TrainingResult, fit
 from craterbench.training.session import Session, open_session
 
-__all__ = ["RunInfo", "RunResult", "Samples", "SplitResult", "data_digest", "train_and_evaluate", "train_val"]
+__all__ = [
+    "Evaluation",
+    "RunInfo",
+    "RunResult",
+    "Samples",
+    "SplitResult",
+    "Trained",
+    "data_digest",
+    "evaluate",
+    "evaluate_weights",
+    "predict",
+    "predict_weights",
+    "train",
+    "train_and_evaluate",
+    "train_val",
+]
 
 #: How many validation images, with what was predicted for them, a run shows in its sheet of samples.
 NUM_SAMPLES = 12
@@ -91,11 +108,70 @@ class RunResult:
     peak_memory: int | None
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A session that holds the best weights, and how it came to them.
+
+    Attributes:
+        parts: what is scored: the validation part and, where it was read and there is one, the test part.
+        start_up: seconds until the first epoch.
+        done_before: seconds of training that had been done in another process.
+    """
+
+    session: Session
+    start: RunInfo
+    training: TrainingResult
+    parts: dict[str, Subset]
+    start_up: float
+    done_before: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the weights of a finished run score.
+
+    Attributes:
+        data_digest: of the whole data set.
+        scored: by the name of the part.
+        warnings: on metrics of plugins that could not be had.
+    """
+
+    data_digest: str
+    scored: dict[str, SplitResult]
+    warnings: tuple[str, ...]
+
+
 def _noop(told: object) -> None:
     """Listen to nothing."""
 
 
-def train_and_evaluate(
+def train_and_evaluate(benchmark: BenchmarkConfig, *, seed: int, **options: Any) -> RunResult:
+    """Train a benchmark once in this process and score its parts with the best weights; arguments as for ``train``.
+
+    Raises:
+        UserError: the data, the split or the model cannot be had as asked; nothing was trained.
+    """
+    clock = time.perf_counter()
+    trained = train(benchmark, seed=seed, **options)
+    session, training = trained.session, trained.training
+    metrics = Metrics(benchmark.metrics)
+    warnings: list[str] = []
+    scored = evaluate(session, trained.parts, metrics, warnings)
+    if all(math.isnan(row[metrics.get(benchmark.training.monitor).history_column]) for row in training.history):
+        warnings.append(f"the monitor {benchmark.training.monitor} has no value in any epoch: the first one was kept")
+    scoring = time.perf_counter() - clock - trained.start_up - (training.training_seconds - trained.done_before)
+    return RunResult(
+        start=trained.start,
+        training=training,
+        scored=scored,
+        samples=_samples(session, trained.parts["validation"]),
+        seconds={"start_up": trained.start_up, "training": training.training_seconds, "scoring": scoring},
+        warnings=tuple(dict.fromkeys(warnings)),
+        peak_memory=_peak_memory(),
+    )
+
+
+def train(
     benchmark: BenchmarkConfig,
     *,
     seed: int,
@@ -108,8 +184,8 @@ def train_and_evaluate(
     given: TrainVal | None = None,
     should_continue: Callable[[], bool] | None = None,
     objectives: Sequence[str] = (),
-) -> RunResult:
-    """Train a benchmark once in this process and score its parts with the best weights.
+) -> Trained:
+    """Train a benchmark once in this process.
 
     Args:
         seed: moves initial weights, order, dropout and augmentation; the split has its own in the definition.
@@ -155,25 +231,85 @@ def train_and_evaluate(
         objectives=objectives,
     )
     session.load_weights(training.best_weights)
-    parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
-    warnings: list[str] = []
-    metrics = Metrics(benchmark.metrics)
-    scored = {name: _score(session, part, metrics, warnings) for name, part in parts.items()}
-    if all(math.isnan(row[metrics.get(benchmark.training.monitor).history_column]) for row in training.history):
-        warnings.append(f"the monitor {benchmark.training.monitor} has no value in any epoch: the first one was kept")
-
-    start_up = ready - clock
-    before = sum(row["seconds"] for row in checkpoint.history) if checkpoint is not None else 0.0
-    scoring = time.perf_counter() - ready - (training.training_seconds - before)
-    return RunResult(
+    return Trained(
+        session=session,
         start=start,
         training=training,
-        scored=scored,
-        samples=_samples(session, data.validation),
-        seconds={"start_up": start_up, "training": training.training_seconds, "scoring": scoring},
-        warnings=tuple(dict.fromkeys(warnings)),
-        peak_memory=_peak_memory(),
+        parts={"validation": data.validation} | ({"test": test} if test is not None else {}),
+        start_up=ready - clock,
+        done_before=sum(row["seconds"] for row in checkpoint.history) if checkpoint is not None else 0.0,
     )
+
+
+def evaluate(
+    session: Session, parts: Mapping[str, Subset], metrics: Metrics, warnings: list[str]
+) -> dict[str, SplitResult]:
+    """Score what a session predicts for the images of each part.
+
+    A plugin's statistic that cannot be counted takes no trained weights with it, but is told in ``warnings``.
+    """
+    scored = {}
+    for name, part in parts.items():
+        evaluator, probabilities = Evaluator(part.images, part.masks, part.groups), predict(session, part.images)
+        statistics = evaluator.count(probabilities)
+        own = {}
+        for metric in metrics:
+            if metric.own_statistic and metric.statistic not in own:
+                try:
+                    own[metric.statistic] = count_own(metric, probabilities, part.masks)
+                except UserError as error:
+                    warnings.append(str(error))
+        scored[name] = SplitResult(evaluator.fingerprint, replace(statistics, arrays={**statistics.arrays, **own}))
+    return scored
+
+
+def predict(session: Session, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the probability of a crater at every pixel, float32 (N, H, W, 1), for images float32 of that shape."""
+    return session.predict(images)
+
+
+def evaluate_weights(
+    benchmark: BenchmarkConfig, *, weights: Path, fold: Fold | None = None, device: str = "auto"
+) -> Evaluation:
+    """Score the weights of a finished run in this process, on the validation and the test part of a benchmark's data.
+
+    Args:
+        benchmark: that of the run, or one that differs from it in its data.
+        weights: the file that the run has left.
+        fold: the fold that validates, or ``None`` for the share that the definition says.
+        device: ``auto``, ``cpu`` or ``gpu``.
+
+    Raises:
+        UserError: the data cannot be had, or the weights are missing or of another model.
+    """
+    train_val, test = _data(benchmark)
+    data = make_training_data(train_val.part, benchmark, np.random.default_rng(0), fold)
+    session = _loaded(benchmark, weights, train_val.part.images.shape[1:3], device)
+    parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
+    warnings: list[str] = []
+    scored = evaluate(session, parts, Metrics(benchmark.metrics), warnings)
+    return Evaluation(train_val.digest, scored, tuple(dict.fromkeys(warnings)))
+
+
+def predict_weights(
+    benchmark: BenchmarkConfig, *, weights: Path, images: npt.NDArray[np.float32], device: str = "auto"
+) -> npt.NDArray[np.float32]:
+    """Return what the weights of a finished run predict in this process, as ``predict`` does.
+
+    Raises:
+        UserError: the weights are missing or of another model, or the model is none for images of that size.
+    """
+    return predict(_loaded(benchmark, weights, images.shape[1:3], device), images)
+
+
+def _loaded(benchmark: BenchmarkConfig, weights: Path, image_shape: tuple[int, ...], device: str) -> Session:
+    arrays = read_weights(weights)
+    session = open_session(benchmark, image_shape=(image_shape[0], image_shape[1]), seed=0, device=device)
+    try:
+        session.load_weights(arrays)
+    except UserError as error:
+        raise UserError(f"{weights}: {error}") from None
+    return session
 
 
 def data_digest(benchmark: BenchmarkConfig) -> str:
@@ -209,20 +345,6 @@ def _test_leaks(test: Subset | None, others: Subset) -> list[str]:
         return []
     names = ("test", "training or validation")
     return find_leaks(test, others, names=names, share_groups=False)  # a part may count from 0
-
-
-def _score(session: Session, part: Subset, metrics: Metrics, warnings: list[str]) -> SplitResult:
-    """Score a part; a plugin's statistic that cannot be counted takes no trained weights with it."""
-    evaluator, probabilities = Evaluator(part.images, part.masks, part.groups), session.predict(part.images)
-    statistics = evaluator.count(probabilities)
-    own = {}
-    for metric in metrics:
-        if metric.own_statistic and metric.statistic not in own:
-            try:
-                own[metric.statistic] = count_own(metric, probabilities, part.masks)
-            except UserError as error:
-                warnings.append(str(error))
-    return SplitResult(evaluator.fingerprint, replace(statistics, arrays={**statistics.arrays, **own}))
 
 
 def _peak_memory() -> int | None:

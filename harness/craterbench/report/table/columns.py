@@ -18,8 +18,14 @@ from craterbench.results.record import Record
 
 __all__ = ["FACTORS", "Column", "ScoreColumns", "Spread", "cost_columns", "run_columns"]
 
-#: What may differ between rows that are compared, and so is a column.
-FACTORS = ("framework", "loss", "depth", "monitor", "precision", "protocol", "folds")
+#: Config keys that are a column under a name of their own; others are one, under their key, where rows differ in them.
+FACTORS = {
+    "framework": "framework",
+    "loss.name": "loss",
+    "model.depth": "depth",
+    "training.monitor": "monitor",
+    "training.precision": "precision",
+}
 
 _MEBIBYTE = 2**20
 
@@ -62,6 +68,7 @@ class Column:
         decimals: how many of a number are shown.
         signed: whether its numbers show a plus.
         optional: whether it may be left out where it does not fit.
+        factor: whether it says what was asked for, and so is left out where all rows have the same.
     """
 
     key: str
@@ -73,23 +80,26 @@ class Column:
     decimals: int = 0
     signed: bool = False
     optional: bool = False
+    factor: bool = False
 
     @property
     def name(self) -> str:
         """What programs call it."""
-        return slug(f"{self.label} {self.key}")
+        return slug(f"{self.label} {self.key}") if self.label else self.key
 
     @property
     def choice(self) -> str:
         """What chooses it: the same for all fingerprints of a part."""
-        return slug(f"{self.part} {self.key}")
+        return slug(f"{self.part} {self.key}") if self.part else self.key
 
 
 def run_columns() -> list[Column]:
     """Return the columns that say what a row is."""
     return [
         Column(key="benchmark", heading="benchmark", value=lambda row: row.name),
-        *(Column(key=factor, heading=factor, value=partial(_factor, factor)) for factor in FACTORS),
+        *(Column(key=name, heading=name, value=partial(_asked, key), factor=True) for key, name in FACTORS.items()),
+        Column(key="protocol", heading="protocol", value=lambda row: row.newest.protocol, factor=True),
+        Column(key="folds", heading="folds", value=lambda row: row.folds, factor=True),
         Column(key="weights", heading="weights", value=lambda row: (row.done or row.runs)[-1].num_weights),
         Column(key="runs", heading="runs", value=lambda row: row.status),
         _cost("epochs", "epochs", lambda run: run.epochs),
@@ -107,8 +117,8 @@ def cost_columns(verdicts: Verdicts) -> list[Column]:
     ]
 
 
-def _factor(factor: str, row: Row) -> Any:
-    return row.folds if factor == "folds" else getattr(row.newest, factor)
+def _asked(key: str, row: Row) -> Any:
+    return row.config.get(key)
 
 
 def _cost(key: str, heading: str, of: Callable[[Record], float | None], *, decimals: int = 0) -> Column:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from craterbench.report.table.rows import Row
+from craterbench.report.table.selection import differing_keys
 from craterbench.results.record import Record
 
 __all__ = ["mixture_notes", "same_name_notes"]
@@ -35,12 +36,20 @@ def _environment(record: Record) -> dict[str, Any]:
 
 
 def _apart(rows: Sequence[Row]) -> str:
-    """Name the components whose versions differ; where these do not tell all, those whose source does; the data."""
+    """Name the keys of the config and the components' versions that differ, and the data.
+
+    Where these do not tell all of the rows apart, the components whose source differs do, or else the digests.
+    """
     newest = [(row.done or row.runs)[-1] for row in rows]
     versions = [record.environment.get("components", {}) for record in newest]
-    told = _differing(versions)
+    told = [
+        f"{key} {_listed('–' if value is None else str(value) for value in values)}"
+        for key, values in differing_keys(rows).items()
+    ]
+    told += _differing(versions)
     definitions = dict.fromkeys(record.definition for record in newest)
-    if len({tuple(sorted(each.items())) for each in versions}) < len(definitions):
+    known = {repr((sorted(each.items()), row.config)) for each, row in zip(versions, rows, strict=True)}
+    if len(known) < len(definitions):
         sources = [record.environment.get("sources", {}) for record in newest]
         told += _differing(
             [{f"source of {name}": digest[:8] for name, digest in each.items()} for each in sources]

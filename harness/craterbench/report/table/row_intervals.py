@@ -11,7 +11,7 @@ from craterbench.metrics.metric import Metric
 from craterbench.metrics.statistics import Statistics
 from craterbench.report.table.rows import Row, ScoredRuns
 from craterbench.results.record import Record
-from craterbench.results.store import Store
+from craterbench.results.store import Store, statistics_file
 
 __all__ = ["REFERENCE", "Comparison", "RowIntervals"]
 
@@ -133,7 +133,7 @@ class RowIntervals:
             try:
                 found = Statistics.beside(record.parts[part]["statistics"], self._store.statistics(record, part))
             except ValueError as error:
-                self._lack(f"{self._store.statistics_file(record)}: no interval for its row: {error}")
+                self._lack(f"{statistics_file(self._store.folder(record))}: no interval for its row: {error}")
             self._read[record.id, part] = found
         return self._read[record.id, part]
 

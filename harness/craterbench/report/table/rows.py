@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from craterbench.config.benchmark import flatten
 from craterbench.config.identity import comparable_overrides
 from craterbench.metrics.metric import Metric
 from craterbench.results.record import STATUSES, Record
@@ -33,6 +34,18 @@ class Row:
         """The benchmark's name and what the command line changed in it."""
         changes = [change for change in self.newest.overrides if change not in self.common]
         return " ".join([self.newest.benchmark, *changes])
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """What was asked for, by dotted keys; a step of an augmentation has a key of its own, beside its parameters."""
+        steps: dict[str, Any] = {
+            f"augmentation.{name}": {} for name, step in self._sections("augmentation") if isinstance(step, dict)
+        }
+        return steps | flatten(self.newest.config)
+
+    def _sections(self, name: str) -> Iterable[tuple[str, Any]]:
+        section = self.newest.config.get(name, {})
+        return section.items() if isinstance(section, dict) else ()
 
     @property
     def title(self) -> str:

@@ -9,21 +9,20 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metrics
-from craterbench.plugin import UserError
 from craterbench.plugin.components import PublishedResult
-from craterbench.plugin.errors import nearest
-from craterbench.report.table.columns import FACTORS, Column, ScoreColumns, cost_columns, run_columns
+from craterbench.report.table.columns import Column, ScoreColumns, cost_columns, run_columns
 from craterbench.report.table.notes import mixture_notes, same_name_notes
 from craterbench.report.table.row_intervals import REFERENCE, Comparison, RowIntervals
 from craterbench.report.table.row_parity import Verdicts
 from craterbench.report.table.rows import Row, ScoredRuns, label_fingerprints, rows_of
+from craterbench.report.table.selection import chosen, differing_columns, filtered, sorted_by
 from craterbench.results.record import Record
 from craterbench.results.store import Store
 
 __all__ = ["Table", "tabulate"]
 
-#: What is shown unless something else is asked for, and of that, what may be left out where it does not fit.
-_USUAL = ("benchmark", *FACTORS, "runs", "epochs", BALANCED_ACCURACY.name, "difference", LOSS.name, "warnings")
+#: What is shown, with what was asked for, by default; and of that, what may be left out where it does not fit.
+_USUAL = ("benchmark", "runs", "epochs", BALANCED_ACCURACY.name, "difference", LOSS.name, "warnings")
 _OPTIONAL = ("epochs", LOSS.name)
 
 
@@ -59,6 +58,7 @@ def tabulate(
     test: bool = False,
     columns: Sequence[str] | None = None,
     sort: str | None = None,
+    where: Sequence[str] = (),
     whole_names: bool = False,
     notes: Sequence[str] = (),
     metrics: Metrics | None = None,
@@ -71,37 +71,49 @@ def tabulate(
     Args:
         store: where the statistics behind the records lie, and verdicts on twins.
         test: whether to show the test part too.
-        columns: what to show, by name, or ``["all"]``; by default what is usually wanted.
-        sort: the name of a column, with ``-`` before it for the greatest first; by default the oldest row comes first.
+        columns: what to show, by name or dotted key, or ``["all"]``; by default what is usually wanted, and in what
+            configs differ.
+        sort: the name of a column or a dotted key, with ``-`` before it for the greatest first; by default the oldest
+            row comes first.
+        where: what is true of the runs that are shown, each ``KEY=VALUE``; the others still are what these are compared
+            with.
         whole_names: whether a row's name has also those changes by the command line that all rows share.
         notes: lines to add.
         metrics: those that columns can show; by default the built-in ones.
 
     Raises:
-        UserError: a column is unknown.
+        UserError: a column or key is unknown, or no run is left.
     """
     rows = rows_of(records)
     common = [] if whole_names else _common(rows)
     rows = [replace(row, common=frozenset(common)) for row in rows]
     evidence = RowIntervals(store, rows)
+    about, cost = run_columns(), cost_columns(Verdicts(store.root))
+    rows = filtered([*about, *cost], rows, where)
     fingerprints = [
         ScoreColumns(label, example, evidence, metrics or Metrics())
         for part in (("validation", "test") if test else ("validation",))
         for label, example in label_fingerprints(rows, part)
     ]
     known = [
-        *run_columns(),
+        *(column for column in about if column.key == "benchmark" or column.factor),
+        *differing_columns(rows),
+        *(column for column in about if column.key != "benchmark" and not column.factor),
         *(column for fingerprint in fingerprints for column in fingerprint.columns()),
-        *cost_columns(Verdicts(store.root)),
+        *cost,
     ]
     if sort is not None:
-        rows = _sorted(rows, _chosen(known, [sort.removeprefix("-")]), descending=sort.startswith("-"))
+        rows = sorted_by(rows, chosen(known, rows, [sort.removeprefix("-")]), descending=sort.startswith("-"))
     if columns is None:
-        shown = [replace(column, optional=column.key in _OPTIONAL) for column in known if column.key in _USUAL]
+        shown = [
+            replace(column, optional=column.optional or column.key in _OPTIONAL)
+            for column in known
+            if column.factor or column.key in _USUAL
+        ]
         shown, cells, same = drop_constant_columns(shown, [[column.value(row) for column in shown] for row in rows])
         common = [*same, *common]
     else:
-        shown = known if list(columns) == ["all"] else _chosen(known, columns)
+        shown = known if list(columns) == ["all"] else chosen(known, rows, columns)
         cells = [[column.value(row) for column in shown] for row in rows]
     sure = any("high" in column.fields for column in shown)
     remarks = {each.label: [_legend(each), *(_certainty(each, rows) if sure else ())] for each in fingerprints}
@@ -120,32 +132,6 @@ def _common(rows: Sequence[Row]) -> list[str]:
     return [change for change in first if others and all(change in changes for changes in others)]
 
 
-def _chosen(known: Sequence[Column], names: Sequence[str]) -> list[Column]:
-    """Return the columns of those names, in their order; a name without a fingerprint means all fingerprints."""
-    found = []
-    for name in names:
-        matching = [column for column in known if name in (column.name, column.choice)]
-        if not matching:
-            cure = nearest(name, {column.choice for column in known})
-            more = "; --test adds those of the test part" if name.startswith("test") else ""
-            raise UserError(f"there is no column {name!r}; {cure}{more}")
-        found += matching
-    return found
-
-
-def _sorted(rows: Iterable[Row], columns: Sequence[Column], *, descending: bool) -> list[Row]:
-    """Sort by the first of the columns in which a row has a value; rows without one come last."""
-    found: list[Row] = []
-    for column in columns:
-        having = []
-        for row in rows:
-            value = column.value(row)
-            if value is not None and row not in found:
-                having.append((getattr(value, "mean", value), row))
-        found += [row for _, row in sorted(having, key=lambda each: each[0], reverse=descending)]
-    return found + [row for row in rows if row not in found]
-
-
 def drop_constant_columns(
     columns: Sequence[Column], cells: Sequence[Sequence[Any]]
 ) -> tuple[list[Column], list[list[Any]], list[str]]:
@@ -157,8 +143,7 @@ def drop_constant_columns(
     left, same = [], []
     for position, column in enumerate(columns):
         values = [row[position] for row in cells]
-        # a fingerprint's loss is a score, and no factor, even where all rows share it
-        if column.key in FACTORS and not column.label and len(set(values)) == 1:
+        if column.factor and len(set(values)) == 1:
             same += [f"{column.heading} {values[0]}"] if values[0] is not None else []
         elif sum(value is not None for value in values) > (column.key == "difference"):  # the reference's own is 0
             left.append(position)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -27,7 +24,7 @@ __all__ = ["FORMATS", "NOTHING", "PUBLISHED", "cell_text", "render", "score_text
 #: What stands in an empty cell.
 NOTHING = "–"
 
-FORMATS = ("rich", "markdown", "csv", "json")
+FORMATS = ("rich", "markdown", "csv", "json", "latex")
 
 #: The scores that a published may have, and what they are called.
 PUBLISHED = {metric.name: metric.label for metric in HEADLINE}
@@ -39,7 +36,15 @@ def render(table: Table, form: str, console: Console) -> None:
         _print(table, console)
     else:
         # what a program reads must not be wrapped to the width of a terminal
-        print({"markdown": _markdown, "csv": _csv, "json": _json}[form](table), end="", file=console.file)
+        print(_written(table, form), end="", file=console.file)
+
+
+def _written(table: Table, form: str) -> str:
+    if form in ("markdown", "latex"):
+        return {"markdown": _markdown, "latex": _latex}[form](table)
+    from craterbench.report.table.table_frame import to_csv, to_json  # pandas takes a while to import
+
+    return {"csv": to_csv, "json": to_json}[form](table)
 
 
 def cell_text(value: Any, column: Column, *, between: str = " ") -> str:
@@ -75,8 +80,8 @@ def _print(table: Table, console: Console) -> None:
     columns = dict(enumerate(table.columns))
     shown = _rich(table, columns)
     left_out = []
-    # the epochs go first, then the losses, from the last
-    for position in sorted(columns, key=lambda p: (columns[p].key != "epochs", -p)):
+    # the epochs go first, then other keys of the config and then the losses, from the last
+    for position in sorted(columns, key=lambda p: (columns[p].key != "epochs", not columns[p].factor, -p)):
         if columns[position].optional and _least(shown, console) > console.width:
             left_out.append(columns.pop(position))
             shown = _rich(table, columns)
@@ -150,6 +155,19 @@ def _markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _latex(table: Table) -> str:
+    """Return a tabular of the package booktabs; the notes are comments below it."""
+    import pandas as pd
+
+    cells = [list(map(cell_text, row, table.columns)) for row in table.cells]
+    headings = [f"{column.label} {column.heading}".strip() for column in table.columns]
+    shown = pd.DataFrame(cells, columns=headings).style.hide(axis="index").format(escape="latex")
+    text = shown.format_index(escape="latex", axis="columns").to_latex(
+        column_format="".join("r" if column.fields else "l" for column in table.columns), hrules=True
+    )
+    return "".join([text, *(f"% {line}\n" for line in table.lines)])
+
+
 def _line(cells: Iterable[str]) -> str:
     return "| " + " | ".join(map(_escaped, cells)) + " |"
 
@@ -163,40 +181,3 @@ def _escaped(text: str) -> str:
 
 def _rule(number: int) -> str:
     return "| " + " | ".join(["---"] * number) + " |"
-
-
-def _values(table: Table) -> list[dict[str, Any]]:
-    """Return each row with its numbers whole, a spread under a key for each of its fields."""
-    rows = []
-    for cells in table.cells:
-        row: dict[str, Any] = {}
-        for column, value in zip(table.columns, cells, strict=True):
-            if column.fields:
-                for field in column.fields:
-                    name = column.name if field == "mean" else f"{column.name}_{field}"
-                    row[name] = getattr(value, field, None)
-            else:
-                row[column.name] = value
-        rows.append(row)
-    return rows
-
-
-def _csv(table: Table) -> str:
-    out = io.StringIO()
-    rows = [
-        {name: "; ".join(value) if isinstance(value, list) else value for name, value in row.items()}
-        for row in _values(table)
-    ]
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return out.getvalue()
-
-
-def _json(table: Table) -> str:
-    content = {
-        "rows": _values(table),
-        "published": [{**vars(published), "scores": dict(published.scores)} for published in table.published],
-        "notes": list(table.lines),
-    }
-    return json.dumps(content, indent=1, ensure_ascii=False) + "\n"

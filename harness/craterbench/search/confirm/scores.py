@@ -11,7 +11,7 @@ from craterbench.metrics.metric import BALANCED_ACCURACY, HEADLINE, LOSS, Metric
 from craterbench.metrics.selection_bias import expected_maximum, pooled_sd
 from craterbench.metrics.statistics import Statistics
 from craterbench.results.record import Record
-from craterbench.results.store import Store
+from craterbench.results.store import Store, statistics_file
 from craterbench.search.summary import Confirmation, ConfirmedScores, Score
 
 __all__ = ["CandidateResult", "conclude"]
@@ -99,7 +99,7 @@ class _Row:
                 try:
                     of_run = Statistics.beside(record.parts[part]["statistics"], store.statistics(record, part))
                 except ValueError as error:
-                    return cls(trained, {}, f"{store.statistics_file(record)}: {error}")
+                    return cls(trained, {}, f"{statistics_file(store.folder(record))}: {error}")
                 statistics.setdefault(part, {})[record.seed] = of_run
         return cls(trained, statistics)
 

@@ -1,0 +1,401 @@
+"""From Python what ``bench`` does from the shell: train, score, predict, and results as pandas DataFrames.
+
+All training, scoring and predicting is done in worker processes, as on the command line: no framework is imported here,
+and a script needs no ``if __name__ == "__main__"``. A call that cannot be done as asked raises
+``craterbench.plugin.UserError``, whose message names the cure.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
+from functools import cached_property
+from itertools import count
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from craterbench.config.resolve import Override, resolve
+from craterbench.data.dataset import make_images
+from craterbench.data.split import Fold
+from craterbench.execution.batch import train
+from craterbench.execution.executor import ExecutionOptions, open_executor
+from craterbench.execution.finished import FinishedRun
+from craterbench.execution.run import RunFactory
+from craterbench.execution.run_spec import RunSpec
+from craterbench.metrics.metric import Metrics
+from craterbench.plugin import UserError
+from craterbench.plugin.registry import Registry
+from craterbench.report.progress import run_progress
+from craterbench.report.run_plots import RunPlots
+from craterbench.report.study.narrative import sentences
+from craterbench.report.study.study_progress import study_live
+from craterbench.report.table.table import tabulate
+from craterbench.report.table.table_frame import frame as table_frame
+from craterbench.results.frame import runs_frame
+from craterbench.results.record import Record
+from craterbench.results.store import Store, read_history
+from craterbench.results.weights import read_weights
+from craterbench.search.setup import create_sweep
+from craterbench.search.study import Study
+from craterbench.search.summarize import summarize
+from craterbench.search.sweep import confirm_best, listened_to, search, select_best
+from craterbench.training.augment import check_folds
+
+__all__ = ["Run", "evaluate", "predict", "run", "runs", "sweep", "table"]
+
+_Path = str | PathLike[str]
+
+
+class Run:
+    """A finished run, in a results folder.
+
+    Attributes:
+        folder: where its files lie.
+    """
+
+    def __init__(self, name: str | Run, results: _Path = "results") -> None:
+        """Find a run by its id, a beginning of it that no other has, or the path of its folder.
+
+        Raises:
+            UserError: there is none, or there are several.
+        """
+        self._finished: FinishedRun
+        self._finished = name._finished if isinstance(name, Run) else FinishedRun(Store(Path(results)), str(name))
+        self.folder = self._finished.folder
+
+    def __repr__(self) -> str:
+        record = self.record
+        fold = "" if record.fold is None else f", fold {record.fold}"
+        return f"<Run {self.id}: {record.benchmark}, seed {record.seed}{fold}, {record.status}>"
+
+    @property
+    def id(self) -> str:
+        """Time and a short random part: the name of its folder."""
+        return self.record.id
+
+    @property
+    def record(self) -> Record:
+        """All that its ``record.json`` says (see ``craterbench.results.record``)."""
+        return self._finished.record
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Every value of its benchmark, nested as in a TOML file."""
+        return self.record.config
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """A row for each epoch, by its number (see ``craterbench.training.fit``).
+
+        Raises:
+            UserError: the run has left none.
+        """
+        try:
+            rows = read_history(self.folder)
+        except ValueError as error:
+            raise UserError(f"{self.folder / 'history.csv'}: {error}") from None
+        return pd.DataFrame(rows).astype({"epoch": int, "best": int}).set_index("epoch")
+
+    @cached_property
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """The weights of its best epoch by name, in Keras' lay-out."""
+        return read_weights(self._finished.weights_file)
+
+    def predict(self, images: npt.NDArray[np.generic], *, device: str = "auto") -> npt.NDArray[np.float32]:
+        """Return the probability of a crater at every pixel, float32 (N, H, W, 1).
+
+        A worker process predicts, which first imports the framework: give many images at once.
+
+        Args:
+            images: (N, H, W) or (N, H, W, 1), grey values 0 to 1 or 0 to 255.
+            device: ``auto``, ``cpu`` or ``gpu``.
+
+        Raises:
+            UserError: the weights are missing or of another model, or these are no images.
+        """
+        checked = make_images(np.asarray(images), source="images")
+        return self._finished.predict(Registry.installed(), checked, device=device)
+
+
+def run(
+    benchmarks: str | Sequence[str],
+    *,
+    seed: int = 42,
+    seeds: int = 1,
+    folds: int | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    results: _Path = "results",
+    force: bool = False,
+    resume: bool = False,
+    quiet: bool = False,
+) -> list[Run]:
+    """Train benchmarks, as ``bench run`` does, and return their runs; what is done already is not trained again.
+
+    Args:
+        benchmarks: names that ``bench list`` shows, or paths of TOML files.
+        seed: of the first run; they count up.
+        seeds: how many runs of each benchmark.
+        folds: into how many folds the images are cut, each of which validates once.
+        overrides: values by dotted keys, such as ``{"training.epochs": 2}``.
+        workers: runs at once, or ``None`` for what fits.
+        device: ``auto``, ``cpu`` or ``gpu``.
+        results: the folder of results.
+        force: whether to repeat what is done already.
+        resume: whether to go on with what was interrupted.
+        quiet: whether to show no progress on the standard error stream.
+
+    Returns:
+        In the order of benchmarks, seeds and folds. A run that failed is there, too: its record says why.
+
+    Raises:
+        UserError: a benchmark cannot be run as asked.
+    """
+    registry, store = Registry.installed(), Store(Path(results))
+    names = [benchmarks] if isinstance(benchmarks, str) else benchmarks
+    resolved = [resolve(registry, name, _overrides(overrides or {})) for name in names]
+    for each in resolved:
+        registry.get("framework", each.benchmark.framework.name).check_installed()
+        if folds is not None:
+            check_folds(each.benchmark)
+    validating = [None] if folds is None else [Fold(number, folds) for number in range(1, folds + 1)]
+    asked = [
+        RunSpec(one, number, fold) for one in resolved for number in range(seed, seed + seeds) for fold in validating
+    ]
+    options = ExecutionOptions(device=device, workers=workers)
+    with (
+        run_progress(quiet=quiet) as progress,
+        registry.listening(progress=progress, pictures=RunPlots(Metrics.of(registry))),
+    ):
+        factory = RunFactory(registry=registry, store=store, device=device, say=progress.say)
+        with closing(train(factory, asked, options, force=force, resume=resume)) as ends:
+            ended = sorted(ends, key=lambda end: end.position)
+    if refusals := [end.refusal for end in ended if end.refusal is not None]:
+        raise UserError("\n".join(refusals))
+    return [Run(str(store.folder(end.record))) for end in ended]
+
+
+def sweep(
+    benchmark: str = "reference",
+    *,
+    trials: int = 50,
+    vary: Sequence[str] = (),
+    fix: Mapping[str, Any] | None = None,
+    objective: str = "balanced_accuracy",
+    epochs: int | None = None,
+    framework: str | None = None,
+    sampler: str = "tpe",
+    pruner: str = "median",
+    seed: int = 0,
+    timeout: float | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    confirm: int = 1,
+    name: str | None = None,
+    results: _Path = "results",
+    quiet: bool = False,
+) -> pd.DataFrame:
+    """Search for a better setting and retrain the best on fresh seeds, as ``bench sweep`` does on this machine.
+
+    Args:
+        benchmark: where the search starts.
+        trials: complete or pruned, in all.
+        vary: what to vary and no more, as for ``--vary``, such as ``"model.depth=2..4"``.
+        fix: values for all trials, by dotted keys.
+        objective: ``balanced_accuracy`` or ``val_loss``, of the validation part.
+        epochs: the most that a trial trains.
+        framework: what trains the trials; by default what is fast here.
+        sampler: ``tpe`` or ``random``.
+        pruner: ``hyperband``, ``median`` or ``none``.
+        seed: of the search.
+        timeout: seconds after which no trial is started.
+        workers: trials at once, or ``None`` for what fits.
+        device: ``auto``, ``cpu`` or ``gpu``.
+        confirm: how many to retrain.
+        name: of the study; by default ``sweep-1``, ``sweep-2`` and so on.
+        results: the folder of results.
+        quiet: whether to show no progress on the standard error stream.
+
+    Returns:
+        A row for each trial, by its number: its ``state``, what it tried by dotted keys, the objective, ``epochs``,
+        ``seconds`` and ``run``, the id of its run. ``attrs`` has the ``study``, its name, and the ``conclusion``, a
+        list of sentences on what was retrained.
+
+    Raises:
+        UserError: something is wrong with what is asked for, or there is a study of that name already.
+    """
+    registry, folder = Registry.installed(), Path(results) / "studies"
+    name = name or next(free for number in count(1) if not (folder / (free := f"sweep-{number}")).exists())
+    if (folder / name / "study.json").exists():
+        raise UserError(f"there is a study {name!r} already; give another name")
+    prepared = create_sweep(
+        registry,
+        name=name,
+        benchmark=benchmark,
+        framework=framework,
+        epochs=epochs,
+        vary=vary,
+        fix=[f"{key}={json.dumps(value)}" for key, value in (fix or {}).items()],
+        objectives=(objective,),
+        sampler=sampler,
+        pruner=pruner,
+        seed=seed,
+        trials=trials,
+        confirm=confirm,
+        device=device,
+    )
+    metrics = Metrics.of(registry)
+    options = ExecutionOptions(device=device, workers=workers)
+    with (
+        Study(folder / name, prepared.config, metrics) as study,
+        listened_to(registry, study, lambda line: print(line, file=sys.stderr)),
+    ):
+        with open_executor(registry, options) as executor, study_live(quiet=quiet) as progress:
+            search(study, prepared, executor, progress, device=device, timeout=timeout)
+        best = select_best(study, prepared)
+        if best and confirm:
+            with (
+                run_progress(quiet=quiet) as shown,
+                registry.listening(progress=shown, pictures=RunPlots(metrics)),
+            ):
+                confirm_best(study, prepared, best, Path(results), options, shown.say)
+        found = summarize(study)
+    rows = [
+        {
+            "trial": trial.number,
+            "state": trial.state,
+            **trial.parameters,
+            objective: trial.values[0] if trial.values else None,
+            "epochs": trial.epochs,
+            "seconds": trial.seconds,
+            "run": trial.record,
+        }
+        for trial in found.trials
+    ]
+    frame = pd.DataFrame(rows).set_index("trial")
+    said = list(sentences(found.confirmation, found.objectives[0])) if found.confirmation else []
+    frame.attrs |= {"study": name, "conclusion": said}
+    return frame
+
+
+def evaluate(
+    runs: str | Run | Iterable[str | Run],
+    *,
+    dataset: str | None = None,
+    data: _Path | None = None,
+    device: str = "auto",
+    results: _Path = "results",
+) -> pd.DataFrame:
+    """Score finished runs again from their weights.
+
+    On their own data their records get what they lack, such as a metric's statistic that came after them. On other data
+    the parts are those that a run trained there has, and records stay as they are.
+
+    Args:
+        runs: runs, or what finds them (see ``Run``).
+        dataset: the name of another data set.
+        data: the path of other data, or of their own where these have moved.
+        device: ``auto``, ``cpu`` or ``gpu``.
+        results: the folder of results.
+
+    Returns:
+        A row for each run and part: its metrics over all pixels, and the fingerprint of the part; numbers may be
+        compared where fingerprints are equal. ``attrs["notes"]`` says what was added to which record, and which
+        metrics of plugins could not be had.
+
+    Raises:
+        UserError: a run, its weights or the data cannot be had.
+    """
+    registry = Registry.installed()
+    metrics = Metrics.of(registry)
+    other = {"dataset.name": dataset, "dataset.path": None if data is None else str(Path(data).absolute())}
+    overrides = _overrides({key: value for key, value in other.items() if value is not None})
+    rows: list[dict[str, Any]] = []
+    notes: list[str] = []
+    for each in [runs] if isinstance(runs, (str, Run)) else runs:
+        finished = Run(each, results)._finished
+        found = finished.evaluate(registry, overrides=overrides, device=device)
+        added = finished.supplement(found) if finished.is_on(found) else []
+        record = finished.record
+        notes += [f"{record.id}: {line}" for line in (*[f"added {each}" for each in added], *found.warnings)]
+        for name, part in found.scored.items():
+            about = {"run": record.id, "benchmark": record.benchmark, "seed": record.seed, "part": name}
+            sums = part.statistics.sums()
+            scores = {metric.name: metric.score(sums) for metric in metrics}
+            size = {"num_images": len(part.statistics.groups), "fingerprint": part.fingerprint}
+            rows.append({**about, **scores, **size})
+    scored = pd.DataFrame(rows).set_index(["run", "part"])
+    scored.attrs["notes"] = notes
+    return scored
+
+
+def predict(
+    run: str | Run, images: npt.NDArray[np.generic], *, device: str = "auto", results: _Path = "results"
+) -> npt.NDArray[np.float32]:
+    """Return what a finished run predicts for images (see ``Run.predict``)."""
+    return Run(run, results).predict(images, device=device)
+
+
+def runs(results: _Path = "results") -> pd.DataFrame:
+    """Return a row for each whole run of a results folder (see ``craterbench.results.frame.runs_frame``).
+
+    The trials of a study are the runs of its folder, ``results/studies/NAME``.
+    """
+    return runs_frame(Store(Path(results)), Metrics.of(Registry.installed()))
+
+
+def table(
+    results: _Path = "results",
+    *,
+    test: bool = False,
+    columns: Sequence[str] = ("all",),
+    sort: str | None = None,
+    where: Mapping[str, Any] | None = None,
+) -> pd.DataFrame:
+    """Return the table that ``bench table`` shows, with a row for each benchmark over its seeds and folds.
+
+    The columns are ``(part, metric, field)``, such as ``("test", "balanced_accuracy", "mean")``, with ``sd``, and
+    ``low`` and ``high`` of the 95 % interval; the part is empty for what was not scored. Jupyter shows it as a table.
+    What is to be said of the numbers, such as warnings, is in ``attrs["notes"]``.
+
+    Args:
+        results: the folder of results.
+        test: whether to show the test part too.
+        columns: columns or dotted keys of the config; ``["all"]`` is all columns.
+        sort: a column or a dotted key, with ``-`` before it for the greatest first.
+        where: what the runs are to have, such as ``{"loss.name": "dice"}``.
+
+    Raises:
+        UserError: there are no runs, or there is no such column, key or value.
+    """
+    store = Store(Path(results))
+    records, damaged = store.records()
+    if not records:
+        raise UserError("\n".join([f"no runs in {results}", *damaged]))
+    conditions = [str(override) for override in _overrides(where or {})]
+    found = tabulate(
+        store,
+        records,
+        test=test,
+        columns=columns,
+        sort=sort,
+        where=conditions,
+        whole_names=True,
+        notes=damaged,
+        metrics=Metrics.of(Registry.installed()),
+    )
+    shown = table_frame(found)
+    shown.attrs["notes"] = found.lines
+    return shown
+
+
+def _overrides(values: Mapping[str, Any]) -> list[Override]:
+    return [Override(key, value, "overrides") for key, value in values.items()]
