@@ -40,7 +40,7 @@ def bench_in() -> type[Bench]:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs of commands in this process get no pictures: those of many small runs cost as much as the runs."""
-    monkeypatch.setattr("craterbench.report.run_plots.save_plots", lambda folder, asked, outcome: None)
+    monkeypatch.setattr("craterbench.report.run_plots.save_plots", lambda *of: None)
 
 
 @pytest.fixture

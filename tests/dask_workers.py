@@ -12,7 +12,8 @@ from processes import PATIENCE
 
 from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.config.resolve import parse_override, resolve
-from craterbench.execution.executor import Executor, ExecutorConfig, Worker
+from craterbench.execution.devices import environment
+from craterbench.execution.executor import ExecutionOptions, Executor, Worker
 from craterbench.execution.versions import packages_of
 from craterbench.execution.worker import TRAIN_AND_EVALUATE
 from craterbench.plugin.registry import Registry
@@ -26,11 +27,15 @@ def small(*settings: str, name: str = "logistic") -> BenchmarkConfig:
     return resolve(Registry.installed(), name, [parse_override(setting) for setting in (*common, *settings)]).benchmark
 
 
-def executor_config(address: str, benchmark: BenchmarkConfig | None = None, **changes: Any) -> ExecutorConfig:
-    benchmark = benchmark or small()
-    framework = Registry.installed().get("framework", benchmark.framework.name)
-    packages = packages_of(benchmark)
-    return replace(ExecutorConfig(framework=framework, packages=packages, device="cpu", address=address), **changes)
+def executor_options(address: str, benchmark: BenchmarkConfig | None = None, **changes: Any) -> ExecutionOptions:
+    packages = packages_of(benchmark or small())
+    return replace(ExecutionOptions(executor="dask", packages=packages, device="cpu", address=address), **changes)
+
+
+def variables(benchmark: BenchmarkConfig | None = None, threads: int = 1) -> dict[str, str]:
+    """Return the environment of a worker that trains such a benchmark."""
+    framework = Registry.installed().get("framework", (benchmark or small()).framework.name)
+    return environment(threads=threads, device="cpu", framework=framework.environment)
 
 
 def begin(worker: Any, benchmark: BenchmarkConfig, log: Path, *, seed: int = 1, asks: bool = False) -> None:
@@ -52,9 +57,9 @@ def heard(worker: Any, should_prune: Callable[[int], bool] | None = None) -> lis
     return told
 
 
-def hired(executor: Executor) -> Worker:
+def hired(executor: Executor, benchmark: BenchmarkConfig | None = None) -> Worker:
     deadline = time.monotonic() + PATIENCE
-    while (worker := executor.acquire()) is None:
+    while (worker := executor.acquire(variables(benchmark))) is None:
         assert time.monotonic() < deadline, "nobody could be hired"
         time.sleep(0.1)
     return worker

@@ -35,7 +35,7 @@ def bench_schedules():
 
 @hookimpl
 def bench_run_started(run):
-    (HERE / f"started {run['benchmark']}").touch()
+    (HERE / f"started {run.config['name']}").touch()
 
 
 def rates(learning_rate, steps, total, history, parameters):

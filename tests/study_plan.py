@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from craterbench.search.study import StudyConfig
+from craterbench.search.study import SweepConfig
 
-PLAN = StudyConfig(
+PLAN = SweepConfig(
     name="s",
     created="2026-01-02T03:04:05Z",
     benchmark="logistic",

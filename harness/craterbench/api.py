@@ -8,6 +8,7 @@ and a script needs no ``if __name__ == "__main__"``. A call that cannot be done 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from functools import cached_property
@@ -24,6 +25,7 @@ from craterbench.config.resolve import Override, resolve
 from craterbench.data.dataset import make_images
 from craterbench.data.split import Fold
 from craterbench.execution.batch import train
+from craterbench.execution.executor import ExecutionOptions, open_executor
 from craterbench.execution.finished import FinishedRun
 from craterbench.execution.run import RunFactory
 from craterbench.execution.run_spec import RunSpec
@@ -31,7 +33,8 @@ from craterbench.metrics.metric import Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
 from craterbench.report.progress import run_progress
-from craterbench.report.run_plots import save_plots
+from craterbench.report.run_plots import RunPlots
+from craterbench.report.study.narrative import sentences
 from craterbench.report.study.study_progress import study_live
 from craterbench.report.table.table import tabulate
 from craterbench.report.table.table_frame import frame as table_frame
@@ -39,10 +42,10 @@ from craterbench.results.frame import runs_frame
 from craterbench.results.record import Record
 from craterbench.results.store import Store, read_history
 from craterbench.results.weights import read_weights
-from craterbench.search.setup import SweepConfig, create_sweep
+from craterbench.search.setup import create_sweep
 from craterbench.search.study import Study
 from craterbench.search.summarize import summarize
-from craterbench.search.sweep import ExecutionOptions, confirm_best, open_executor, search, select_best
+from craterbench.search.sweep import confirm_best, listened_to, search, select_best
 from craterbench.training.augment import check_folds
 
 __all__ = ["Run", "evaluate", "predict", "run", "runs", "sweep", "table"]
@@ -167,12 +170,17 @@ def run(
     asked = [
         RunSpec(one, number, fold) for one in resolved for number in range(seed, seed + seeds) for fold in validating
     ]
-    records: dict[int, Record] = {}
-    with run_progress(quiet=quiet) as progress:
-        factory = RunFactory(registry=registry, store=store, device=device, progress=progress, save_plots=save_plots)
-        with closing(train(factory, asked, workers=workers, force=force, resume=resume)) as ends:
-            records.update(ends)
-    return [Run(str(store.folder(record))) for _, record in sorted(records.items())]
+    options = ExecutionOptions(device=device, workers=workers)
+    with (
+        run_progress(quiet=quiet) as progress,
+        registry.listening(progress=progress, pictures=RunPlots(Metrics.of(registry))),
+    ):
+        factory = RunFactory(registry=registry, store=store, device=device, say=progress.say)
+        with closing(train(factory, asked, options, force=force, resume=resume)) as ends:
+            ended = sorted(ends, key=lambda end: end.position)
+    if refusals := [end.refusal for end in ended if end.refusal is not None]:
+        raise UserError("\n".join(refusals))
+    return [Run(str(store.folder(end.record))) for end in ended]
 
 
 def sweep(
@@ -228,41 +236,37 @@ def sweep(
     name = name or next(free for number in count(1) if not (folder / (free := f"sweep-{number}")).exists())
     if (folder / name / "study.json").exists():
         raise UserError(f"there is a study {name!r} already; give another name")
-    request = SweepConfig(
+    prepared = create_sweep(
+        registry,
         name=name,
         benchmark=benchmark,
         framework=framework,
-        settings=(),
         epochs=epochs,
         vary=vary,
         fix=[f"{key}={json.dumps(value)}" for key, value in (fix or {}).items()],
-        space_file=None,
         objectives=(objective,),
         sampler=sampler,
         pruner=pruner,
         seed=seed,
         trials=trials,
-        trial_timeout=None,
         confirm=confirm,
-        confirm_with=None,
         device=device,
     )
-    prepared = create_sweep(registry, request)
-    options = ExecutionOptions(
-        results=Path(results),
-        executor=registry.get("executor", "local"),
-        address=None,
-        workers=workers,
-        device=device,
-        timeout=timeout,
-    )
-    with Study(folder / name, prepared.config) as study:
-        with open_executor(prepared, options) as executor, study_live(quiet=quiet) as progress:
-            search(study, prepared, options, executor, progress)
+    metrics = Metrics.of(registry)
+    options = ExecutionOptions(device=device, workers=workers)
+    with (
+        Study(folder / name, prepared.config, metrics) as study,
+        listened_to(registry, study, lambda line: print(line, file=sys.stderr)),
+    ):
+        with open_executor(registry, options) as executor, study_live(quiet=quiet) as progress:
+            search(study, prepared, executor, progress, device=device, timeout=timeout)
         best = select_best(study, prepared)
         if best and confirm:
-            with run_progress(quiet=quiet) as shown:
-                confirm_best(study, prepared, options, best, shown, save_plots)
+            with (
+                run_progress(quiet=quiet) as shown,
+                registry.listening(progress=shown, pictures=RunPlots(metrics)),
+            ):
+                confirm_best(study, prepared, best, Path(results), options, shown.say)
         found = summarize(study)
     rows = [
         {
@@ -277,7 +281,8 @@ def sweep(
         for trial in found.trials
     ]
     frame = pd.DataFrame(rows).set_index("trial")
-    frame.attrs |= {"study": name, "conclusion": list(found.confirmation.lines) if found.confirmation else []}
+    said = list(sentences(found.confirmation, found.objectives[0])) if found.confirmation else []
+    frame.attrs |= {"study": name, "conclusion": said}
     return frame
 
 

@@ -23,8 +23,7 @@ from distributed.comm import connect
 from distributed.core import send_recv
 from distributed.versions import VersionMismatchWarning
 
-from craterbench.execution.devices import environment
-from craterbench.execution.executor import ExecutorConfig, Worker
+from craterbench.execution.executor import ExecutionOptions, Worker
 from craterbench.plugin import UserError
 from craterbench_executors import relay
 from craterbench_executors.dask_versions import at_scheduler, differences, found, here, other_versions, question
@@ -39,15 +38,15 @@ _LOOK = 1.0  # seconds between two looks at who has come and who is gone
 _UNFIT = 30  # seconds to wait for a Dask worker that fits when there are only others
 
 
-def open_executor(executor_config: ExecutorConfig) -> DaskExecutor:
-    """Connect to the scheduler at ``executor_config.address`` and see that what is there is what is here.
+def open_executor(options: ExecutionOptions) -> DaskExecutor:
+    """Connect to the scheduler at ``options.address`` and see that what is there is what is here.
 
     Raises:
         UserError: no scheduler, no worker, one that does not answer, or other versions there.
     """
-    address = _checked(executor_config.address)
+    address = _checked(options.address)
     _quieten()
-    executor = DaskExecutor(_connected(address, here(executor_config.packages)), address, executor_config)
+    executor = DaskExecutor(_connected(address, here(options.packages)), address, options)
     try:
         executor.open()
     except OSError as error:
@@ -62,12 +61,14 @@ def open_executor(executor_config: ExecutorConfig) -> DaskExecutor:
 class DaskExecutor:
     """Hires Dask workers, those that join later too. None is hired whose versions are not those here."""
 
-    def __init__(self, client: Any, address: str, executor_config: ExecutorConfig) -> None:
+    shares_files = False
+
+    def __init__(self, client: Any, address: str, options: ExecutionOptions) -> None:
         self._client = client
         self._link = client.scheduler_comm  # another one is to another scheduler, which knows nothing of us
         self._address = address
-        self._terms = executor_config
-        self._versions = here(executor_config.packages)
+        self._options = options
+        self._versions = here(options.packages)
         self._threads = 1
         self._fit: dict[str, int] = {}  # the threads of each Dask worker that can be hired
         self._unfit: dict[str, str] = {}  # what is wrong with each that cannot
@@ -116,7 +117,7 @@ class DaskExecutor:
     def workers(self) -> int:
         """How many workers there can be at once, now."""
         most = sum(address not in self._elsewhere for address in list(self._fit))
-        return most if self._terms.workers is None else min(most, self._terms.workers)
+        return most if self._options.workers is None else min(most, self._options.workers)
 
     @property
     def threads(self) -> int:
@@ -127,33 +128,31 @@ class DaskExecutor:
         """See that the scheduler is there; no worker is lost on its account before this tells.
 
         Raises:
-            UserError: it is gone.
+            UserError: it is gone, or for a while all workers that were there were unfit.
         """
         if self._gone:
             cure = "when it runs, and its workers, go on with --resume"
             raise UserError(f"the Dask scheduler at {self._address} is gone or cannot be reached; {cure}")
+        if self._unfit and not self._fit and not self._hired and time.monotonic() - self._had_fit > _UNFIT:
+            lines = [f"  {address}: {cause}" for address, cause in self._unfit.items()]
+            raise UserError("\n".join(["no Dask worker is left that could be used; there are:", *lines]))
 
-    def acquire(self) -> Worker | None:
+    def acquire(self, variables: Mapping[str, str]) -> Worker | None:
         """Return a worker with nothing to do, or ``None`` if there is none just now.
 
         Raises:
-            UserError: there will be none, for the scheduler is gone, or for a while all that were there were unfit.
+            UserError: there will be none (see ``check``).
         """
         self.check()
-        for idle in [idle for idle in self._idle if idle.lost or idle.doubt]:
+        for idle in [idle for idle in self._idle if idle.lost or idle.doubt or idle.variables != variables]:
             self._idle.remove(idle)
             self.release(idle, usable=False)
         if self._idle:
             return self._idle.pop()
-        if self._unfit and not self._fit and time.monotonic() - self._had_fit > _UNFIT:
-            lines = [f"  {address}: {cause}" for address, cause in self._unfit.items()]
-            raise UserError("\n".join(["no Dask worker is left that the search could use; there are:", *lines]))
         taken = {hired.address for hired in self._hired.values()}
         free = [address for address in list(self._fit) if address not in taken and address not in self._elsewhere]
-        if not free or len(taken) == self._terms.workers:
+        if not free or len(taken) == self._options.workers:
             return None
-        framework = self._terms.framework.environment
-        variables = environment(threads=self._threads, device=self._terms.device, framework=framework)
         hired = DaskWorker(self._client, free[0], variables)
         self._hired[hired.ticket] = hired
         return hired

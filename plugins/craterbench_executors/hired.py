@@ -37,6 +37,7 @@ class DaskWorker:
 
     Attributes:
         address: that of the Dask worker.
+        variables: the environment variables of its child.
         ticket: the key of its task, by which it is known everywhere.
         doubt: why it may be lost; whether it is, or the scheduler, whoever asks the scheduler next will know.
         lost: whether it is of no more use.
@@ -46,6 +47,7 @@ class DaskWorker:
 
     def __init__(self, client: Any, address: str, variables: Mapping[str, str]) -> None:
         self.address = address
+        self.variables = variables
         self.ticket = f"{relay.TOPIC}-{uuid.uuid4().hex}"
         self.doubt: str | None = None
         self.lost = False
@@ -57,6 +59,7 @@ class DaskWorker:
         self._mailbox = Mailbox()
         self._ready = asyncio.Event()
         self._turn = asyncio.Lock()  # what is sent comes in the order in which it was sent
+        self._collecting = asyncio.Lock()
         self._log = Path()
         self._future = client.submit(
             relay.serve, self.ticket, variables, key=self.ticket, workers=[address], pure=False, retries=0
@@ -120,8 +123,8 @@ class DaskWorker:
         """Take what the relay tells; in the event loop."""
         if self.lost:
             return
-        if kind == relay.ENDED:
-            start(self._client, self._collect())
+        if kind in (relay.ENDED, relay.CHECKPOINT):
+            start(self._client, self._collect(kind))
         elif kind != relay.READY:
             self._mailbox.put((kind, content))
         elif self._ready.is_set():  # Dask started it again, on another process at the same address
@@ -158,10 +161,12 @@ class DaskWorker:
             if not self.lost and self.doubt is None:
                 await self._trying(send(*arguments))
 
-    async def _collect(self) -> None:
-        outcome = await self._trying(self._call(relay.collect))
-        if outcome is not None and not self.lost:
-            self._mailbox.put((relay.ENDED, outcome))
+    async def _collect(self, kind: str) -> None:
+        async with self._collecting:  # or what a task could go on from would come after its end
+            function = relay.collect if kind == relay.ENDED else relay.checkpoint
+            content = await self._trying(self._call(function))
+            if content and not self.lost:
+                self._mailbox.put((kind, content))
 
     async def _provide(self, train_val: TrainVal) -> None:
         if not await self._call(relay.provide, train_val.digest):

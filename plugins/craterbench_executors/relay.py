@@ -5,7 +5,8 @@ it, when Dask does so because the loop is gone, and when the Dask worker closes.
 and ``collect`` are called beside it by ``Client.run``; they return at once.
 
 What the child tells goes to the loop as an event of the topic ``TOPIC``. The scheduler keeps the last thousand
-events of a topic, so what a task brings home, some megabytes, is not one: the event only says that it can be collected.
+events of a topic, so what a task brings home, or can go on from, some megabytes, is not one: the event only says that
+it can be collected. Of checkpoints only the last is kept until then.
 """
 
 from __future__ import annotations
@@ -27,12 +28,27 @@ from craterbench_executors.mailbox import Mailbox
 if TYPE_CHECKING:
     from craterbench.data.dataset import TrainVal
 
-__all__ = ["ENDED", "READY", "TOPIC", "UNREADABLE", "answer", "ask", "collect", "provide", "serve"]
+__all__ = [
+    "CHECKPOINT",
+    "ENDED",
+    "READY",
+    "TOPIC",
+    "UNREADABLE",
+    "answer",
+    "ask",
+    "checkpoint",
+    "collect",
+    "provide",
+    "serve",
+]
 
 TOPIC = "craterbench"
 
 #: Kinds of events that no child tells: the relay can be asked, and the task has ended.
 READY, ENDED = "ready", "ended"
+
+#: What a child tells that has to be collected.
+CHECKPOINT = "checkpoint"
 
 #: How a task ends that cannot be read on this Dask worker, which a child could not tell either.
 UNREADABLE = "unreadable"
@@ -97,6 +113,13 @@ def collect(ticket: str) -> bytes:
     return outcome
 
 
+def checkpoint(ticket: str) -> bytes:
+    """Return, pickled, what the task can go on from since this was asked last; nothing if that is what it was."""
+    relay = _relays[ticket]
+    last, relay.checkpoint = relay.checkpoint, b""
+    return last
+
+
 def _is_wanted(worker: Any, ticket: str) -> bool:
     """Say whether the task is not cancelled and the worker not about to close."""
     task = worker.state.tasks.get(ticket)
@@ -110,11 +133,13 @@ class _Relay:
     Attributes:
         mailbox: what the loop wants, as a kind and its content.
         outcome: what the last task came to, until it is collected.
+        checkpoint: what the task can go on from, until it is collected.
     """
 
     def __init__(self, worker: Any, ticket: str, child: WorkerProcess, log: Path) -> None:
         self.mailbox = Mailbox()
         self.outcome = b""
+        self.checkpoint = b""
         self._worker = worker
         self._ticket = ticket
         self._child = child
@@ -144,6 +169,7 @@ class _Relay:
 
     def _ask(self, kind: str, arguments: bytes) -> None:
         self._log.unlink(missing_ok=True)
+        self.checkpoint = b""
         try:
             content = pickle.loads(arguments)
         except Exception as error:  # a module that is not installed here, say
@@ -164,6 +190,9 @@ class _Relay:
         else:
             if kind == "finished":
                 self._end(kind, content)
+            elif kind == CHECKPOINT:
+                self.checkpoint = pickle.dumps(content)
+                self.tell(kind)
             else:
                 self.tell(kind, content)
 

@@ -9,7 +9,7 @@ import pytest
 from craterbench.plugin.registry import Registry
 from craterbench.results.store import Store
 from craterbench.search import setup
-from craterbench.search.setup import SweepConfig, create_sweep
+from craterbench.search.setup import create_sweep
 
 SMALL = """
 summary = "a small U-Net"
@@ -55,7 +55,7 @@ def test_trials_train_in_bfloat16_where_the_processor_computes_in_it(small, monk
     asked = {"name": "s", "framework": None, "settings": (), "epochs": None, "vary": (), "fix": (), "space_file": None}
     how = {"objectives": ["val_loss"], "sampler": "tpe", "pruner": "median", "seed": 0, "trials": 1, "device": "cpu"}
     anew = {"trial_timeout": None, "confirm": 1, "confirm_with": None}
-    prepared = create_sweep(Registry.installed(), SweepConfig(benchmark=small, **asked, **how, **anew))
+    prepared = create_sweep(Registry.installed(), benchmark=small, **asked, **how, **anew)
     assert prepared.base.framework.name == prepared.config.confirm_with == framework
     assert prepared.base.training.precision == ("bfloat16" if computes else "float32")
     assert prepared.anew([]).benchmark.training.precision == "float32"

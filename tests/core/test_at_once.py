@@ -21,10 +21,10 @@ from processes import BENCH, children, started
 from craterbench.config.resolve import parse_override, resolve
 from craterbench.execution.batch import train
 from craterbench.execution.devices import available_cores, fitting_workers
+from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.run import RunFactory
 from craterbench.execution.run_spec import RunSpec
 from craterbench.plugin.registry import Registry
-from craterbench.report.progress import NoProgress
 from craterbench.results.store import Store
 
 WAITING = "another command is training it"
@@ -244,11 +244,9 @@ def test_two_that_look_at_once_whether_a_run_is_under_way_do_not_both_start_it(t
     ready, found = threading.Barrier(2), []
 
     def one(store: Store) -> None:
-        factory = RunFactory(
-            registry=Registry.installed(), store=store, device="cpu", progress=NoProgress(), save_plots=lambda *of: None
-        )
+        factory = RunFactory(registry=Registry.installed(), store=store, device="cpu", say=print)
         ready.wait()
-        found.extend(record.id for _, record in train(factory, asked, workers=1))
+        found.extend(ended.record.id for ended in train(factory, asked, ExecutionOptions(device="cpu", workers=1)))
 
     with Store(tmp_path).start_lock():
         both = [threading.Thread(target=one, args=(Store(tmp_path),)) for _ in range(2)]

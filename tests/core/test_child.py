@@ -16,9 +16,10 @@ from processes import eventually, trained_and_evaluated
 from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.config.resolve import parse_override, resolve
 from craterbench.execution.devices import environment
-from craterbench.execution.worker import WorkerError, WorkerProcess
+from craterbench.execution.worker import TRAIN_AND_EVALUATE, WorkerError, WorkerProcess
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
+from craterbench.results.checkpoint import read_checkpoint
 from craterbench.training.experiment import train_and_evaluate
 
 
@@ -53,6 +54,24 @@ def test_epochs_are_told_as_they_end(child, tmp_path):
     heard = []
     outcome = trained_and_evaluated(child, small(), seed=1, on_epoch=heard.append, log=tmp_path / "log.txt")
     assert heard == outcome.training.history
+
+
+def test_a_child_writes_what_a_run_can_go_on_from_where_it_is_asked_to_and_else_tells_it(child, tmp_path):
+    def checkpoints(**where):
+        child.ask(TRAIN_AND_EVALUATE, {"benchmark": small(), "seed": 1, "device": "cpu", **where}, tmp_path / "log.txt")
+        told = []
+        while (heard := child.hear())[0] != "finished":
+            told += [heard[1]] if heard[0] == "checkpoint" else []
+        return told
+
+    file = tmp_path / "state.safetensors"
+    assert checkpoints(checkpoint_file=file) == [None] * 3
+    told = checkpoints()
+    assert [len(checkpoint.history) for checkpoint in told] == [1, 2, 3]
+    assert rows(read_checkpoint(file).history) == rows(told[-1].history)
+    untold = checkpoints(checkpoint_file=tmp_path / "nowhere" / "state.safetensors")
+    assert len(untold) == 3
+    assert all("No such file" in cause for cause in untold)
 
 
 def test_a_task_that_raises_is_a_cause_and_a_log_and_the_child_lives_on(child, tmp_path):

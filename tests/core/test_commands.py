@@ -19,6 +19,7 @@ from processes import BENCH, PATIENCE, children, started
 from rich.console import Console
 
 from craterbench.execution import devices
+from craterbench.plugin import RunContext
 from craterbench.report.progress import ProgressBars
 
 SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16", "--epochs", "2")
@@ -186,15 +187,17 @@ def test_on_a_terminal_there_is_a_bar(tmp_path):
     assert "done" in text
 
 
-def test_however_many_runs_have_ended_those_under_way_are_in_sight():
+def test_however_many_runs_have_ended_those_under_way_are_in_sight(tmp_path):
     progress = Console(file=io.StringIO(), force_terminal=True, width=80, height=10)
     row = {"epoch": 1, "objective": 0.5, "training_loss": 0.5, "val_loss": 0.4, "balanced_accuracy": 0.75, "best": 1}
     with ProgressBars(progress) as bar:
         for number in range(20):
-            bar.start(str(number), f"logistic seed {number}", 8, [])
-            bar.epoch(str(number), row)
+            config = {"name": "logistic", "training": {"epochs": 8}}
+            run = RunContext(id=str(number), folder=tmp_path, config=config, seed=number)
+            bar.bench_run_started(run)
+            bar.bench_epoch_finished(run, row)
             if number < 18:
-                bar.end(str(number), "done")
+                bar.bench_run_finished(run, {"status": "done"})
         bar._progress.refresh()
         lines = progress.file.getvalue().splitlines()
     for number in range(18):
@@ -215,21 +218,51 @@ def test_plugins_are_told_what_happens_in_the_order_in_which_it_does(tmp_path):
         "    print(*words, file=open('heard.txt', 'a'))\n"
         "@hookimpl\n"
         "def bench_run_started(run):\n"
-        "    note('started', run['benchmark'], run['status'])\n"
+        "    note('started', run.config['name'], run.seed, run.folder.is_dir())\n"
         "@hookimpl\n"
         "def bench_epoch_finished(run, epoch):\n"
-        "    note(run['seed'], epoch['epoch'])\n"
+        "    note(run.seed, epoch.pop('epoch'))\n    epoch['val_loss'] = 0.5\n"
         "@hookimpl\n"
-        "def bench_run_finished(record):\n"
-        "    note('finished', record['status'])\n"
+        "def bench_run_finished(run, record):\n"
+        "    (run.folder / 'note.txt').write_text(record.pop('status'))\n"
+        "    note('finished', sorted(record['parts']))\n"
+        "    record['parts'].clear()\n"
         "    raise RuntimeError('deaf')\n",
     )
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     command = [BENCH, "run", "constant", *SMALL]
     result = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True)
     heard = (tmp_path / "heard.txt").read_text().splitlines()
-    assert heard == ["started constant running", "42 1", "42 2", "finished done"]
-    assert "plugin listens: bench_run_finished raised RuntimeError: deaf" in result.stderr
+    assert heard == ["started constant 42 True", "42 1", "42 2", "finished ['test', 'validation']"]
+    problem = "plugin listens: bench_run_finished raised RuntimeError: deaf"
+    assert result.stderr.count(problem) == 1
+    record, folder = the_record(tmp_path / "results")
+    assert (record["status"], record["parts"].keys(), record["warnings"]) == ("done", {"validation", "test"}, [problem])
+    assert (folder / "note.txt").read_text() == "done"
+    with (folder / "history.csv").open() as file:
+        assert [float(row["val_loss"]) == 0.5 for row in csv.DictReader(file)] == [False, False]
+
+
+def test_a_plugin_brings_a_verb_and_one_that_breaks_or_takes_a_name_breaks_no_other(tmp_path):
+    verb = "import click\nfrom craterbench.plugin import hookimpl\n@hookimpl\ndef bench_commands(cli):\n"
+    install(tmp_path, "greets", f"{verb}    cli.add_command(click.Command('greet', callback=lambda: print('hello')))\n")
+    install(tmp_path, "takes", f"{verb}    cli.add_command(click.Command('list', callback=lambda: print('mine')))\n")
+    install(tmp_path, "breaks", f"{verb}    raise RuntimeError('no verb today')\n")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+
+    def said(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([BENCH, *words], env=environment, capture_output=True, text=True, check=False)
+
+    shown = said("--help")
+    assert shown.returncode == 0
+    assert "greet" in shown.stdout
+    assert "List what is installed" in shown.stdout
+    assert "plugin breaks: bench_commands raised RuntimeError: no verb today" in shown.stderr
+    assert "plugin takes: there is a verb 'list' already" in shown.stderr
+    assert said("greet").stdout == "hello\n"
+    assert "mine" not in said("list", "losses").stdout
+    assert said("list", "losses").stderr == ""  # nobody is asked for verbs where ours is meant
+    assert said("gret").returncode == 2
 
 
 def the_record(results: Path):

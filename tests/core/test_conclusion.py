@@ -12,7 +12,8 @@ from made_runs import counts, run
 from tables import rows
 
 from craterbench.metrics.intervals import minimum_detectable_difference
-from craterbench.metrics.metric import Metrics
+from craterbench.metrics.metric import BALANCED_ACCURACY, Metrics
+from craterbench.report.study.narrative import sentences
 from craterbench.search.confirm.scores import CandidateResult, conclude
 
 SEEDS = (1, 2, 3)
@@ -86,7 +87,7 @@ def test_the_first_sentence_is_what_the_interval_on_the_test_part_says(store, re
     confirmation = conclusion(store, [candidate], reference)
     gap = confirmation.rows[0].difference
     assert (gap.low > 0, gap.high < 0) == (skill == 0.9, skill == 0.7)
-    first, _ = confirmation.lines
+    first, _ = sentences(confirmation, BALANCED_ACCURACY)
     assert first.startswith(
         f"On the test part, which the search never saw, {verdict}: balanced accuracy {told(scores(candidate, 'test'))} "
         f"against {told(scores(reference, 'test'))} over 3 seeds, "
@@ -102,9 +103,9 @@ def test_images_of_one_group_give_no_interval(store):
     settings = [trained(store, name, num_images=1) for name in ("candidate", "reference")]
     confirmation = conclusion(store, [replace(settings[0], trial=17, found=0.9)], settings[1])
     assert math.isnan(confirmation.rows[0].difference.low)
-    assert "it cannot be told whether" in confirmation.lines[0]
-    assert "too few groups of images for an interval" in confirmation.lines[0]
-    assert "nan" not in confirmation.lines[0]
+    assert "it cannot be told whether" in sentences(confirmation, BALANCED_ACCURACY)[0]
+    assert "too few groups of images for an interval" in sentences(confirmation, BALANCED_ACCURACY)[0]
+    assert "nan" not in sentences(confirmation, BALANCED_ACCURACY)[0]
 
 
 def test_two_settings_that_predict_alike_cannot_be_told_apart(store, reference):
@@ -113,7 +114,7 @@ def test_two_settings_that_predict_alike_cannot_be_told_apart(store, reference):
     for mine, other in zip(candidate.records, reference.records, strict=True):
         shutil.copy(store.folder(other) / "statistics.npz", store.folder(mine) / "statistics.npz")
         alike.append(replace(mine, parts=other.parts))
-    first, *_ = conclusion(store, [replace(candidate, records=alike)], reference).lines
+    first, *_ = sentences(conclusion(store, [replace(candidate, records=alike)], reference), BALANCED_ACCURACY)
     assert "it cannot be told whether the candidate, trial 17, beats the reference" in first
     assert first.endswith("a paired difference of +0.0000 [+0.0000, +0.0000]: they score alike.")
 
@@ -131,7 +132,7 @@ def test_luck_is_told_in_units_of_what_the_search_aimed_at(store, reference, obj
     of_each = [scores(setting, score=score) for setting in (candidate, reference)]
     sd = math.sqrt(statistics.fmean(statistics.variance(values) for values in of_each))
     assert confirmation.selection_bias == pytest.approx(LUCK_OF_50 * sd, rel=1e-5)
-    assert confirmation.lines[1] == (
+    assert sentences(confirmation, Metrics().get(objective))[1] == (
         f"In the search trial 17 had a {name} of 0.4321 on the validation part. Of 50 equal settings the luckiest "
         f"would come out {confirmation.selection_bias:.4f} {side} their mean by chance alone; this goes by a standard "
         f"deviation "
@@ -143,19 +144,21 @@ def test_luck_is_told_in_units_of_what_the_search_aimed_at(store, reference, obj
 def test_of_one_setting_there_was_nothing_to_choose(store, reference):
     confirmation = conclusion(store, [trained(store, "candidate", trial=0)], reference, tried=1)
     assert confirmation.selection_bias == pytest.approx(0)
-    assert "selection_bias" not in " ".join(confirmation.lines)
+    assert "selection bias" not in " ".join(sentences(confirmation, BALANCED_ACCURACY))
 
 
 def test_each_of_several_winners_has_a_sentence_and_the_choice_among_them_is_told(store, reference):
     candidates = [trained(store, "a", trial=17), trained(store, "b", skill=0.9, trial=4)]
     confirmation = conclusion(store, candidates, reference)
     assert [row.name for row in confirmation.rows] == ["a", "b", "reference"]  # as the search has it, not the test part
-    first, _, second, last = confirmation.lines
+    first, _, second, last = sentences(confirmation, BALANCED_ACCURACY)
     assert "it cannot be told whether the candidate, trial 17, beats the reference" in first
     assert "trial 4 beats the reference" in second
     assert f"Trained anew it has {told(scores(candidates[1]))}" in second
     assert "chosen once more" in last
-    assert "chosen once more" not in " ".join(conclusion(store, candidates[:1], reference).lines)
+    assert "chosen once more" not in " ".join(
+        sentences(conclusion(store, candidates[:1], reference), BALANCED_ACCURACY)
+    )
 
 
 def test_one_seed_has_no_interval_over_seeds_and_so_no_verdict(store):
@@ -164,7 +167,7 @@ def test_one_seed_has_no_interval_over_seeds_and_so_no_verdict(store):
     candidate, _ = confirmation.rows
     assert candidate.test.sd is None
     assert candidate.difference.low > 0
-    first, second = confirmation.lines
+    first, second = sentences(confirmation, BALANCED_ACCURACY)
     assert "it cannot be told whether the candidate, trial 17, beats the reference" in first
     assert "over 1 seed," in first
     assert "leaves out what another seed would change" in first
@@ -182,7 +185,7 @@ def test_without_a_test_part_the_validation_part_is_asked_and_what_it_chose_is_s
     assert confirmed.test is its_own.test is None
     expected = statistics.fmean(scores(candidate)) - statistics.fmean(scores(reference))
     assert confirmed.difference.mean == pytest.approx(expected)
-    first = confirmation.lines[0]
+    first = sentences(confirmation, BALANCED_ACCURACY)[0]
     assert first.startswith(
         "The data have no test part. On the validation part, which chose the epochs and by which the search chose, "
     )
@@ -206,19 +209,19 @@ def test_a_setting_of_which_a_run_failed_has_no_scores(store, whose):
     assert row.problem == (
         f"{whose} has 1 of 3 runs without scores: seed 3 failed: WorkerDied: the training process was killed by SIGKILL"
     )
-    assert confirmation.lines[0] == (
+    assert sentences(confirmation, BALANCED_ACCURACY)[0] == (
         f"It cannot be said whether the candidate, trial 17, beats the reference: {row.problem}."
     )
-    assert "3 runs tell only roughly" in confirmation.lines[1]
-    assert ("Trained anew" in confirmation.lines[1]) == (whose == "reference")
+    assert "3 runs tell only roughly" in sentences(confirmation, BALANCED_ACCURACY)[1]
+    assert ("Trained anew" in sentences(confirmation, BALANCED_ACCURACY)[1]) == (whose == "reference")
 
 
 def test_where_all_runs_failed_nothing_is_said_of_luck(store):
     settings = [trained(store, name, status="failed", error="NaN") for name in ("candidate", "reference")]
     confirmation = conclusion(store, [replace(settings[0], trial=17, found=0.9)], settings[1])
     assert confirmation.selection_bias is None
-    assert "cannot be said" in confirmation.lines[0]
-    assert "cannot be told" in confirmation.lines[1]
+    assert "cannot be said" in sentences(confirmation, BALANCED_ACCURACY)[0]
+    assert "cannot be told" in sentences(confirmation, BALANCED_ACCURACY)[1]
 
 
 @pytest.mark.parametrize("damage", ["missing", "of another run"])
@@ -229,7 +232,7 @@ def test_scores_are_not_made_up_where_the_counts_behind_them_are_not_there(store
     confirmation = conclusion(store, [candidate], reference)
     assert confirmation.rows[0].test is None
     assert str(file) in confirmation.rows[0].problem
-    assert confirmation.rows[0].problem in confirmation.lines[0]
+    assert confirmation.rows[0].problem in sentences(confirmation, BALANCED_ACCURACY)[0]
 
 
 def test_what_was_not_scored_on_the_same_images_is_not_compared(store, reference):
@@ -237,16 +240,16 @@ def test_what_was_not_scored_on_the_same_images_is_not_compared(store, reference
     confirmation = conclusion(store, [candidate], reference)
     assert confirmation.rows[0].test is not None
     assert confirmation.rows[0].difference is None
-    assert "not scored on the same test images" in confirmation.lines[0]
+    assert "not scored on the same test images" in sentences(confirmation, BALANCED_ACCURACY)[0]
     mixed = replace(candidate, records=[*candidate.records[:2], *trained(store, "candidate", seeds=[3]).records])
     assert "not scored on the same test images" in conclusion(store, [mixed], reference).rows[0].problem
 
 
 def test_the_reference_does_not_beat_itself(store, reference):
     confirmation = conclusion(store, [replace(reference, trial=0, found=0.9)], reference)
-    assert confirmation.lines[0] == (
+    assert sentences(confirmation, BALANCED_ACCURACY)[0] == (
         "The candidate, trial 0, is the reference's own setting: there is nothing that it could beat."
     )
     sd = statistics.stdev(scores(reference))  # of three runs, not of six
     assert confirmation.selection_bias == pytest.approx(LUCK_OF_50 * sd, rel=1e-5)
-    assert "3 runs tell" in confirmation.lines[1]
+    assert "3 runs tell" in sentences(confirmation, BALANCED_ACCURACY)[1]

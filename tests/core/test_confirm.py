@@ -15,11 +15,12 @@ from tables import rows
 from craterbench.config.identity import config_digest
 from craterbench.config.resolve import resolve
 from craterbench.execution import devices
+from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.run import RunFactory
 from craterbench.metrics.metric import BALANCED_ACCURACY
 from craterbench.plugin import hookimpl
 from craterbench.plugin.registry import Registry
-from craterbench.report.progress import NoProgress
+from craterbench.report.study.narrative import sentences
 from craterbench.search.confirm.confirm import Candidate, confirm, write_best
 
 SETTINGS = """
@@ -42,16 +43,6 @@ patience = {epochs}
 """
 
 
-class Lines(NoProgress):
-    """A progress that keeps what is said on it."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line):
-        self.lines.append(line)
-
-
 class Saboteur:
     """A plugin that does something, once, after the third epoch of the second seed of what is called quick."""
 
@@ -61,16 +52,16 @@ class Saboteur:
 
     @hookimpl
     def bench_epoch_finished(self, run, epoch):
-        if (run["benchmark"], run["seed"], epoch["epoch"]) == ("quick", 2, 3) and not self.done:
+        if (run.config["name"], run.seed, epoch["epoch"]) == ("quick", 2, 3) and not self.done:
             self.done = True
             self.what()
 
 
-def factory(store, *plugins) -> RunFactory:
+def factory(store, *plugins, lines: list[str] | None = None) -> RunFactory:
     points = importlib.metadata.entry_points(group="craterbench")
     others = [(f"plugin {number}", lambda plugin=plugin: plugin) for number, plugin in enumerate(plugins)]
     registry = Registry([*((point.name, point.load) for point in points), *others])
-    return RunFactory(registry=registry, store=store, device="cpu", progress=Lines(), save_plots=lambda *of: None)
+    return RunFactory(registry=registry, store=store, device="cpu", say=print if lines is None else lines.append)
 
 
 def resolved(folder: Path, name: str, extends: str = "logistic", epochs: int = 20):
@@ -93,8 +84,8 @@ def train_confirmation(factory, candidates, reference, *, seeds=(1, 2), workers=
         factory,
         candidates,
         reference,
+        ExecutionOptions(device="cpu", workers=workers),
         seeds=seeds,
-        workers=workers,
         objective=BALANCED_ACCURACY,
         tried=50,
     )
@@ -125,7 +116,7 @@ def test_a_confirmation_is_ordinary_runs_and_says_what_their_table_says(store, t
                 assert found == pytest.approx([cells[column + end] for end in ("", "_low", "_high")], abs=1e-12)
     assert confirmed.difference.sd > 0  # else nothing was shown
     assert confirmed.difference.mean == pytest.approx(confirmed.test.mean - 0.5)  # what sees nothing has a half
-    assert "the candidate, trial 17," in confirmation.lines[0]
+    assert "the candidate, trial 17," in sentences(confirmation, BALANCED_ACCURACY)[0]
 
 
 def test_what_is_done_is_not_repeated(store, tmp_path):
@@ -143,24 +134,26 @@ def test_a_winner_that_is_the_reference_is_not_trained_twice(store, tmp_path):
     candidate, reference = resolved(tmp_path, "quick", "constant"), resolved(tmp_path, "reference", "constant")
     confirmation = train_confirmation(factory(store), [candidate], reference)
     assert ends(store).keys() == {("reference", 1), ("reference", 2)}
-    assert "is the reference's own setting" in confirmation.lines[0]
+    assert "is the reference's own setting" in sentences(confirmation, BALANCED_ACCURACY)[0]
 
 
 def test_a_child_that_is_killed_is_gone_on_with_once(store, script, tmp_path):
     candidate, reference = scripted(tmp_path, "quick", 0.8), scripted(tmp_path, "reference", 0.5)
     script.say(start_1="die")
-    at_work = factory(store)
+    lines: list[str] = []
+    at_work = factory(store, lines=lines)
     confirmation = train_confirmation(at_work, [candidate], reference)
     assert len(script.starts()) == 5
     assert {status for _, status in ends(store).values()} == {"done"}
-    assert any(line.startswith("quick seed 2 failed: ") for line in at_work.progress.lines)
+    assert any(line.startswith("quick seed 2 failed: ") for line in lines)
     assert [row.problem for row in confirmation.rows] == [None, None]
 
 
 def test_a_child_that_is_killed_again_costs_its_setting_the_scores_until_it_is_tried_again(store, script, tmp_path):
     candidate, reference = scripted(tmp_path, "quick", 0.8), scripted(tmp_path, "reference", 0.5)
     script.say(start_1="die", start_4="die")
-    at_work = factory(store)
+    lines: list[str] = []
+    at_work = factory(store, lines=lines)
     broken = train_confirmation(at_work, [candidate], reference)
     before = ends(store)
     assert [key for key, (_, status) in before.items() if status != "done"] == [("quick", 2)]
@@ -170,10 +163,10 @@ def test_a_child_that_is_killed_again_costs_its_setting_the_scores_until_it_is_t
     assert "killed by SIGKILL" in confirmed.problem
     assert its_own.test is not None
     assert (
-        broken.lines[0]
+        sentences(broken, BALANCED_ACCURACY)[0]
         == f"It cannot be said whether the candidate, trial 17, beats the reference: {confirmed.problem}."
     )
-    assert any(line.startswith("quick seed 2 failed: ") for line in at_work.progress.lines)
+    assert any(line.startswith("quick seed 2 failed: ") for line in lines)
     mended = train_confirmation(at_work, [candidate], reference)
     assert {key: run for key, (run, _) in ends(store).items()} == {key: run for key, (run, _) in before.items()}
     assert mended.rows[0].problem is None

@@ -15,7 +15,9 @@ from types import SimpleNamespace
 import pytest
 from processes import trained_and_evaluated
 
+from craterbench.execution import scheduler
 from craterbench.execution.devices import environment
+from craterbench.execution.executor import ExecutionOptions, open_executor
 from craterbench.execution.worker import WorkerProcess
 from craterbench.metrics.metric import BALANCED_ACCURACY
 from craterbench.plugin import UserError
@@ -24,10 +26,10 @@ from craterbench.results.record import Record
 from craterbench.results.store import Store
 from craterbench.search import optimize, setup
 from craterbench.search.optimize import trial_seed
-from craterbench.search.setup import PreparedSweep, SweepConfig, create_sweep, load_sweep
-from craterbench.search.study import Study, StudyConfig, StudyView
+from craterbench.search.setup import PreparedSweep, create_sweep, load_sweep
+from craterbench.search.study import Study, StudyView, SweepConfig
 from craterbench.search.summary import Trial
-from craterbench.search.sweep import ExecutionOptions, open_executor, search
+from craterbench.search.sweep import search
 
 
 class EarlyStopping:
@@ -53,32 +55,27 @@ def planned(*, trials: int, **more) -> PreparedSweep:
     asked = {
         "name": "s",
         "benchmark": "scripted",
-        "framework": None,
-        "settings": (),
         "epochs": 4,
         "vary": ["model.quality"],
-        "fix": (),
-        "space_file": None,
-        "objectives": ["balanced_accuracy"],
         "sampler": "random",
         "pruner": "none",
-        "seed": 0,
         "trials": trials,
-        "trial_timeout": None,
         "confirm": 0,
-        "confirm_with": None,
         "device": "cpu",
     }
-    return create_sweep(Registry.installed(), SweepConfig(**asked | more))
+    return create_sweep(Registry.installed(), **asked | more)
 
 
-def conducted(results: Path, prepared: PreparedSweep, progress: EarlyStopping | None = None, **more) -> bool:
+def conducted(
+    results: Path, prepared: PreparedSweep, progress: EarlyStopping | None = None, *, workers: int = 1, timeout=None
+) -> bool:
     """Search, and say whether it gave up."""
-    setting = {"workers": 1, "timeout": None}
-    local = prepared.registry.get("executor", "local")
-    how = ExecutionOptions(results=results, executor=local, address=None, device="cpu", **setting | more)
-    with open_executor(prepared, how) as executor, Study(results / "studies" / "s", prepared.config) as study:
-        return search(study, prepared, how, executor, progress or EarlyStopping())
+    options = ExecutionOptions(device="cpu", workers=workers)
+    with (
+        open_executor(prepared.registry, options) as executor,
+        Study(results / "studies" / "s", prepared.config) as study,
+    ):
+        return search(study, prepared, executor, progress or EarlyStopping(), device="cpu", timeout=timeout)
 
 
 def trials(results: Path) -> list[Trial]:
@@ -202,8 +199,9 @@ def test_a_trial_that_goes_wrong_has_failed_with_its_reason_and_its_worker_goes_
 def clock(monkeypatch):
     """The time that a search sees: it stands still until the test moves it, however busy the machine is."""
     seconds = SimpleNamespace(passed=lambda: 0.0)
-    monkeypatch.setattr(optimize, "time", SimpleNamespace(monotonic=lambda: seconds.passed(), sleep=time.sleep))
-    monkeypatch.setattr(optimize, "_LONGEST_WAIT", 0.05)  # before it looks at the clock again
+    for module in (optimize, scheduler):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: seconds.passed(), sleep=time.sleep))
+    monkeypatch.setattr(scheduler, "_LONGEST_WAIT", 0.05)  # before it looks at the clock again
     return seconds
 
 
@@ -371,7 +369,7 @@ def test_a_study_does_not_go_on_with_what_it_did_not_begin_with(script, tmp_path
         assert last == "bring back what it began with, or start another study"
         assert [change[: len(told) + 2] for change in changes] == [f"  {told}"]
         script.change(new, old)
-    assert load_sweep(Registry.installed(), folder, {}).config == StudyConfig.read(folder)
+    assert load_sweep(Registry.installed(), folder, {}).config == SweepConfig.read(folder)
     monkeypatch.setattr(setup, "EVALUATOR_VERSION", 99)
     with pytest.raises(UserError, match="version of evaluator: 1 when it began, 99 now"):
         load_sweep(Registry.installed(), folder, {})

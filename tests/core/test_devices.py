@@ -14,8 +14,7 @@ from craterbench.execution.devices import (
     memory_of_each,
     workers_and_threads,
 )
-from craterbench.execution.executor import ExecutorConfig
-from craterbench.plugin.registry import Registry
+from craterbench.execution.executor import ExecutionOptions
 
 GIB = 2**30
 
@@ -81,11 +80,21 @@ def test_cores_are_shared_among_the_runs_that_train_at_once(monkeypatch, runs, w
 def test_a_child_stays_warm_until_it_has_grown_by_much_or_beyond_its_share(monkeypatch, most, growth, stays):
     monkeypatch.setattr(local, "memory_of_each", lambda workers: most)
     monkeypatch.setattr(worker, "_GROWTH", growth)
-    spec = Registry.installed().get("framework", "sklearn")
-    with local.open_executor(ExecutorConfig(framework=spec, packages={}, device="cpu", workers=1)) as executor:
-        first = executor.acquire()
+    variables = environment(threads=1, device="cpu", framework={})
+    with local.open_executor(ExecutionOptions(device="cpu", workers=1)) as executor:
+        first = executor.acquire(variables)
         executor.release(first, usable=True)
-        assert (executor.acquire() is first) == stays
+        assert (executor.acquire(variables) is first) == stays
+
+
+def test_a_child_that_began_with_other_threads_is_not_given_for_one_that_has_those_asked_for():
+    one, other = (environment(threads=threads, device="cpu", framework={}) for threads in (1, 2))
+    with local.open_executor(ExecutionOptions(device="cpu", workers=1)) as executor:
+        first = executor.acquire(one)
+        assert executor.acquire(one) is None
+        executor.release(first, usable=True)
+        assert executor.acquire(other) is not first
+        assert not first.alive
 
 
 WAITING_AND_MEMORY = {"GOMP_SPINCOUNT", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_"}

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import subprocess
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,12 +16,13 @@ from held_plugin import Hold, held
 from processes import BENCH, PATIENCE, children, eventually, started
 
 from craterbench.config.resolve import parse_override, resolve
+from craterbench.execution.batch import Ended, train
+from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.run import RunFactory
 from craterbench.execution.run_spec import RunSpec
-from craterbench.execution.scheduler import run_all
 from craterbench.plugin import UserError, hookimpl
 from craterbench.plugin.registry import Registry
-from craterbench.report.progress import NoProgress
+from craterbench.results.checkpoint import Checkpoint, write_checkpoint
 from craterbench.results.store import Store
 
 SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16")
@@ -123,70 +124,78 @@ def test_a_run_that_cannot_be_had_lets_those_beside_it_come_to_their_end(tmp_pat
         hold.go()  # only now, when it has been refused beside the other
         told, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2
-    assert "too small to split" in said
-    assert [(record["benchmark"], record["status"]) for record in json.loads(told)] == [("logistic", "done")]
-    assert [record.benchmark for record in records(results)] == ["logistic"]
+    *_, last = said.splitlines()
+    assert last.startswith("error: bad seed 42: ")
+    assert "too small to split" in last
+    ended = [("logistic", "done"), ("bad", "failed"), ("constant", "done")]
+    assert [(record["benchmark"], record["status"]) for record in json.loads(told)] == ended
+    (failed,) = (record for record in records(results) if record.status == "failed")
+    assert "too small to split" in failed.error
 
 
 class Listener:
-    """A plugin that keeps what it is told."""
+    """A plugin that keeps what it is told, and draws no picture of the first seed."""
 
     def __init__(self) -> None:
-        self.finished: list[tuple[int, str]] = []
+        self.heard: list[tuple[str, int, str]] = []
 
     @hookimpl
-    def bench_run_finished(self, record):
-        self.finished.append((record["seed"], record["status"]))
+    def bench_run_started(self, run):
+        self.heard.append(("started", run.seed, run.id))
+
+    @hookimpl
+    def bench_run_finished(self, run, record, samples):
+        self.heard.append((record["status"], run.seed, run.id))
+        if record["status"] == "done":
+            assert samples["images"].shape == samples["masks"].shape == samples["probabilities"].shape
+        if run.seed == 1:
+            raise OSError(28, "No space left on device")
+        (run.folder / "samples.png").write_bytes(b"")
 
 
-class Lines(NoProgress):
-    """A progress that keeps what is said on it."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def say(self, line):
-        self.lines.append(line)
-
-
-def here(results: Path, listener: Listener, save_plots) -> tuple[RunFactory, list[RunSpec]]:
-    """Return what runs two seeds from this process, and what is asked of it."""
+def trained(results: Path, listener: Listener, *seeds: int) -> tuple[dict[int, Ended], list[str]]:
+    """Train seeds from this process, and return what comes of them and what is said."""
     points = importlib.metadata.entry_points(group="craterbench")
     registry = Registry([*((point.name, point.load) for point in points), ("listener", lambda: listener)])
     settings = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16", "training.epochs=3")
     resolved = resolve(registry, "logistic", [parse_override(setting) for setting in settings])
-    factory = RunFactory(registry=registry, store=Store(results), device="cpu", progress=Lines(), save_plots=save_plots)
-    return factory, [RunSpec(resolved, seed) for seed in (1, 2)]
+    lines: list[str] = []
+    factory = RunFactory(registry=registry, store=Store(results), device="cpu", say=lines.append)
+    options = ExecutionOptions(device="cpu", workers=2)
+    asked = [RunSpec(resolved, seed) for seed in seeds]
+    return {seeds[ended.position]: ended for ended in train(factory, asked, options, resume=True)}, lines
 
 
-def test_a_run_that_cannot_even_start_lets_those_under_way_come_to_their_end(tmp_path):
+def test_a_run_that_cannot_be_taken_up_does_not_keep_the_others_from_their_end(tmp_path, monkeypatch):
+    _, _ = trained(tmp_path, Listener(), 2, 3)
+    store = Store(tmp_path)
+    for record in store.records()[0]:
+        if record.seed == 3:
+            left = replace(record, status="interrupted", parts={})
+            (store.folder(record) / "record.json").write_text(json.dumps(left.as_json()))
+            checkpoint = Checkpoint([{"epoch": 1}], 1, {}, {}, {})
+            write_checkpoint(store.folder(record) / "state.safetensors", checkpoint)
+    monkeypatch.setattr(Store, "reopen", refused)
     listener = Listener()
-    factory, (asked, _) = here(tmp_path, listener, lambda *of: None)
-
-    def refuse():
-        raise UserError("another process is at it")
-
-    ended = []
-    with pytest.raises(UserError, match="another process is at it"):
-        ended.extend(run_all({0: lambda: factory.start(asked, threads=1), 1: refuse, 2: refuse}, workers=2))
-    assert [(position, record.status) for position, record in ended] == [(0, "done")]
-    assert listener.finished == [(1, "done")]
-    assert [record.status for record in records(tmp_path)] == ["done"]
+    ended, _ = trained(tmp_path, listener, 3, 4)
+    assert ended[3].refusal == "logistic seed 3: another process is at it"
+    assert (ended[3].record.status, ended[4].record.status) == ("interrupted", "done")
+    assert [(what, seed) for what, seed, _ in listener.heard] == [("started", 4), ("done", 4)]
 
 
-def test_a_run_whose_pictures_cannot_be_drawn_is_done_without_them(tmp_path):
-    def save_plots(folder, asked, outcome):
-        if asked.seed == 1:
-            raise OSError(28, "No space left on device")
-        (folder / "samples.png").write_bytes(b"")
+def refused(store, record):
+    raise UserError("another process is at it")
 
+
+def test_a_run_whose_pictures_cannot_be_drawn_is_done_without_them_and_says_so(tmp_path):
     listener = Listener()
-    factory, asked = here(tmp_path, listener, save_plots)
-    ended = dict(run_all({one.seed: partial(factory.start, one, threads=1) for one in asked}, workers=2))
-    assert {seed: record.status for seed, record in ended.items()} == {1: "done", 2: "done"}
-    assert sorted(listener.finished) == [(1, "done"), (2, "done")]
-    assert records(tmp_path) == [ended[1], ended[2]]
-    (line,) = factory.progress.lines
-    assert line.startswith("logistic seed 1 is done, but its pictures are missing: OSError: ")
-    assert "No space left" in line
-    assert not factory.store.running.exists()
+    ended, lines = trained(tmp_path, listener, 1, 2)
+    assert {seed: end.record.status for seed, end in ended.items()} == {1: "done", 2: "done"}
+    assert sorted((what, seed) for what, seed, _ in listener.heard) == [
+        ("done", 1), ("done", 2), ("started", 1), ("started", 2)
+    ]  # fmt: skip
+    assert records(tmp_path) == [ended[1].record, ended[2].record]
+    (line,) = lines
+    assert line == "plugin listener: bench_run_finished raised OSError: [Errno 28] No space left on device"
+    assert (ended[1].record.warnings, ended[2].record.warnings) == ([line], [])
+    assert not (tmp_path / ".running").exists()

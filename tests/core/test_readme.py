@@ -19,7 +19,7 @@ from craterbench.results.parity_verdicts import Verdict
 from craterbench.results.record import Record
 from craterbench.search.space.overrides import parse_space_overrides
 from craterbench.search.space.space import build_space
-from craterbench.search.study import StudyConfig
+from craterbench.search.study import SweepConfig
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -176,7 +176,7 @@ def _shown(default: object) -> str:
 
 @pytest.mark.parametrize(
     ("heading", "kind"),
-    [("### `record.json`", Record), ("### `study.json`", StudyConfig), ("## Files of `bench parity`", Verdict)],
+    [("### `record.json`", Record), ("### `study.json`", SweepConfig), ("## Files of `bench parity`", Verdict)],
 )
 def test_the_reference_of_files_has_every_field(heading, kind):
     described = names(section(page("reference/files.md"), heading))

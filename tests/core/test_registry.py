@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import types
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Literal
 
 import installed
@@ -16,6 +17,7 @@ from craterbench.plugin import (
     NoParameters,
     OptimizerSpec,
     Range,
+    RunContext,
     UserError,
     hookimpl,
 )
@@ -277,6 +279,32 @@ def test_life_cycle_hooks_are_all_called_and_one_that_raises_is_reported():
     problems = registry.tell("bench_epoch_finished", run={}, epoch={"epoch": 1})
     assert heard == [{"epoch": 1}]
     assert [(problem.plugin, "tensorboard is full" in problem.message) for problem in problems] == [("bad", True)]
+
+
+def test_what_one_listener_does_to_what_it_is_told_no_other_sees():
+    heard = []
+
+    def spoil(run, epoch):
+        epoch["epoch"] = 99
+        run.config["name"] = "mine"
+
+    def keep(run, epoch):
+        heard.append((run.config["name"], epoch["epoch"]))
+
+    registry = Registry([("a", plugin(bench_epoch_finished=spoil)), ("b", plugin(bench_epoch_finished=keep))])
+    run, epoch = RunContext(id="1", folder=Path("x"), config={"name": "ours"}, seed=1), {"epoch": 1}
+    assert registry.tell("bench_epoch_finished", run=run, epoch=epoch) == []
+    assert heard == [("ours", 1)]
+    assert (run.config, epoch) == ({"name": "ours"}, {"epoch": 1})
+
+
+def test_an_object_of_this_process_listens_as_a_plugin_does_for_as_long_as_it_is_asked_to():
+    heard = []
+    registry, listener = Registry([]), plugin(bench_epoch_finished=lambda epoch: heard.append(epoch["epoch"]))()
+    with registry.listening(progress=listener):
+        registry.tell("bench_epoch_finished", run=None, epoch={"epoch": 1})
+    registry.tell("bench_epoch_finished", run=None, epoch={"epoch": 2})
+    assert heard == [1]
 
 
 def test_a_component_knows_the_distribution_that_brings_it(tmp_path, monkeypatch):

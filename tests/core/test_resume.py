@@ -24,9 +24,8 @@ from craterbench.execution.cache import RunCache
 from craterbench.execution.devices import available_cores
 from craterbench.execution.run import RunFactory
 from craterbench.execution.run_spec import RunSpec
-from craterbench.plugin import UserError
+from craterbench.execution.worker import WorkerProcess
 from craterbench.plugin.registry import Registry
-from craterbench.report.progress import NoProgress
 from craterbench.results.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from craterbench.results.store import Store
 
@@ -270,17 +269,12 @@ def test_a_run_whose_data_change_just_before_it_goes_on_is_left_as_it_was(tmp_pa
     found = RunCache(store).interrupted(wanted, device="auto")
     assert isinstance(found, tuple)
     write(0.9)
-    factory = RunFactory(
-        registry=registry,
-        store=store,
-        device="auto",
-        progress=NoProgress(),
-        save_plots=lambda folder, record, outcome: None,
-    )
-    run = factory.resume(wanted, *found)
-    with pytest.raises(UserError, match="its data have just changed"):
+    run = RunFactory(registry=registry, store=store, device="auto", say=print).resume(wanted, *found)
+    with WorkerProcess(run.variables) as worker:
+        run.begin(worker, train_val=None, prunable=False, shares_files=True)
         run.advance()
-    assert run.ended
+    assert (run.ended, run.refused, run.record) == (True, True, left)
+    assert "its data have just changed" in run.cause
     assert store.records() == ([left], [])
     assert store.checkpoint(left) is not None
     assert not store.running.exists()

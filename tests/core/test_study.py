@@ -11,7 +11,7 @@ import pytest
 from study_plan import PLAN
 
 from craterbench.plugin import UserError
-from craterbench.search.study import Study, StudyConfig, StudyView
+from craterbench.search.study import Study, StudyView, SweepConfig
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def test_a_study_that_came_by_meanwhile_is_not_written_over(folder):
         opened(folder, created="2026-01-02T03:04:06Z", trials=7)
     assert StudyView(folder).config.trials == 5
     with opened(folder, trials=7):
-        assert StudyConfig.read(folder).trials == 7
+        assert SweepConfig.read(folder).trials == 7
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_with_its_cure(folder):
@@ -165,7 +165,7 @@ def test_a_folder_that_cannot_be_written_is_an_error_with_its_cure(folder):
     opened(folder).__exit__()  # nobody holds it
 
 
-@pytest.mark.parametrize("content", ["", "[]", "null", '{"name": "s"}', "\0\0", json.dumps(vars(PLAN) | {"schema": 2})])
+@pytest.mark.parametrize("content", ["", "[]", "null", '{"name": "s"}', "\0\0"])
 def test_a_plan_that_cannot_be_read_is_an_error(folder, content):
     folder.mkdir(parents=True)
     (folder / "study.json").write_text(content)
@@ -173,12 +173,21 @@ def test_a_plan_that_cannot_be_read_is_an_error(folder, content):
         StudyView(folder)
 
 
+def test_a_key_that_is_not_known_is_passed_over_and_a_newer_schema_is_told(folder):
+    folder.mkdir(parents=True)
+    (folder / "study.json").write_text(json.dumps(vars(PLAN) | {"later": 1}))
+    assert SweepConfig.read(folder) == PLAN
+    (folder / "study.json").write_text(json.dumps(vars(PLAN) | {"schema": 99}))
+    with pytest.raises(UserError, match="newer schema 99, here 1: update craterbench"):
+        SweepConfig.read(folder)
+
+
 def test_a_study_in_the_folder_of_another_is_not_taken_for_it(folder):
     with opened(folder) as study:
         tried(study, 0.5)
     folder.rename(folder.with_name("copy"))
     with pytest.raises(UserError, match="holds the study 's'"):
-        StudyConfig.read(folder.with_name("copy"))
+        SweepConfig.read(folder.with_name("copy"))
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])

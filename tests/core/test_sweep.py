@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from installed import install
 from processes import BENCH, PATIENCE, children, eventually
 
 from craterbench.results.record import Record
@@ -117,6 +118,69 @@ def test_ctrl_c_leaves_the_study_whole_and_says_how_to_go_on(script, bench):
     check_it_goes_on(script, bench)
 
 
+LISTENER = """
+from pathlib import Path
+from craterbench.plugin import hookimpl
+
+def note(*words):
+    with (Path(__file__).parent / "heard").open("a") as file:
+        print(*words, file=file)
+
+@hookimpl
+def bench_study_started(study):
+    note("study", study.name, study.config["trials"])
+
+@hookimpl
+def bench_run_started(run):
+    note("run", run.study, run.trial)
+
+@hookimpl
+def bench_run_finished(run, record, samples):
+    note("ended", run.trial, record["status"])
+
+@hookimpl
+def bench_trial_finished(study, trial):
+    note("trial", trial["number"], trial["state"])
+    trial["values"] = [99.0]
+
+@hookimpl
+def bench_study_finished(study, summary):
+    note("end", study.name, len(summary["trials"]))
+    if summary["front"]:
+        raise RuntimeError("deaf")
+"""
+
+
+def test_who_listens_to_a_study_is_told_of_its_trials_and_of_its_end_also_when_it_is_broken_off(script, bench):
+    install(script.folder, "listens", LISTENER)
+    script.say(start_0="raise")
+    result = bench("sweep", *SEARCH, "--trials", "2", "--workers", "1")
+    assert result.exit_code == 0, result.output
+    heard = (script.folder / "heard").read_text().splitlines()
+    of_trials = [
+        line
+        for number, (status, state) in enumerate([("failed", "failed"), ("done", "complete"), ("done", "complete")])
+        for line in (f"run s {number}", f"ended {number} {status}", f"trial {number} {state}")
+    ]
+    assert heard == ["study s 2", *of_trials, "end s 3"]
+    assert result.stderr.count("plugin listens: bench_study_finished raised RuntimeError: deaf") == 1
+    assert [list(trial.values) == [99.0] for trial in trials(bench.results)] == [False] * 3
+    (script.folder / "heard").unlink()
+    script.say(start_3="wait", start_4="wait")
+    process = subprocess.Popen(
+        command(bench.results, "--resume", "s", "--trials", "3", "--workers", "1"),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    assert eventually(lambda: len(script.starts()) == 4)
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=PATIENCE)
+    heard = (script.folder / "heard").read_text().splitlines()
+    assert heard == ["study s 3", "run s 3", "ended 3 interrupted", "trial 3 failed", "end s 5"]
+
+
 def test_a_disk_that_is_full_is_told_and_the_search_goes_on_when_there_is_room(script, bench):
     result = subprocess.run(
         command(bench.results, *SEARCH, "--trials", "6", "--workers", "1"),
@@ -177,11 +241,17 @@ def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_
     assert [(row["name"], row["trial"], row["seeds"]) for row in kept["rows"]] == [
         ("s", best.number, [42, 43, 44]), ("s-2", second.number, [42, 43, 44]), ("scripted", None, [42, 43, 44]),
     ]  # fmt: skip
+    assert not any(isinstance(value, str) for value in kept.values() if value != kept["part"])  # words are shown
     said = " ".join(result.stdout.split())
     assert f"the candidate, trial {best.number}, beats scripted: balanced accuracy" in said
     assert "training.monitor balanced_accuracy instead of val_loss, training.patience 9 instead of 100." in said
     assert "epochs 2 instead" not in said
     assert re.search(r"^ *s +3/3 .* done ", bench("sweep", "--list").stdout, re.MULTILINE)
+    former = ("name", "trial", "seeds", "found", "validation", "val_loss", "test", "difference", "problem")
+    rows = [{key: row[key] for key in former} for row in kept["rows"]]
+    older = {"rows": rows, "luck": kept["selection_bias"], "lines": ["As it was said."], "tried": 3}
+    (folder / "confirmation.json").write_text(json.dumps(older))
+    assert "As it was said." in bench("sweep", "--show", "s").stdout
     (folder / "confirmation.json").unlink()
     assert re.search(r"^ *s +3/3 .* not trained anew ", bench("sweep", "--list").stdout, re.MULTILINE)
 

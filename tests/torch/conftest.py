@@ -38,9 +38,9 @@ def dask_pids(address: str) -> Iterator[Callable[[], dict[str, int]]]:
 
 @pytest.fixture
 def executor(address: str) -> Iterator[Executor]:
-    from dask_workers import executor_config
+    from dask_workers import executor_options
 
     from craterbench_executors import dask
 
-    with dask.open_executor(executor_config(address)) as executor:
+    with dask.open_executor(executor_options(address)) as executor:
         yield executor

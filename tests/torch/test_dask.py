@@ -22,7 +22,7 @@ import pytest
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 from dask_commands import scheduler, worker_of
-from dask_workers import ENDLESS, begin, executor_config, heard, hired, small
+from dask_workers import ENDLESS, begin, executor_options, heard, hired, small, variables
 from processes import eventually
 
 from craterbench.execution.devices import environment
@@ -63,7 +63,7 @@ def test_what_comes_back_is_what_a_process_here_brings_home(executor, tmp_path):
         begin(child, benchmark, tmp_path / "here.txt", seed=3)
         here = [told for told in heard(child) if told[0] != "checkpoint"]
     workers = [hired(executor), hired(executor)]
-    assert executor.acquire() is None
+    assert executor.acquire(variables()) is None
     for worker in workers:
         begin(worker, benchmark, tmp_path / "there.txt", seed=3, asks=True)
     for worker in workers:
@@ -80,7 +80,7 @@ def test_a_warm_worker_stays_warm_and_is_told_when_to_stop(executor, dask_pids, 
     first = heard(worker)
     busy = [pid for dask_worker in dask_pids().values() for pid in training_processes(dask_worker)]
     executor.release(worker, usable=True)
-    assert executor.acquire() is worker
+    assert executor.acquire(variables()) is worker
     begin(worker, small(*ENDLESS), tmp_path / "log.txt", asks=True)
     assert len(heard(worker, should_prune=lambda epoch: epoch < 7)[-1][1].training.history) == 7
     begin(worker, small(), tmp_path / "log.txt")
@@ -136,10 +136,10 @@ def test_a_training_process_that_is_killed_is_a_cause_and_its_dask_worker_is_hir
 
 
 def test_who_is_stopped_in_the_middle_leaves_and_so_does_everyone_when_the_engine_closes(address, dask_pids, tmp_path):
-    with dask.open_executor(executor_config(address, workers=1)) as executor:
+    with dask.open_executor(executor_options(address, workers=1)) as executor:
         worker = hired(executor)
         assert executor.workers == 1
-        assert executor.acquire() is None
+        assert executor.acquire(variables()) is None
         begin(worker, small(*ENDLESS), tmp_path / "log.txt")
         assert worker.hear()[0] == "start"
         dask_worker = dask_pids()[worker.address]
@@ -156,8 +156,8 @@ def test_a_coordinator_that_is_killed_leaves_nothing_running(address, dask_pids,
         import sys, time
         sys.path[:0] = {[str(folder) for folder in (Path(__file__).parent, Path(__file__).parents[1])]!r}
         from pathlib import Path
-        from test_dask import ENDLESS, begin, dask, executor_config, hired, small
-        executor = dask.open_executor(executor_config({address!r}))
+        from test_dask import ENDLESS, begin, dask, executor_options, hired, small
+        executor = dask.open_executor(executor_options({address!r}))
         idle, asking = hired(executor), hired(executor)
         begin(idle, small(), Path("log.txt"))
         while idle.hear()[0] != "finished":
@@ -211,7 +211,7 @@ def test_images_are_sent_once_to_each_dask_worker(address, dask_pids, tmp_path):
     many = small("dataset.images=200", "dataset.size=32", "dataset.seed=5", "training.epochs=1")
     part = train_val(many).part
     size = part.images.nbytes + part.masks.nbytes
-    with counted(address) as (door, sizes), dask.open_executor(executor_config(door)) as executor:
+    with counted(address) as (door, sizes), dask.open_executor(executor_options(door)) as executor:
         workers = [hired(executor), hired(executor)]
         for number in range(3):
             for worker in workers:
@@ -233,11 +233,11 @@ def test_dask_commands_as_their_documentation_says_and_a_worker_that_joins_later
     with ExitStack() as cluster:
         address, process = cluster.enter_context(scheduler(tmp_path))
         cluster.enter_context(worker_of(address, tmp_path))
-        executor = cluster.enter_context(dask.open_executor(executor_config(address)))
+        executor = cluster.enter_context(dask.open_executor(executor_options(address)))
         first = hired(executor)  # its Dask worker has a nanny, and is a daemon itself
         begin(first, benchmark, tmp_path / "there.txt")
         assert same(heard(first), here)
-        assert executor.acquire() is None
+        assert executor.acquire(variables()) is None
         cluster.enter_context(worker_of(address, tmp_path))
         second = hired(executor)
         assert executor.workers == 2
@@ -247,14 +247,14 @@ def test_dask_commands_as_their_documentation_says_and_a_worker_that_joins_later
         with pytest.raises(WorkerDied, match="lost"):
             heard(second)
         with pytest.raises(UserError, match=rf"the Dask scheduler at {address} is gone"):
-            eventually(executor.acquire)
+            eventually(lambda: executor.acquire(variables()))
     assert capfd.readouterr() == ("", "")  # Dask says nothing on the terminal of the search
 
 
 def test_the_framework_is_imported_with_its_threads_and_never_by_the_dask_worker(address, dask_pids, tmp_path):
     benchmark = small("model.depth=2", "training.epochs=1", name="torch-twin")
-    with dask.open_executor(executor_config(address, benchmark)) as executor:
-        worker = hired(executor)
+    with dask.open_executor(executor_options(address, benchmark)) as executor:
+        worker = hired(executor, benchmark)
         begin(worker, benchmark, tmp_path / "log.txt")
         heard(worker)
         dask_worker = dask_pids()[worker.address]

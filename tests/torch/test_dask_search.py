@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -64,6 +65,7 @@ def records(results: Path) -> dict[str, Record]:
 def test_a_search_comes_to_its_end_with_a_worker_that_joins_late_and_is_killed(script, bench, tmp_path):
     script.change("self.epoch += 1", "self.epoch += 1; print('trained')")
     script.say(start_0="wait", start_1="wait")
+    script.change("self.epoch = 0", "self.epoch = 0; note('parents', os.getppid())")
     with ExitStack() as stack:
         address, _ = stack.enter_context(scheduler(tmp_path))
         stack.enter_context(worker_of(address, tmp_path))
@@ -109,3 +111,48 @@ def test_the_loss_of_the_scheduler_ends_the_search_and_is_laid_at_no_trial_s_doo
     assert [trial.reason for trial in found[:2]] == ["the search was interrupted"] * 2
     assert [record.status for record in kept.values()] == ["interrupted"] * 2
     assert [trial.retry_of for trial in found[2:]] == [0, 1]
+
+
+def test_runs_train_on_a_cluster_and_one_whose_worker_is_killed_goes_on_from_its_last_epoch(script, bench, tmp_path):
+    script.say(start_1="die")  # in its second epoch, in the process that trains on the first Dask worker
+    asked = ("run", "scripted", "--seeds", "2", "--device", "cpu", "--executor", "dask", "--json")
+    with ExitStack() as stack:
+        address, _ = stack.enter_context(scheduler(tmp_path))
+        stack.enter_context(worker_of(address, tmp_path))
+        first = bench(*asked, "--scheduler", address)
+        assert first.exit_code == 1, first.output
+        one, other = json.loads(first.stdout)
+        assert (one["status"], other["status"]) == ("done", "failed")
+        assert re.search("killed by SIGKILL.*, on the Dask worker at", other["error"])
+        store = Store(bench.results)
+        (left,) = (record for record in store.records()[0] if record.status == "failed")
+        checkpoint = store.checkpoint(left)
+        assert len(checkpoint.history) == 1  # it came from the other machine
+        second = bench(*asked, "--scheduler", address, "--resume")
+    assert second.exit_code == 0, second.output
+    assert f"scripted seed 42: done already, {one['id']}" in second.stderr
+    found = {record.seed: record for record in store.records()[0]}
+    assert {seed: (record.id, record.status, record.epochs) for seed, record in found.items()} == {
+        42: (one["id"], "done", 4), 43: (other["id"], "done", 4)
+    }  # fmt: skip
+    assert not store.running.exists()
+    assert not any(Path(f"/proc/{worker}").exists() for worker, _ in script.starts())
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_what_was_found_on_a_cluster_is_trained_anew_there(script, bench, tmp_path):
+    script.change("self.epoch = 0", "self.epoch = 0; note('parents', os.getppid())")
+    with ExitStack() as stack:
+        address, _ = stack.enter_context(scheduler(tmp_path))
+        stack.enter_context(worker_of(address, tmp_path))
+        search = ("--trials", "2", "--executor", "dask", "--scheduler", address)
+        result = bench("sweep", *SEARCH, *search, "--confirm", "1", "--device", "cpu")
+        assert result.exit_code == 0, result.output
+    assert len(script.starts()) == 2 + 6
+    (dask_worker,) = set((script.folder / "parents").read_text().split())
+    assert int(dask_worker) != os.getpid()
+    anew = Store(bench.results).records()[0]
+    assert sorted((record.benchmark, record.seed) for record in anew) == [
+        (name, seed) for name in ("s", "scripted") for seed in (42, 43, 44)
+    ]
+    assert {record.status for record in anew} == {"done"}

@@ -18,7 +18,8 @@ import numpy as np
 from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.config.resolve import Override, resolve
 from craterbench.data.dataset import TrainVal
-from craterbench.execution.executor import ExecutorConfig
+from craterbench.execution.devices import available_cores, environment
+from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.local import open_executor
 from craterbench.execution.worker import TRAIN_AND_EVALUATE, WorkerProcess
 from craterbench.plugin.components import load
@@ -40,19 +41,20 @@ def main() -> None:
 def memory(framework: str, trials: int) -> list[int]:
     """Return the bytes that one child holds after each trial."""
     registry = Registry.installed()
-    executor_config = ExecutorConfig(
-        framework=registry.get("framework", framework), packages={}, device="cpu", workers=1
+    options = ExecutionOptions(device="cpu", workers=1)
+    variables = environment(
+        threads=available_cores(), device="cpu", framework=registry.get("framework", framework).environment
     )
     drawing = np.random.default_rng(0)
     train_val: TrainVal | None = None
     held: list[int] = []
     processes = set()
-    with tempfile.TemporaryDirectory() as folder, open_executor(executor_config) as executor:
+    with tempfile.TemporaryDirectory() as folder, open_executor(options) as executor:
         for number in range(trials):
             benchmark = some_benchmark(registry, framework, drawing)
             if train_val is None:
                 train_val = load(benchmark.dataset.target)(benchmark.dataset.parameters).without_test()
-            child = executor.acquire()
+            child = executor.acquire(variables)
             assert isinstance(child, WorkerProcess)
             do_trial(child, benchmark, train_val, number, Path(folder) / "log.txt")
             held.append(child.memory or 0)

@@ -37,8 +37,8 @@ from craterbench.plugin.components import load
 from craterbench.plugin.registry import Registry
 from craterbench.results.store import RunFolder, Store
 from craterbench.search.journal import SingleWriterBackend
-from craterbench.search.optimize import Lines, TrialLoop
-from craterbench.search.setup import EPOCHS, PreparedSweep, SweepConfig, begin, reopen
+from craterbench.search.optimize import TrialLoop
+from craterbench.search.setup import EPOCHS, PreparedSweep, create_sweep, load_sweep
 from craterbench.search.study import Study
 from craterbench.search.summary import Trial
 from craterbench.training.experiment import RunInfo, RunResult, Samples, SplitResult
@@ -115,13 +115,13 @@ class InstantWorker:
         pruned = len(history) < epochs
         course = replace(self._made.training, history=history, best_epoch=len(history), pruned=pruned)
         scored = {"validation": replace(self._made.scored["validation"])}
-        yield "finished", replace(self._made, course=course, scored=scored)
+        yield "finished", replace(self._made, training=course, scored=scored)
 
 
 class InstantEngine:
     """A fake executor of two such workers."""
 
-    workers, threads = 2, 1
+    workers, threads, shares_files = 2, 1, True
 
     def __init__(self, made: RunResult) -> None:
         self._all = [InstantWorker(made) for _ in range(self.workers)]
@@ -137,7 +137,7 @@ class InstantEngine:
     def check(self) -> None:
         """Do nothing: it is there."""
 
-    def acquire(self) -> Worker | None:
+    def acquire(self, variables: Mapping[str, str]) -> Worker | None:
         """Return a worker, if one is idle."""
         return self._idle.pop() if self._idle else None
 
@@ -210,23 +210,17 @@ def made_outcome(resolved: ResolvedConfig, train_val: TrainVal) -> RunResult:
 
 def search(study: Study, prepared: PreparedSweep, clock: Clock) -> None:
     """Bring a study to its trials."""
-    factory = RunFactory(
-        registry=prepared.registry,
-        store=Store(study.folder),
-        device="cpu",
-        progress=Lines(clock),
-        save_plots=None,
-    )
+    store = Store(study.folder)
+    factory = RunFactory(registry=prepared.registry, store=store, device="cpu", say=clock.say, study=study.config.name)
     with InstantEngine(made_outcome(prepared.trial(0, []), prepared.train_val)) as executor:
         TrialLoop(
             study,
             prepared.space,
             prepared.trial,
             factory=factory,
-            executor=executor,
             train_val=prepared.train_val,
             progress=clock,
-        ).search()
+        ).search(executor)
 
 
 def told(what: str, ends: Sequence[tuple[npt.NDArray[np.float64], Mapping[str, npt.NDArray[np.float64]]]]) -> str:
@@ -256,16 +250,24 @@ def main() -> None:
             clock.time(part, owner, name)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "studies" / "instant"
-        prepared = begin(registry, request(trials, epochs))
-        with Study(folder, prepared.plan) as study:
+        prepared = create_sweep(
+            registry,
+            name="instant",
+            benchmark="reference",
+            framework="torch",
+            epochs=epochs,
+            trials=trials,
+            device="cpu",
+        )
+        with Study(folder, prepared.config) as study:
             search(study, prepared, clock)
-        print(f"{trials} trials of at most {prepared.plan.epochs} epochs, {clock.pruned} pruned")
+        print(f"{trials} trials of at most {prepared.config.epochs} epochs, {clock.pruned} pruned")
         print(told("all trials", clock.ends))
         print(told(f"last {LAST}", clock.ends[-LAST - 1 :]))
         started = time.perf_counter()
-        prepared = reopen(registry, folder, {"trials": trials + 1})
+        prepared = load_sweep(registry, folder, {"trials": trials + 1})
         checked = time.perf_counter() - started
-        with Study(folder, prepared.plan) as study:
+        with Study(folder, prepared.config) as study:
             opened = time.perf_counter() - started
             search(study, prepared, again)
         assert again.first is not None
@@ -274,29 +276,6 @@ def main() -> None:
             f"to go on with {trials} trials, a journal of {size:.1f} MiB: {again.first - started:.2f} s until the next "
             f"trial starts ({checked:.2f} for definition and data, {opened - checked:.2f} for the journal)"
         )
-
-
-def request(trials: int, epochs: int) -> SweepConfig:
-    """Return what ``bench sweep`` asks for by default, with so many trials and epochs."""
-    return SweepConfig(
-        name="instant",
-        benchmark="reference",
-        framework="torch",
-        settings=(),
-        epochs=epochs,
-        vary=(),
-        fix=(),
-        space_file=None,
-        objectives=("balanced_accuracy",),
-        sampler="tpe",
-        pruner="median",
-        seed=0,
-        trials=trials,
-        trial_timeout=None,
-        confirm=1,
-        confirm_with=None,
-        device="cpu",
-    )
 
 
 if __name__ == "__main__":

@@ -17,12 +17,31 @@ from craterbench.cli.show_command import show_command
 from craterbench.cli.sweep_command import sweep_command
 from craterbench.cli.table_command import table_command
 from craterbench.plugin import UserError
+from craterbench.plugin.registry import Registry
 
 __all__ = ["main"]
 
 
 class _Bench(click.Group):
-    """Turns what a user can mend into a message and status 2, and Ctrl-C into status 130."""
+    """Turns what a user can mend into a message and status 2, and Ctrl-C into status 130.
+
+    Plugins are loaded for their verbs only where a verb is none of ours, or all are listed.
+    """
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or self._with_plugins(ctx).commands.get(cmd_name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(self._with_plugins(ctx).commands)
+
+    def _with_plugins(self, ctx: click.Context) -> click.Group:
+        """Return this group with the verbs of the plugins, which are asked once for a command line."""
+        if ctx.obj is None:
+            ctx.obj = click.Group(self.name, commands=dict(self.commands))
+            for problem in Registry.installed().add_commands(ctx.obj):
+                click.echo(f"plugin {problem.plugin}: {problem.message}", err=True)
+        group: click.Group = ctx.obj
+        return group
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -56,6 +56,8 @@ def _number(context: click.Context, parameter: click.Parameter, workers: str) ->
 @click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of the definition.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="What to train on.")
+@click.option("--executor", metavar="NAME", default="local", show_default=True, help="Where runs train.")
+@click.option("--scheduler", metavar="HOST:PORT", help="Address of an executor on other machines.")
 @click.option(
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
 )
@@ -75,6 +77,8 @@ def run_command(
     data: Path | None,
     settings: tuple[str, ...],
     device: str,
+    executor: str,
+    scheduler: str | None,
     results: Path,
     force: bool,
     again: bool,
@@ -88,9 +92,11 @@ def run_command(
     """
     from craterbench.config.resolve import resolve
     from craterbench.execution.batch import train
+    from craterbench.execution.executor import ExecutionOptions
     from craterbench.execution.run import RunFactory
+    from craterbench.metrics.metric import Metrics
     from craterbench.report.progress import run_progress
-    from craterbench.report.run_plots import save_plots
+    from craterbench.report.run_plots import RunPlots
     from craterbench.results.store import Store
     from craterbench.training.augment import check_folds
 
@@ -103,22 +109,31 @@ def run_command(
             check_folds(resolved.benchmark)
     store = Store(results)
     records: dict[int, Record] = {}
+    refusals: list[str] = []
+    options = ExecutionOptions(executor=executor, device=device, workers=workers, address=scheduler)
     try:
-        with run_progress(quiet=quiet or as_json) as progress:
+        with (
+            run_progress(quiet=quiet or as_json) as progress,
+            registry.listening(progress=progress, pictures=RunPlots(Metrics.of(registry))),
+        ):
             for problem in registry.problems:
                 progress.say(f"plugin {problem.plugin}: {problem.message}")
-            factory = RunFactory(
-                registry=registry, store=store, device=device, progress=progress, save_plots=save_plots
-            )
+            factory = RunFactory(registry=registry, store=store, device=device, say=progress.say)
             asked = _asked(benchmarks, range(seed, seed + seeds), folds)
-            with closing(train(factory, asked, workers=workers, force=force or again, resume=resume)) as ends:
-                records.update(ends)  # one by one, as they end
-    finally:  # also when a later run is refused, or by Ctrl-C: what is done is shown
+            with closing(train(factory, asked, options, force=force or again, resume=resume)) as ends:
+                for ended in ends:  # one by one, as they end
+                    if ended.refusal is not None:
+                        refusals.append(ended.refusal)
+                    if ended.refusal is None or ended.record.status == "failed":
+                        records[ended.position] = ended.record
+    finally:  # also after Ctrl-C: what is done is shown
         shown = [record for _, record in sorted(records.items())]
         if as_json and shown:
             click.echo(json.dumps([record.as_json() for record in shown], indent=1))
         elif shown:
             _show(registry, store, shown)
+    if refusals:
+        raise UserError("\n".join(refusals))
     if any(record.status == "failed" for record in records.values()):
         sys.exit(1)
 

@@ -148,41 +148,50 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
     """Search, confirm_best, show, and return the exit status."""
     from rich.console import Console
 
+    from craterbench.execution.executor import ExecutionOptions, open_executor
     from craterbench.metrics.metric import Metrics
     from craterbench.report.progress import run_progress
-    from craterbench.report.run_plots import save_plots
+    from craterbench.report.run_plots import RunPlots
     from craterbench.report.study.study_progress import study_live
     from craterbench.report.study.study_text import render_study
     from craterbench.search.study import Study
     from craterbench.search.summarize import summarize
-    from craterbench.search.sweep import ExecutionOptions, confirm_best, open_executor, search, select_best
+    from craterbench.search.sweep import confirm_best, listened_to, packages_for, search, select_best
 
     registry = Registry.installed()
-    spec = registry.get("executor", options.pop("engine") or options["executor"])
-    spec.check_installed()
+    name = options.pop("engine") or options["executor"]
+    registry.get("executor", name).check_installed()
     prepared = _prepared(registry, context, options)
-    setting = ExecutionOptions(
-        executor=spec,
-        address=options["scheduler"],
-        **{key: options[key] for key in ("results", "workers", "device", "timeout")},
-    )
     for benchmark in (prepared.reference, partial(prepared.anew, [])):
         benchmark()  # what does not fit the framework to train anew in is told before the search, not after
+    execution = ExecutionOptions(
+        executor=name,
+        address=options["scheduler"],
+        device=options["device"],
+        workers=options["workers"],
+        packages=packages_for(prepared),
+    )
     folder = options["results"] / "studies" / prepared.config.name
     # workers first, lest a study be made that cannot begin; and they leave before what was found is trained anew
     with ExitStack() as workers, ExitStack() as stack:
-        executor = workers.enter_context(open_executor(prepared, setting))
+        executor = workers.enter_context(open_executor(registry, execution))
         study = stack.enter_context(Study(folder, prepared.config, Metrics.of(registry)))
+        stack.enter_context(listened_to(registry, study, partial(click.echo, err=True)))
         try:
             with study_live(quiet=options["quiet"]) as progress:
                 for problem in registry.problems:
                     progress.say(f"plugin {problem.plugin}: {problem.message}")
-                gave_up = search(study, prepared, setting, executor, progress)
+                gave_up = search(
+                    study, prepared, executor, progress, device=execution.device, timeout=options["timeout"]
+                )
             workers.close()
             best = select_best(study, prepared)
             if best and study.config.confirm:
-                with run_progress(quiet=options["quiet"]) as runs:
-                    confirm_best(study, prepared, setting, best, runs, save_plots)
+                with (
+                    run_progress(quiet=options["quiet"]) as runs,
+                    registry.listening(progress=runs, pictures=RunPlots(Metrics.of(registry))),
+                ):
+                    confirm_best(study, prepared, best, options["results"], execution, runs.say)
         except (KeyboardInterrupt, UserError):
             if study.trials():  # else nothing is left of it
                 click.echo(f"go on with: {_resuming(context, study.config.name)}", err=True)
@@ -211,7 +220,7 @@ def _resuming(context: click.Context, name: str) -> str:
 
 def _prepared(registry: Registry, context: click.Context, options: dict[str, Any]) -> PreparedSweep:
     from craterbench.config.resolve import Override
-    from craterbench.search.setup import SweepConfig, create_sweep, load_sweep
+    from craterbench.search.setup import create_sweep, load_sweep
 
     def given(option: str) -> bool:
         return context.get_parameter_source(option) is not ParameterSource.DEFAULT
@@ -234,21 +243,14 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
         settings.append(Override("dataset.name", options["dataset"], "--dataset"))
     if data is not None:
         settings.append(data)
+    same = ("benchmark", "framework", "epochs", "vary", "fix", "sampler", "pruner", "seed", "device", *_MAY_CHANGE)
     return create_sweep(
         registry,
-        SweepConfig(
-            name=name,
-            settings=settings,
-            space_file=options["space"],
-            objectives=_objectives(options["objective"]),
-            **{
-                key: options[key]
-                for key in (
-                    *("benchmark", "framework", "epochs", "vary", "fix"),
-                    *("sampler", "pruner", "seed", "device", *_MAY_CHANGE),
-                )
-            },
-        ),
+        name=name,
+        settings=settings,
+        space_file=options["space"],
+        objectives=_objectives(options["objective"]),
+        **{key: options[key] for key in same},
     )
 
 
@@ -263,11 +265,11 @@ def _objectives(text: str) -> tuple[str, ...]:
 
 def _write_page(folder: Path, found: StudySummary) -> None:
     from craterbench.report.study.study_html import study_page
+    from craterbench.results.files import write_atomically
 
-    file, part = folder / "study.html", folder / "study.html.part"
+    file = folder / "study.html"
     try:
-        part.write_text(study_page(found), encoding="utf-8")
-        part.replace(file)
+        write_atomically(file, study_page(found))
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror})") from None
     click.echo(file)

@@ -2,133 +2,225 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass, replace
 
 from craterbench.execution.cache import RunCache
 from craterbench.execution.devices import workers_and_threads
+from craterbench.execution.executor import ExecutionOptions, open_executor
+from craterbench.execution.held_ctrl_c import HeldCtrlC
 from craterbench.execution.run import Run, RunFactory
 from craterbench.execution.run_spec import RunSpec
-from craterbench.execution.scheduler import run_all
-from craterbench.execution.versions import packages_of
+from craterbench.execution.scheduler import RunFailed, RunFinished, Scheduler
+from craterbench.execution.versions import distributions_of, packages_of, versions_of
+from craterbench.plugin import UserError
 from craterbench.results.record import Record
 
-__all__ = ["train"]
+__all__ = ["Ended", "train"]
+
+#: Seconds after which it is seen again whether another process still has a run under way.
+_PATIENCE = 0.5
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What came of a run that was asked for.
+
+    Attributes:
+        position: which of them it is.
+        record: its record; of a run that could not be gone on with, the one that it had before.
+        refusal: why it cannot be had as asked, if so: its benchmark, and what is wrong.
+    """
+
+    position: int
+    record: Record
+    refusal: str | None = None
 
 
 def train(
-    factory: RunFactory, asked: Sequence[RunSpec], *, workers: int | None, force: bool = False, resume: bool = False
-) -> Generator[tuple[int, Record]]:
-    """Yield the records of runs with their positions: of those that are done already first, of the others as they end.
+    factory: RunFactory,
+    asked: Sequence[RunSpec],
+    options: ExecutionOptions,
+    *,
+    force: bool = False,
+    resume: bool = False,
+) -> Generator[Ended]:
+    """Yield what comes of runs: of those that are done already first, of the others as they end.
 
     What another process has under way is not trained beside it, but waited for while others train, and taken over once
-    it is done. If it comes to nothing there, it is trained here.
+    it is done. If it comes to nothing there, it is trained here. A run that fails, or that cannot be had as asked, does
+    not keep the others from their end.
 
     All that start here have the same number of threads, also the last of them, which have the machine for themselves:
     digits are those of a number of threads, and so these can be compared to the last one.
 
     Args:
-        workers: how many to train at once, or ``None`` for as many as there are and cores and memory allow.
+        factory: keeps their records.
+        asked: the runs.
+        options: where they train; how many there are is filled in.
         force: whether to train also what is done already or under way elsewhere.
         resume: whether to go on with what was interrupted, with the threads and on the device that it began with.
 
     Raises:
-        UserError: a run cannot be had as asked; those under way came to their end.
+        UserError: the results folder cannot be written, or there is nobody to train; what was under way is interrupted.
     """
     recovered, damaged = factory.store.recover()
     for line in [*map(_died, recovered), *damaged]:
-        factory.progress.say(line)
+        factory.say(line)
     cache = RunCache(factory.store)
-    done: dict[int, Record] = {}
+    missing: list[int] = []
     begun_with = [1]
-    _, threads = workers_and_threads(len(asked), workers, factory.device)
+    now: dict[str, int | str] = {}
+    if options.address is None:  # elsewhere only who is there can tell
+        now["threads"] = workers_and_threads(len(asked), options.workers, options.device)[1]
+    now["device"] = options.device
     for position, one in enumerate(asked):
         record = None if force else cache.done(one)
         if record is not None:
-            factory.progress.say(_done_already(one, record, threads=threads, device=factory.device))
-            done[position] = record
-        elif resume and isinstance(before := cache.interrupted(one, device=factory.device), tuple):
+            factory.say(_done_already(one, record, now))
+            yield Ended(position, record)
+            continue
+        missing.append(position)
+        if resume and isinstance(before := cache.interrupted(one, device=factory.device), tuple):
             begun_with.append(before[0].environment["threads"])
-    yield from done.items()
-    missing = [position for position in range(len(asked)) if position not in done]
-    at_once, threads = workers_and_threads(len(missing), workers, factory.device, most=max(begun_with))
-    starts = {
-        position: _Wanted(factory, cache, asked[position], threads=threads, force=force, resume=resume)
-        for position in missing
-    }
-    with closing(run_all(starts, workers=at_once)) as ends:
-        for position, record in ends:
-            if record.status == "failed":
-                log = factory.store.folder(record) / "log.txt"
-                factory.progress.say(f"{asked[position].title} failed: {record.error}; see {log}")
-            yield position, record
+    if not missing:
+        return
+    packages: dict[str, str] = {}
+    for position in missing:
+        benchmark = asked[position].benchmark
+        packages |= packages_of(benchmark) | versions_of(distributions_of(factory.registry, benchmark.versions()))
+    options = replace(options, runs=len(missing), threads=max(begun_with), packages=packages)
+    wanted = _Wanted(factory, cache, {position: asked[position] for position in missing}, force=force, resume=resume)
+    with open_executor(factory.registry, options) as executor, HeldCtrlC() as ctrl_c:
+        with closing(Scheduler(executor, allowing_ctrl_c=ctrl_c.allowed).events(wanted)) as events:
+            for event in events:
+                yield from wanted.ended_elsewhere()
+                if isinstance(event, (RunFinished, RunFailed)):
+                    yield _ended(factory, wanted.positions[event.run], event)
+        yield from wanted.ended_elsewhere()
+
+
+def _ended(factory: RunFactory, position: int, event: RunFinished | RunFailed) -> Ended:
+    run = event.run
+    if not isinstance(event, RunFailed):
+        return Ended(position, run.record)
+    told = event.cause if event.cause.startswith(run.spec.title) else f"{run.spec.title}: {event.cause}"
+    if run.record.status == "failed":
+        log = factory.store.folder(run.record) / "log.txt"
+        factory.say(f"{run.spec.title} failed: {event.cause}; see {log}")
+    return Ended(position, run.record, told if event.refused else None)
 
 
 class _Wanted:
-    """A run that is to be trained, unless another process does so."""
+    """Those of the runs that are to be trained, unless another process does so: the scheduler's source."""
 
     def __init__(
-        self, factory: RunFactory, cache: RunCache, asked: RunSpec, *, threads: int, force: bool, resume: bool
+        self, factory: RunFactory, cache: RunCache, asked: dict[int, RunSpec], *, force: bool, resume: bool
     ) -> None:
-        self._factory, self._cache, self._asked = factory, cache, asked
-        self._threads, self._force, self._resume = threads, force, resume
-        self._elsewhere: Record | None = None
+        self._factory, self._cache = factory, cache
+        self._force, self._resume = force, resume
+        self._asked = asked
+        self._waiting = deque(asked)
+        self._elsewhere: dict[int, Record] = {}  # what another process had under way when it was last seen
+        self._asleep: list[int] = []
+        self._look_again = 0.0
+        self._ended: list[Ended] = []
+        self.positions: dict[Run, int] = {}
 
-    def __call__(self) -> Run | Record | None:
-        """Start the run; or return its record if another process has done it, or ``None`` while one is at it.
+    @property
+    def wanted(self) -> bool:
+        """Whether there is one that nobody trains, as far as is known."""
+        if self._asleep and time.monotonic() >= self._look_again:
+            self._waiting.extend(self._asleep)
+            self._asleep.clear()
+        return bool(self._waiting)
+
+    @property
+    def ask_again(self) -> float | None:
+        """In how many seconds another process may have come to its end."""
+        return max(0.0, self._look_again - time.monotonic()) if self._asleep else None
+
+    def next(self, threads: int) -> Run | None:
+        """Begin the next; ``None`` if another process trains it, or has done so.
 
         Raises:
-            UserError: it cannot be had as asked.
+            UserError: the results folder cannot be written.
         """
-        store = self._factory.store
+        position = self._waiting.popleft()
+        spec, store = self._asked[position], self._factory.store
         with store.start_lock():
-            before = self._elsewhere
+            before = self._elsewhere.get(position)
             if before is not None and before.identity is not None and store.is_under_way(before.id):
+                self._wait_for(position)
                 return None
             for record in store.recover()[0]:
-                self._say(_died(record))
-            self._cache.refresh(self._asked)  # for all that others have done by now
+                self._factory.say(_died(record))
+            self._cache.refresh(spec)  # for all that others have done by now
             if not self._force:
-                if self._is_elsewhere():
+                if self._is_elsewhere(position, spec):
+                    self._wait_for(position)
                     return None
-                done = self._cache.done(self._asked)
+                done = self._cache.done(spec)
                 if done is not None:
-                    self._say(_done_already(self._asked, done))
-                    return done
-            left = self._cache.interrupted(self._asked, device=self._factory.device) if self._resume else None
-            if isinstance(left, tuple):
-                return self._factory.resume(self._asked, *left)
-            if left is not None:
-                self._say(f"{self._asked.title}: {left}")
-            return self._factory.start(self._asked, threads=self._threads)
+                    self._factory.say(_done_already(spec, done, {}))
+                    self._ended.append(Ended(position, done))
+                    return None
+            run = self._begun(position, spec, threads)
+        if run is not None:
+            self.positions[run] = position
+        return run
 
-    def _is_elsewhere(self) -> bool:
+    def ended_elsewhere(self) -> Iterator[Ended]:
+        """Yield what was not trained here and has come to its end since this was asked last."""
+        yield from self._ended
+        self._ended = []
+
+    def _begun(self, position: int, spec: RunSpec, threads: int) -> Run | None:
+        left = self._cache.interrupted(spec, device=self._factory.device) if self._resume else None
+        if isinstance(left, tuple):
+            try:
+                return self._factory.resume(spec, *left)
+            except UserError as refusal:
+                self._ended.append(Ended(position, left[0], f"{spec.title}: {refusal}"))
+                return None
+        if left is not None:
+            self._factory.say(f"{spec.title}: {left}")
+        return self._factory.start(spec, threads=threads)
+
+    def _wait_for(self, position: int) -> None:
+        self._asleep.append(position)
+        self._look_again = time.monotonic() + _PATIENCE
+
+    def _is_elsewhere(self, position: int, spec: RunSpec) -> bool:
         """Whether another process has the run under way, which is said once."""
-        before, self._elsewhere = self._elsewhere, self._cache.under_way(self._asked)
-        if self._elsewhere is None:
+        before, now = self._elsewhere.pop(position, None), self._cache.under_way(spec)
+        if now is None:
             return False
-        if before is None or before.id != self._elsewhere.id:
-            self._say(f"{self._asked.title}: another command is training it, {self._elsewhere.id}; waiting")
+        self._elsewhere[position] = now
+        if before is None or before.id != now.id:
+            self._factory.say(f"{spec.title}: another command is training it, {now.id}; waiting")
         return True
-
-    def _say(self, line: str) -> None:
-        self._factory.progress.say(line)
 
 
 def _died(record: Record) -> str:
     return f"{record.benchmark} {record.id}: its process died; it is {record.status}"
 
 
-def _done_already(asked: RunSpec, record: Record, **now: int | str) -> str:
+def _done_already(asked: RunSpec, record: Record, now: Mapping[str, int | str]) -> str:
     """Say that a run is done, and with what, as far as it would be done with something else now.
 
     Args:
+        asked: the run.
+        record: what is there of it.
         now: the threads and the device that it would have; of the device ``auto`` it is only known to a framework,
             which takes seconds to import, what it would come to.
     """
     before = {key: record.environment.get(key, value) for key, value in now.items() if value != "auto"}
     before |= record.environment.get("packages", {})
-    now |= packages_of(asked.benchmark)
+    now = {**now, **packages_of(asked.benchmark)}
     other = [f"{name} {value}" for name, value in before.items() if now.get(name) != value]
     with_other = f" with {', '.join(other)}" if other else ""
     changed = asked.changed_code(record)

@@ -12,6 +12,7 @@ from craterbench.execution.run_spec import RunSpec
 from craterbench.execution.versions import packages_of
 from craterbench.execution.worker import WorkerError, WorkerProcess
 from craterbench.metrics.evaluator import EVALUATOR_VERSION
+from craterbench.plugin import UserError
 from craterbench.results.checkpoint import Checkpoint
 from craterbench.results.record import Record
 from craterbench.results.store import Store
@@ -42,11 +43,7 @@ class RunCache:
         self._records.pop(asked.benchmark.name, None)
 
     def done(self, asked: RunSpec) -> Record | None:
-        """Return the newest record of such a run that is done, or ``None``.
-
-        Raises:
-            UserError: the data cannot be had as asked.
-        """
+        """Return the newest record of such a run that is done, or ``None``."""
         for record in self._alike(asked, {"done"}):
             if self._difference(record, asked) is None:
                 return record
@@ -57,9 +54,6 @@ class RunCache:
 
         Ask while ``Store.start_lock`` is held. A run whose data are not known yet is taken for such a run: whoever
         waits for it will see.
-
-        Raises:
-            UserError: the data cannot be had as asked.
         """
         for record in self._store.under_way():
             if asked.is_of(record) and (record.identity is None or self._difference(record, asked) is None):
@@ -75,9 +69,6 @@ class RunCache:
 
         Args:
             device: ``auto`` is content with the one that the run began on.
-
-        Raises:
-            UserError: the data cannot be had as asked.
         """
         found = None
         for record in self._alike(asked, {"interrupted", "failed"}):
@@ -126,6 +117,6 @@ class RunCache:
                 with WorkerProcess(environment(threads=1, device="cpu", framework={})) as child:
                     arguments = {"benchmark": benchmark}
                     self._digests[key] = child.call(_DATA_DIGEST, arguments, log=Path(os.devnull))
-            except WorkerError:
+            except (UserError, WorkerError):
                 self._digests[key] = None
         return self._digests[key]

@@ -58,16 +58,18 @@ def fitting_workers(device: str) -> int:
     return max(1, cores if memory is None else min(cores, memory // _MEMORY_NEEDED))
 
 
-def workers_and_threads(runs: int, workers: int | None, device: str, *, most: int = 1) -> tuple[int, int]:
+def workers_and_threads(runs: int | None, workers: int | None, device: str, *, most: int = 1) -> tuple[int, int]:
     """Return how many of so many runs to train at once, and how many threads each of them has for itself.
 
     Args:
+        runs: how many there are, or ``None`` for more than can be trained at once.
         workers: how many are asked for at once, or ``None`` for as many as there are runs and the machine allows.
         most: how many threads one of the runs has anyway.
     """
     cores = available_cores()
     if workers is None:
-        workers = max(1, min(runs, fitting_workers(device), cores // most))
+        fitting = min(fitting_workers(device), cores // most)
+        workers = max(1, fitting if runs is None else min(runs, fitting))
     return workers, max(1, cores // workers)
 
 

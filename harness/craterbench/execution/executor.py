@@ -1,4 +1,4 @@
-"""The contract between a search and what runs its trials: here, or on other machines.
+"""The contract between the scheduler and what trains its runs: here, or on other machines.
 
 An executor hands out workers, of which each does one task at a time and stays warm between two. A ``WorkerProcess`` is
 a worker; that of another executor behaves as one does, and says by ``WorkerDied`` that it was lost.
@@ -7,17 +7,18 @@ a worker; that of another executor behaves as one does, and says by ``WorkerDied
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from craterbench.plugin.components import FrameworkSpec
+from craterbench.plugin.components import load
+from craterbench.plugin.registry import Registry
 
 if TYPE_CHECKING:
     from craterbench.data.dataset import TrainVal
 
-__all__ = ["Executor", "ExecutorConfig", "Worker"]
+__all__ = ["ExecutionOptions", "Executor", "Worker", "open_executor"]
 
 
 class Worker(Protocol):
@@ -54,27 +55,35 @@ class Worker(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExecutorConfig:
-    """What an executor is to acquire workers for.
+class ExecutionOptions:
+    """How runs are trained; none of it changes what they are.
 
     Attributes:
-        framework: the framework that they train in.
-        packages: the versions, as they are here, of what can move a digit: libraries, the framework, and the
-            distributions of the plugins that trials may use.
+        executor: its name.
         device: ``auto``, ``cpu`` or ``gpu``.
-        workers: how many at most, or ``None`` for what the executor finds right.
+        workers: how many runs at once, or ``None`` for what the executor finds right.
         address: where other machines are asked for, as the command line has it.
+        packages: the versions, as they are here, of what can move a digit: libraries, the framework, and the
+            distributions of the plugins that runs use.
+        runs: how many runs there are, if that is known.
+        threads: how many threads one of the runs has anyway.
     """
 
-    framework: FrameworkSpec
-    packages: Mapping[str, str]
-    device: str
+    executor: str = "local"
+    device: str = "auto"
     workers: int | None = None
     address: str | None = None
+    packages: Mapping[str, str] = field(default_factory=dict)
+    runs: int | None = None
+    threads: int = 1
 
 
 class Executor(Protocol):
     """Hires workers. Use it as a context manager, so that none outlives it."""
+
+    @property
+    def shares_files(self) -> bool:
+        """Whether its workers find the files of this process by their paths."""
 
     @property
     def workers(self) -> int:
@@ -95,8 +104,12 @@ class Executor(Protocol):
             UserError: it is gone, and all its workers with it.
         """
 
-    def acquire(self) -> Worker | None:
+    def acquire(self, variables: Mapping[str, str]) -> Worker | None:
         """Return a worker with nothing to do, or ``None`` if there is none just now.
+
+        Args:
+            variables: the environment variables that it had before its first import (see
+                ``craterbench.execution.devices.environment``).
 
         Raises:
             UserError: there will be none any more.
@@ -108,3 +121,15 @@ class Executor(Protocol):
         Args:
             usable: whether it has ended its task; otherwise it is stopped, and another takes its place.
         """
+
+
+def open_executor(registry: Registry, options: ExecutionOptions) -> Executor:
+    """Return the executor that is asked for, a context manager.
+
+    Raises:
+        UserError: there is none of that name, it is not installed, or it has no workers or other versions there.
+    """
+    spec = registry.get("executor", options.executor)
+    spec.check_installed()
+    executor: Executor = load(spec.target)(options)
+    return executor

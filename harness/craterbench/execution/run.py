@@ -1,13 +1,12 @@
-"""Run a benchmark in a child and keep what it leaves, whatever the child does."""
+"""A run as the process sees it that keeps its record, whatever the worker does that trains it."""
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import craterbench
 from craterbench.config.benchmark import BenchmarkConfig
@@ -17,104 +16,81 @@ from craterbench.execution.devices import environment
 from craterbench.execution.executor import Worker
 from craterbench.execution.run_spec import RunSpec
 from craterbench.execution.versions import packages_of
-from craterbench.execution.worker import TRAIN_AND_EVALUATE, WorkerDied, WorkerError, WorkerProcess, log_tail
+from craterbench.execution.worker import TRAIN_AND_EVALUATE, WorkerDied, WorkerError, log_tail
 from craterbench.metrics.evaluator import EVALUATOR_VERSION
+from craterbench.plugin import RunContext, UserError
 from craterbench.plugin.components import FrameworkSpec
-from craterbench.plugin.errors import UserError
 from craterbench.plugin.registry import Registry
 from craterbench.results.checkpoint import Checkpoint
 from craterbench.results.parity_verdicts import standing
 from craterbench.results.record import Record
 from craterbench.results.store import RunFolder, Store, new_id
-from craterbench.training.experiment import RunInfo, RunResult, SplitResult
+from craterbench.training.experiment import RunInfo, RunResult, Samples, SplitResult
 
-__all__ = ["Place", "Progress", "Run", "RunFactory", "arrays_of", "parts_of"]
-
-
-class Progress(Protocol):
-    """Shows runs as they go; each is known by the id of its record."""
-
-    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]]) -> None:
-        """Show that a run starts, of at most so many epochs, or goes on after those of its history."""
-
-    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
-        """Show a row of its history."""
-
-    def end(self, run: str, status: str) -> None:
-        """Show that it has ended."""
-
-    def say(self, line: str) -> None:
-        """Show a line."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """Where a trial of a search runs, and what it is to go by.
-
-    Attributes:
-        worker: a warm worker, which outlives the trial.
-        development: the images, so that the test part is never read.
-        judge: is told each row of the history and says whether to go on.
-    """
-
-    worker: Worker
-    train_val: TrainVal
-    should_prune: Callable[[Mapping[str, Any]], bool]
+__all__ = ["Run", "RunFactory", "arrays_of", "parts_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunFactory:
-    """Starts runs, each in a child of its own unless it is given another place.
+    """Begins runs.
 
     Attributes:
-        illustrate: called with the folder, what was asked for and the outcome of a run that is done, to add its
-            pictures; ``None`` adds none.
+        registry: the components, and whoever listens.
+        device: what new runs train on.
+        say: shows a line.
+        study: the name of the study whose trials they are, if they are.
     """
 
     registry: Registry
     store: Store
     device: str
-    progress: Progress
-    save_plots: Callable[[Path, RunSpec, RunResult], None] | None
+    say: Callable[[str], None]
+    study: str | None = None
+    _said: set[str] = field(default_factory=set, init=False, repr=False)
 
-    def start(self, asked: RunSpec, *, threads: int, place: Place | None = None) -> Run:
-        """RunInfo a run from its beginning.
+    def start(self, spec: RunSpec, *, threads: int, trial: int | None = None) -> Run:
+        """Make the folder of a new run, which nobody trains yet.
 
         Args:
-            threads: how many threads its child may use, or the worker of the place does.
+            threads: how many threads its worker will have.
+            trial: its number in the study.
 
         Raises:
             UserError: the results folder cannot be written.
         """
-        record = self._new_record(asked, threads)
-        return Run(self, asked, record, self.store.begin(record), place=place)
+        record = self._new_record(spec, threads)
+        return Run(self, spec, record, self.store.begin(record), trial=trial)
 
-    def resume(self, asked: RunSpec, interrupted: Record, checkpoint: Checkpoint) -> Run:
-        """Go on with a run from a checkpoint, with as many threads and on the device that it began with.
+    def resume(self, spec: RunSpec, interrupted: Record, checkpoint: Checkpoint) -> Run:
+        """Take up a run from a checkpoint, with as many threads and on the device that it began with.
 
         Raises:
             UserError: another process does so already.
         """
-        return Run(self, asked, interrupted, self.store.reopen(interrupted), checkpoint)
+        return Run(self, spec, interrupted, self.store.reopen(interrupted), checkpoint)
 
-    def tell(self, hook: str, **arguments: Any) -> None:
-        """Call a life-cycle hook of every plugin, and show what went wrong in which."""
-        for problem in self.registry.tell(hook, **arguments):
-            self.progress.say(f"plugin {problem.plugin}: {problem.message}")
+    def tell(self, hook: str, **arguments: Any) -> list[str]:
+        """Call a life-cycle hook of all who listen, and return what went wrong in which; each is shown once."""
+        problems = [f"plugin {each.plugin}: {each.message}" for each in self.registry.tell(hook, **arguments)]
+        for problem in problems:
+            if problem not in self._said:
+                self._said.add(problem)
+                self.say(problem)
+        return problems
 
-    def _new_record(self, asked: RunSpec, threads: int) -> Record:
-        benchmark = asked.benchmark
+    def _new_record(self, spec: RunSpec, threads: int) -> Record:
+        benchmark = spec.benchmark
         run_id, started = new_id()
         dataset = self.registry.get("dataset", benchmark.dataset.name)
         components, packages = benchmark.versions(), packages_of(benchmark)
         return Record(
             id=run_id,
             benchmark=benchmark.name,
-            seed=asked.seed,
-            fold=asked.fold_name,
+            seed=spec.seed,
+            fold=spec.fold_name,
             status="running",
             started=started,
-            overrides=asked.overrides,
+            overrides=spec.overrides,
             definition=config_digest(benchmark),
             config=benchmark.as_dict(),
             protocol=_protocol(benchmark),
@@ -134,123 +110,124 @@ class RunFactory:
 
 
 class Run:
-    """A run under way: a worker, and what is kept of what it tells.
+    """A run, and what is kept of what its worker tells.
 
     Attributes:
+        spec: what was asked for.
         record: its record as far as it is known.
-        ended: whether it is over. Of a run that could not be had as asked nothing is left then, or, if it was to go on,
-            what there was before; but a trial of a search has failed.
-        died: whether it ended because its worker did.
+        ended: whether it is over. Of a run that was to go on and cannot be had as asked there is what there was before.
+        cause: why it came to nothing, if it did.
+        refused: whether that was because it cannot be had as asked.
+        worker_lost: whether that was because its worker died.
         worker_free: whether its worker has ended the task, and could do another.
     """
 
     def __init__(
         self,
         factory: RunFactory,
-        asked: RunSpec,
+        spec: RunSpec,
         record: Record,
         folder: RunFolder,
         checkpoint: Checkpoint | None = None,
-        place: Place | None = None,
+        trial: int | None = None,
     ) -> None:
+        self.spec = spec
         self.record = replace(record, status="running", error=None, log_tail=[])
         self.ended = False
-        self.died = False
+        self.cause: str | None = None
+        self.refused = False
+        self.worker_lost = False
         self.worker_free = False
-        self._place = place
         self._factory = factory
-        self._asked = asked
         self._folder = folder
+        self._checkpoint = checkpoint
         self._before = None if checkpoint is None else record
         self._history = [] if checkpoint is None else list(checkpoint.history)
         self._worker: Worker | None = None
-        self._told = self.record.as_json()
-        try:
-            self._begin(checkpoint)
-        except Exception as error:
-            self._fail(error)
-        except BaseException:
-            self.interrupt()
-            raise
+        self._stopped = False
+        self._listened_to = False
+        self._context = RunContext(
+            id=record.id,
+            folder=folder.path,
+            config={"name": spec.benchmark.name, **spec.benchmark.as_dict()},
+            seed=spec.seed,
+            fold=spec.fold_name,
+            study=factory.study,
+            trial=trial,
+        )
 
     @property
-    def connection(self) -> Connection:
-        """The pipe to wait at: ``advance`` takes what comes."""
-        assert self._worker is not None
-        return self._worker.connection
-
-    def _begin(self, checkpoint: Checkpoint | None) -> None:
-        factory, benchmark = self._factory, self._asked.benchmark
-        framework: FrameworkSpec = factory.registry.get("framework", benchmark.framework.name)
-        factory.progress.start(self.record.id, self._asked.title, benchmark.training.epochs, self._history)
-        self._folder.write_record(self.record)
-        self._folder.write_definition(benchmark.as_dict())
-        self._folder.write_history(self._history)
-        factory.tell("bench_run_started", run=self._told)
-        # as asked for or, of a run that goes on, what it began with
+    def variables(self) -> dict[str, str]:
+        """The environment variables that its worker must have, with the threads and the device that it began with."""
+        framework: FrameworkSpec = self._factory.registry.get("framework", self.spec.benchmark.framework.name)
         threads, device = (self.record.environment[key] for key in ("threads", "device"))
-        if self._place is None:
-            self._worker = WorkerProcess(environment(threads=threads, device=device, framework=framework.environment))
-        else:
-            self._worker = self._place.worker
-            self._worker.provide(self._place.train_val)
+        return environment(threads=threads, device=device, framework=framework.environment)
+
+    def begin(self, worker: Worker, *, train_val: TrainVal | None, prunable: bool, shares_files: bool) -> None:
+        """Have a worker train it.
+
+        Args:
+            worker: a worker with these ``variables`` that has nothing to do.
+            train_val: the images, if it is to see no others.
+            prunable: whether it waits after each epoch to be told whether it goes on, and makes no checkpoints.
+            shares_files: whether the worker can write its checkpoints into its folder.
+        """
+        self._worker, self._prunable = worker, prunable
+        benchmark = self.spec.benchmark
         task = {
             "benchmark": benchmark,
-            "seed": self._asked.seed,
-            "fold": self._asked.fold,
-            "objectives": self._asked.objectives,
-            "device": device,
-            "checkpoint": checkpoint,
-            "asks": self._place is not None,
-            "given": None if self._place is None else self._place.train_val.digest,
+            "seed": self.spec.seed,
+            "fold": self.spec.fold,
+            "objectives": self.spec.objectives,
+            "device": self.record.environment["device"],
+            "checkpoint": self._checkpoint,
+            "checkpoint_file": self._folder.checkpoint_file.absolute() if shares_files else None,
+            "asks": prunable,
+            "given": None if train_val is None else train_val.digest,
         }
-        self._worker.ask(TRAIN_AND_EVALUATE, task, self._log)
+        self._checkpoint = None  # the worker has it now
+        try:
+            self._folder.write_record(self.record)
+            definition = {key: value for key, value in self._context.config.items() if key != "name"}
+            self._folder.write_definition(definition)
+            self._folder.write_history(self._history)
+            self._listened_to = True
+            self._tell("bench_run_started")
+            if train_val is not None:
+                worker.provide(train_val)
+            worker.ask(TRAIN_AND_EVALUATE, task, self._log)
+        except Exception as error:
+            self._fail(error)
 
-    def advance(self) -> None:
-        """Wait for what the worker tells next and keep it.
-
-        Raises:
-            UserError: the run cannot be had as asked.
-        """
-        assert self._worker is not None
-        take: dict[str, Callable[[Any], None]] = {
-            "start": self._on_start,
-            "epoch": self._on_epoch,
-            "checkpoint": self._folder.write_checkpoint,
-            "finished": self._on_finished,
-        }
+    def advance(self) -> tuple[str, Any]:
+        """Wait for what the worker tells next, keep it, and return its kind and content."""
+        kind, content = "", None
         try:
             kind, content = self._hear()
+            take: dict[str, Callable[[Any], None]] = {
+                "start": self._on_start,
+                "epoch": self._on_epoch,
+                "checkpoint": self._on_checkpoint,
+                "finished": self._on_finished,
+            }
             take[kind](content)
-        except UserError as refusal:
-            if self._place is not None:
-                self.fail(str(refusal))
-                return
-            self._leave()
-            raise
         except Exception as error:  # a full disk, say: the run is lost, but not the word of it
             if self.ended:  # its record cannot be written
                 raise
-            self._fail(error)
-
-    def _hear(self) -> tuple[str, Any]:
-        assert self._worker is not None
-        try:
-            kind, content = self._worker.hear()
-        except WorkerDied:
-            self.died = True
-            raise
-        except UserError as refusal:
-            self.worker_free = True
-            if self._before is not None:
-                began = f"it began with device {self.record.environment['device']}"
-                raise UserError(f"{self._asked.title} cannot go on, {began}: {refusal}") from None
-            raise
-        except WorkerError:
-            self.worker_free = True
-            raise
-        self.worker_free = kind == "finished"
+            if isinstance(error, UserError) and self._before is not None:
+                self._leave(self._before, error)
+            else:
+                self._fail(error)
         return kind, content
+
+    def stop(self) -> None:
+        """Have a run that can be pruned end after the epoch that it has just told of."""
+        self._stopped = True
+
+    def answer(self) -> None:
+        """Tell the worker whether to go on, if it waits for that."""
+        if self._prunable and self._worker is not None:
+            self._worker.answer(should_continue=not self._stopped)
 
     def interrupt(self) -> None:
         """End the run, if it has not ended, as ``interrupted``."""
@@ -262,82 +239,94 @@ class Run:
         if not self.ended:
             self._fail(WorkerError(cause))
 
+    def _hear(self) -> tuple[str, Any]:
+        assert self._worker is not None
+        try:
+            kind, content = self._worker.hear()
+        except WorkerDied:
+            self.worker_lost = True
+            raise
+        except UserError as refusal:
+            self.worker_free = True
+            if self._before is not None:
+                began = f"it began with device {self.record.environment['device']}"
+                raise UserError(f"{self.spec.title} cannot go on, {began}: {refusal}") from None
+            raise
+        except WorkerError:
+            self.worker_free = True
+            raise
+        self.worker_free = kind == "finished"
+        return kind, content
+
     def _on_start(self, start: RunInfo) -> None:
-        record = _started(self.record, self._asked, start, self._factory.store.root)
+        record = _started(self.record, self.spec, start, self._factory.store.root)
         if self._before is not None and record.dataset["digest"] != self._before.dataset.get("digest"):
-            raise UserError(f"{self._asked.title} cannot go on: its data have just changed; leave out --resume")
+            raise UserError(f"{self.spec.title} cannot go on: its data have just changed; leave out --resume")
         self.record = record
         self._folder.write_record(record)
         for warning in start.warnings:
-            self._factory.progress.say(f"{self._asked.title}: warning: {warning}")
+            self._factory.say(f"{self.spec.title}: warning: {warning}")
 
     def _on_epoch(self, row: dict[str, Any]) -> None:
         self._history.append(row)
         self._folder.write_history(self._history)
-        self._factory.progress.epoch(self.record.id, row)
-        self._factory.tell("bench_epoch_finished", run=self._told, epoch=row)
-        if self._place is not None:
-            self._place.worker.answer(should_continue=self._place.should_prune(row))
+        self._tell("bench_epoch_finished", epoch=row)
+
+    def _on_checkpoint(self, told: Checkpoint | str | None) -> None:
+        """Write a checkpoint that came from another machine; here the worker has done so, or says why it could not."""
+        if isinstance(told, str):
+            raise OSError(f"no checkpoint could be written: {told}")
+        if told is not None:
+            self._folder.write_checkpoint(told)
 
     def _on_finished(self, outcome: RunResult) -> None:
-        self._stop()
         _write_arrays(self._folder, outcome)
         record = _done(self.record, outcome)
         self._folder.write_record(replace(record, epochs=len(self._history)))
         self._folder.remove_checkpoint()
-        self._end(record, outcome)
+        self._end(record, outcome.samples)
 
     def _fail(self, error: Exception) -> None:
         """End the run as failed; only if it went wrong by itself would it do so again."""
-        if isinstance(error, WorkerError):
-            record = replace(self.record, error=str(error), log_tail=log_tail(self._log))
-        else:
-            record = replace(self.record, error=f"{type(error).__name__}: {error}")
-        if isinstance(error, WorkerError) and not self.died:
+        by_itself = isinstance(error, (UserError, WorkerError))
+        self.cause = str(error) if by_itself else f"{type(error).__name__}: {error}"
+        self.refused = isinstance(error, UserError)
+        self._stop()
+        if by_itself and not self.worker_lost:
             self._folder.remove_checkpoint()
-        self._end(replace(record, status="failed"))
+        tail = log_tail(self._log) if isinstance(error, WorkerError) else []
+        self._end(replace(self.record, status="failed", error=self.cause, log_tail=tail))
 
-    def _end(self, record: Record, outcome: RunResult | None = None) -> None:
+    def _leave(self, before: Record, refusal: UserError) -> None:
+        """Leave what there was before the run."""
+        self.cause, self.refused = str(refusal), True
+        self._end(before)
+
+    def _end(self, record: Record, samples: Samples | None = None) -> None:
         self._stop()
         self.ended = True
-        self.record = replace(record, epochs=len(self._history))
+        self.record = record if record is self._before else replace(record, epochs=len(self._history))
         self._folder.write_record(self.record)
         try:
-            if outcome is not None:
-                self._save_plots(outcome)
+            if self._listened_to:
+                shown = None if samples is None else vars(samples)
+                self._tell("bench_run_finished", record=self.record.as_json(), samples=shown)
         finally:
-            self._finish()
-        self._factory.tell("bench_run_finished", run=self._told, record=self.record.as_json())
+            whole = self._factory.store.folder(self.record)
+            path_now = self._folder.finish(self.record)
+            if path_now != whole:
+                self._factory.say(f"{self.spec.title}: left in {path_now}, for it cannot be moved to {whole}")
 
-    def _finish(self) -> None:
-        progress, whole = self._factory.progress, self._factory.store.folder(self.record)
-        path_now = self._folder.finish(self.record)
-        progress.end(self.record.id, self.record.status)
-        if path_now != whole:
-            progress.say(f"{self._asked.title}: left in {path_now}, for it cannot be moved to {whole}")
-
-    def _save_plots(self, outcome: RunResult) -> None:
-        """Add its pictures; without them it is as done as with them."""
-        if self._factory.save_plots is None:
-            return
-        try:
-            self._factory.save_plots(self._folder.path, self._asked, outcome)
-        except Exception as error:
-            cause = f"{type(error).__name__}: {error}"
-            self._factory.progress.say(f"{self._asked.title} is done, but its pictures are missing: {cause}")
-
-    def _leave(self) -> None:
-        """Leave what was there before the run."""
-        self._stop()
-        self.ended = True
-        if self._before is None:
-            self._folder.discard()
-        else:
-            self._folder.finish(self._before)
+    def _tell(self, hook: str, **arguments: Any) -> None:
+        """Tell all who listen; what goes wrong with them is among the run's warnings, unless it is left as it was."""
+        problems = self._factory.tell(hook, run=self._context, **arguments)
+        added = [problem for problem in problems if problem not in self.record.warnings]
+        if added and self.record is not self._before:
+            self.record = replace(self.record, warnings=[*self.record.warnings, *added])
 
     def _stop(self) -> None:
-        """End the child that the run has for itself."""
-        if self._place is None and self._worker is not None:
+        """End the worker, unless it has ended its task: it may be writing into the folder, which moves."""
+        if self._worker is not None and not self.worker_free:
             self._worker.stop()
 
     @property
@@ -345,17 +334,17 @@ class Run:
         return self._folder.path / "log.txt"
 
 
-def _started(record: Record, asked: RunSpec, start: RunInfo, results: Path) -> Record:
+def _started(record: Record, spec: RunSpec, start: RunInfo, results: Path) -> Record:
     """Return the record of a run whose data are known, and where it trains, which may be another machine."""
     environment = {**record.environment, "device": start.device, "python": start.python, "machine": start.machine}
     judged = {key: environment[key] for key in ("components", "packages", "device")}
     judged["sources"] = environment.get("sources", {})  # a run that goes on may be older than they
     return replace(
         record,
-        identity=asked.identity(data=start.data_digest),
+        identity=spec.identity(data=start.data_digest),
         dataset={**record.dataset, "digest": start.data_digest, "notes": list(start.data_notes)},
         environment=environment,
-        warnings=list(start.warnings),
+        warnings=list(dict.fromkeys((*start.warnings, *record.warnings))),
         parity=standing(results, precision=record.precision, **judged),
     )
 

@@ -8,6 +8,7 @@ from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.config.identity import comparable_overrides, config_digests, run_identities, run_identity
 from craterbench.config.resolve import ResolvedConfig
 from craterbench.data.split import Fold
+from craterbench.plugin.context import run_title
 from craterbench.results.record import Record
 
 __all__ = ["RunSpec"]
@@ -44,8 +45,7 @@ class RunSpec:
     @property
     def title(self) -> str:
         """What the run is called while it is under way."""
-        fold = [] if self.fold is None else [f"fold {self.fold}"]
-        return " ".join([self.benchmark.name, f"seed {self.seed}", *fold])
+        return run_title(self.benchmark.name, self.seed, self.fold_name)
 
     @property
     def key(self) -> str:

@@ -3,8 +3,9 @@
 The pipe carries ``(kind, arguments, log)`` to the child. Back come, for each such task, what a run tells while it is
 under way, ``("start", what is known before the first epoch)`` and after each epoch ``("epoch", row)`` and
 ``("checkpoint", what to go on from)``, and then one of ``("finished", what came of it)``, ``("refused", message)`` and
-``("failed", cause)``. A run that asks waits after each epoch for ``("answer", whether to go on)``, and makes no
-checkpoints. ``("keep", images)`` is no task: runs name the images by their digest from then on.
+``("failed", cause)``. A checkpoint that the child was asked to write itself is told without its content, or with what
+went wrong. A run that asks waits after each epoch for ``("answer", whether to go on)``, and makes no checkpoints.
+``("keep", images)`` is no task: runs name the images by their digest from then on.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from craterbench.plugin.components import load
 
 if TYPE_CHECKING:
     from craterbench.data.dataset import TrainVal
+    from craterbench.results.checkpoint import Checkpoint
 
 __all__ = ["WorkerDied", "WorkerError", "WorkerProcess", "log_tail"]
 
@@ -258,9 +260,8 @@ def _serve(pipe: Connection) -> None:
             continue
         _print_to(log)
         if kind == TRAIN_AND_EVALUATE:
-            content |= _callbacks(
-                pipe, answers, kept, asks=content.pop("asks", False), given=content.pop("given", None)
-            )
+            own = {name: content.pop(name, None) for name in ("asks", "given", "checkpoint_file")}
+            content |= _callbacks(pipe, answers, kept, **own)
         pipe.send(_done(kind, content))
 
 
@@ -288,17 +289,33 @@ def _callbacks(
     answers: queue.SimpleQueue[bool],
     kept: Mapping[str, TrainVal],
     *,
-    asks: bool,
+    asks: bool | None,
     given: str | None,
+    checkpoint_file: Path | None,
 ) -> dict[str, Any]:
     """Return what a run needs to be heard, to get its answers, and to find the images it was given."""
-    told = ("start", "epoch") if asks else ("start", "epoch", "checkpoint")
-    hearers: dict[str, Any] = {f"on_{what}": functools.partial(_tell, pipe, what) for what in told}
+    hearers: dict[str, Any] = {f"on_{what}": functools.partial(_tell, pipe, what) for what in ("start", "epoch")}
     if asks:
         hearers["should_continue"] = answers.get
+    elif checkpoint_file is None:
+        hearers["on_checkpoint"] = functools.partial(_tell, pipe, "checkpoint")
+    else:
+        hearers["on_checkpoint"] = functools.partial(_write_checkpoint, pipe, checkpoint_file)
     if given is not None:
         hearers["given"] = kept[given]
     return hearers
+
+
+def _write_checkpoint(pipe: Connection, file: Path, checkpoint: Checkpoint) -> None:
+    """Write what the run can go on from, and tell that it is written, or why not: then the parent ends the run."""
+    from craterbench.results.checkpoint import write_checkpoint
+
+    try:
+        write_checkpoint(file, checkpoint)
+    except Exception as error:
+        _tell(pipe, "checkpoint", f"{type(error).__name__}: {error}")
+    else:
+        _tell(pipe, "checkpoint", None)
 
 
 def _done(kind: str, arguments: dict[str, Any]) -> tuple[str, Any]:

@@ -16,6 +16,7 @@ from craterbench.plugin.components import (
     benchmarks_in,
     published_in,
 )
+from craterbench.plugin.context import RunContext, StudyContext
 from craterbench.plugin.errors import UserError
 from craterbench.plugin.hookspecs import hookimpl
 from craterbench.plugin.parameters import NoParameters, Range
@@ -34,7 +35,9 @@ __all__ = [
     "OptimizerSpec",
     "PublishedResult",
     "Range",
+    "RunContext",
     "ScheduleSpec",
+    "StudyContext",
     "UserError",
     "benchmarks_in",
     "hookimpl",

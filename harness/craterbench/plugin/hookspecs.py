@@ -5,7 +5,9 @@ bringer's: craterbench's own plugins come first, then the others by name. What c
 left out, and ``bench list`` names both plugins.
 
 The second group tells what happens. They are called in the process that keeps the records, never in the one that
-trains; what they return is not used, and what they raise is shown and does not stop the run.
+trains. What they are given are copies of their own; what they return is not used, and what they raise stops nothing: it
+is shown, and of a run it is among the warnings of its record. Who was told that something has started is told that it
+has finished, however it ended, as long as the process lives.
 """
 
 from __future__ import annotations
@@ -28,9 +30,12 @@ from craterbench.plugin.components import (
     PublishedResult,
     ScheduleSpec,
 )
+from craterbench.plugin.context import RunContext, StudyContext
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    import click
 
 hookspec = pluggy.HookspecMarker("craterbench")
 hookimpl = pluggy.HookimplMarker("craterbench")
@@ -97,15 +102,42 @@ def bench_published() -> list[PublishedResult]:  # type: ignore[empty-body]
 
 
 @hookspec
-def bench_run_started(run: Mapping[str, Any]) -> None:
-    """Be told that a run starts: its record as far as it is known. Nothing follows if it cannot be had as asked."""
+def bench_run_started(run: RunContext) -> None:
+    """Be told that a run starts, or goes on: ``history.csv`` in its folder has the epochs that it goes on after."""
 
 
 @hookspec
-def bench_epoch_finished(run: Mapping[str, Any], epoch: Mapping[str, Any]) -> None:
+def bench_epoch_finished(run: RunContext, epoch: Mapping[str, Any]) -> None:
     """Be told that a run has finished an epoch: a row of its history."""
 
 
 @hookspec
-def bench_run_finished(run: Mapping[str, Any], record: Mapping[str, Any]) -> None:
-    """Be told that a run has ended, whatever its status: its record, whole."""
+def bench_run_finished(run: RunContext, record: Mapping[str, Any], samples: Mapping[str, Any] | None) -> None:
+    """Be told that a run has ended, whatever its status, before its folder is moved to those that are whole.
+
+    Args:
+        run: the run.
+        record: its record, as ``record.json`` has it.
+        samples: of a run that has been scored, some validation images to look at: ``images``, ``masks`` and
+            ``probabilities``, each (M, H, W, 1).
+    """
+
+
+@hookspec
+def bench_study_started(study: StudyContext) -> None:
+    """Be told that a study starts, or goes on."""
+
+
+@hookspec
+def bench_trial_finished(study: StudyContext, trial: Mapping[str, Any]) -> None:
+    """Be told that a trial has ended: its number, state, parameters, values, curve, record, reason if it failed."""
+
+
+@hookspec
+def bench_study_finished(study: StudyContext, summary: Mapping[str, Any] | None) -> None:
+    """Be told that a study has ended or was broken off: what it has found, or ``None`` where that cannot be told."""
+
+
+@hookspec
+def bench_commands(cli: click.Group) -> None:
+    """Add verbs to ``bench``. Called only where they are asked for, or listed."""

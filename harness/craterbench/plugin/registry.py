@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import importlib.metadata
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -14,6 +16,9 @@ from craterbench.plugin import builtin_metrics, hookspecs
 from craterbench.plugin.components import Implementation
 from craterbench.plugin.errors import UserError, nearest
 from craterbench.plugin.sources import source_digest
+
+if TYPE_CHECKING:
+    import click
 
 __all__ = ["KINDS", "Entry", "Problem", "Registry"]
 
@@ -188,6 +193,18 @@ class Registry:
             )
         raise UserError(message)
 
+    @contextlib.contextmanager
+    def listening(self, **listeners: object) -> Iterator[None]:
+        """Have objects of this process hear what happens as plugins do, each by a name."""
+        try:
+            for name, listener in listeners.items():
+                self._register(name, listener)
+            yield
+        finally:
+            for listener in listeners.values():
+                if self._manager.is_registered(listener):
+                    self._manager.unregister(listener)
+
     def source(self, kind: str, name: str, framework: str) -> tuple[str, bool]:
         """Return a digest of the source of a component in a framework, and whether all of it is craterbench's own."""
         entry = self._entries[kind][name]
@@ -201,11 +218,35 @@ class Registry:
         return self._digests[tuple(targets)], all(map(self._is_own, plugins))
 
     def tell(self, hook: str, **arguments: object) -> list[Problem]:
-        """Call a life-cycle hook of every plugin, and return what went wrong in which."""
+        """Call a life-cycle hook of every plugin, and return what went wrong in which.
+
+        Each gets copies of its own, so that none can change what is kept or what another is told.
+        """
+        implementations = getattr(self._manager.hook, hook).get_hookimpls()
+        return self._call(hook, lambda name: copy.deepcopy(arguments[name]), implementations)
+
+    def hears(self, hook: str) -> bool:
+        """Whether anybody listens to a life-cycle hook."""
+        return bool(getattr(self._manager.hook, hook).get_hookimpls())
+
+    def add_commands(self, cli: click.Group) -> list[Problem]:
+        """Have every plugin add its verbs, and return what went wrong in which; a verb that is there stays as it is."""
+        problems: list[Problem] = []
+        for implementation in self._manager.hook.bench_commands.get_hookimpls():
+            before = dict(cli.commands)
+            problems += self._call("bench_commands", lambda name: cli, [implementation])
+            taken = [name for name, command in before.items() if cli.commands.get(name) is not command]
+            cli.commands.update(before)
+            problems += [Problem(implementation.plugin_name, f"there is a verb {name!r} already") for name in taken]
+        return problems
+
+    def _call(
+        self, hook: str, argument: Callable[[str], object], implementations: Iterable[pluggy.HookImpl]
+    ) -> list[Problem]:
         problems = []
-        for implementation in getattr(self._manager.hook, hook).get_hookimpls():
+        for implementation in implementations:
             try:
-                implementation.function(*(arguments[name] for name in implementation.argnames))
+                implementation.function(*(argument(name) for name in implementation.argnames))
             except Exception as error:
                 problems.append(Problem(implementation.plugin_name, f"{hook} raised {type(error).__name__}: {error}"))
         return problems

@@ -1,4 +1,7 @@
-"""What a person sees while a run is under way; on the standard error stream, so that the output stays clean."""
+"""What a person sees while a run is under way; on the standard error stream, so that the output stays clean.
+
+These are listeners as a plugin's are, registered for as long as they are shown.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,18 @@ from rich import progress as rich_progress
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 
-from craterbench.execution.run import Progress
 from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS
+from craterbench.plugin import RunContext, hookimpl
+from craterbench.results.store import read_history
 
 __all__ = ["NoProgress", "ProgressLines", "RunProgress", "run_progress"]
 
 
-class RunProgress(Progress, Protocol):
-    """Shows runs, several at once. Use it as a context manager."""
+class RunProgress(Protocol):
+    """Shows runs, several at once. Use it as a context manager, and have it listen meanwhile."""
+
+    def say(self, line: str) -> None:
+        """Show a line."""
 
     def __enter__(self) -> RunProgress: ...
 
@@ -55,11 +62,21 @@ def _beginning(history: Sequence[Mapping[str, Any]]) -> str:
     return f"going on after epoch {len(history)}" if history else "starting"
 
 
+def _history(run: RunContext) -> list[dict[str, float]]:
+    """Return the epochs that a run goes on after."""
+    try:
+        return read_history(run.folder)
+    except ValueError:
+        return []
+
+
 class _Best:
     """Remembers what the best epoch so far scored, so that it can be shown beside the newest."""
 
     def __init__(self, history: Sequence[Mapping[str, Any]]) -> None:
-        self._accuracies: dict[int, float] = {row["epoch"]: row[BALANCED_ACCURACY.history_column] for row in history}
+        self._accuracies: dict[int, float] = {
+            int(row["epoch"]): row[BALANCED_ACCURACY.history_column] for row in history
+        }
 
     def __call__(self, row: Mapping[str, Any]) -> str:
         self._accuracies[row["epoch"]] = row[BALANCED_ACCURACY.history_column]
@@ -75,15 +92,6 @@ class NoProgress:
     def __exit__(self, *error: object) -> None:
         """Leave nothing behind."""
 
-    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]] = ()) -> None:
-        """Say nothing."""
-
-    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
-        """Say nothing."""
-
-    def end(self, run: str, status: str) -> None:
-        """Say nothing."""
-
     def say(self, line: str) -> None:
         """Print the line."""
         Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
@@ -94,23 +102,27 @@ class ProgressLines(NoProgress):
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._runs: dict[str, tuple[str, int, _Best]] = {}
+        self._best: dict[str, _Best] = {}
 
-    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]] = ()) -> None:
+    @hookimpl
+    def bench_run_started(self, run: RunContext) -> None:
         """Print that a run starts."""
-        self._runs[run] = title, epochs, _Best(history)
-        self.say(f"{title}: {_beginning(history)}")
+        history = _history(run)
+        self._best[run.id] = _Best(history)
+        self.say(f"{run.title}: {_beginning(history)}")
 
-    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
+    @hookimpl
+    def bench_epoch_finished(self, run: RunContext, epoch: Mapping[str, Any]) -> None:
         """Print a row of the history."""
-        title, epochs, best = self._runs[run]
-        told = (f"epoch {row['epoch']}/{epochs}", *_scores(row), best(row))
-        self.say(f"{title}: {', '.join(told)}")
+        of = run.config["training"]["epochs"]
+        told = (f"epoch {epoch['epoch']}/{of}", *_scores(epoch), self._best[run.id](epoch))
+        self.say(f"{run.title}: {', '.join(told)}")
 
-    def end(self, run: str, status: str) -> None:
+    @hookimpl
+    def bench_run_finished(self, run: RunContext, record: Mapping[str, Any]) -> None:
         """Print the status."""
-        title, _, _ = self._runs.pop(run)
-        self.say(f"{title}: {status}")
+        del self._best[run.id]
+        self.say(f"{run.title}: {record['status']}")
 
     def say(self, line: str) -> None:
         """Print a line, however long."""
@@ -120,13 +132,13 @@ class ProgressLines(NoProgress):
 class _Task:
     """The bar of a run."""
 
-    def __init__(
-        self, progress: rich_progress.Progress, title: str, epochs: int, history: Sequence[Mapping[str, Any]]
-    ) -> None:
-        self._progress, self._title = progress, title
+    def __init__(self, progress: rich_progress.Progress, run: RunContext) -> None:
+        history = _history(run)
+        self._progress, self._title = progress, run.title
         self._best, self._told = _Best(history), list[str]()
-        self._epochs, self._of = len(history), epochs
-        self._task = progress.add_task(f"{title}: {_beginning(history)}", total=epochs, completed=len(history))
+        self._epochs, self._of = len(history), run.config["training"]["epochs"]
+        first = f"{self._title}: {_beginning(history)}"
+        self._task = progress.add_task(first, total=self._of, completed=self._epochs)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         objective, scores = _scores(row)
@@ -163,17 +175,20 @@ class ProgressBars(NoProgress):
     def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
-    def start(self, run: str, title: str, epochs: int, history: Sequence[Mapping[str, Any]] = ()) -> None:
+    @hookimpl
+    def bench_run_started(self, run: RunContext) -> None:
         """Add a bar."""
-        self._tasks[run] = _Task(self._progress, title, epochs, history)
+        self._tasks[run.id] = _Task(self._progress, run)
 
-    def epoch(self, run: str, row: Mapping[str, Any]) -> None:
+    @hookimpl
+    def bench_epoch_finished(self, run: RunContext, epoch: Mapping[str, Any]) -> None:
         """Move the bar on."""
-        self._tasks[run].epoch(row)
+        self._tasks[run.id].epoch(epoch)
 
-    def end(self, run: str, status: str) -> None:
+    @hookimpl
+    def bench_run_finished(self, run: RunContext, record: Mapping[str, Any]) -> None:
         """Put a line in the place of the bar."""
-        self.say(self._tasks.pop(run).end(status))
+        self.say(self._tasks.pop(run.id).end(record["status"]))
 
     def say(self, line: str) -> None:
         """Print a line above the bars."""

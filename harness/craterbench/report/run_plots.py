@@ -11,25 +11,48 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from craterbench.execution.run_spec import RunSpec
 from craterbench.metrics.evaluator import THRESHOLD
 from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metric, Metrics
-from craterbench.training.experiment import RunResult, Samples
+from craterbench.plugin import RunContext, hookimpl
+from craterbench.results.store import read_history
+from craterbench.training.experiment import Samples
 
-__all__ = ["draw_curves", "draw_samples", "save_plots"]
+__all__ = ["RunPlots", "draw_curves", "draw_samples", "save_plots"]
 
 # Two colours that people with any colour vision tell apart (Okabe and Ito 2008).
 _MISSED = (0.34, 0.71, 0.91)  # sky blue: crater, called background
 _INVENTED = (0.90, 0.62, 0.00)  # orange: background, called crater
 
 
-def save_plots(folder: Path, asked: RunSpec, outcome: RunResult) -> None:
+class RunPlots:
+    """A listener that adds the pictures of each run to its folder.
+
+    Attributes:
+        metrics: those that a run may be monitored by.
+    """
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+
+    @hookimpl
+    def bench_run_finished(
+        self, run: RunContext, record: Mapping[str, Any], samples: Mapping[str, npt.NDArray[Any]] | None
+    ) -> None:
+        """Draw them of a run that has been scored."""
+        if samples is not None:
+            save_plots(run, record, samples, self.metrics)
+
+
+def save_plots(
+    run: RunContext, record: Mapping[str, Any], samples: Mapping[str, npt.NDArray[Any]], metrics: Metrics
+) -> None:
     """Add the pictures of a run to its folder."""
-    title = " ".join([asked.title, *asked.overrides])
-    metrics = Metrics(asked.benchmark.metrics).in_history(asked.benchmark.training.monitor)
-    others = [metric for metric in metrics if metric not in (LOSS, BALANCED_ACCURACY)]
-    draw_curves(folder / "curves.png", outcome.training.history, title, others)
-    draw_samples(folder / "samples.png", outcome.samples, f"{title}: validation images")
+    title = " ".join([run.title, *record["overrides"]])
+    shown = metrics.in_history(run.config["training"]["monitor"])
+    history = read_history(run.folder)
+    others = [metric for metric in shown if metric not in (LOSS, BALANCED_ACCURACY)]
+    draw_curves(run.folder / "curves.png", history, title, others)
+    draw_samples(run.folder / "samples.png", Samples(**samples), f"{title}: validation images")
 
 
 def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str, others: Sequence[Metric] = ()) -> None:
@@ -42,7 +65,7 @@ def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str, ot
     figure.suptitle(title)
     losses, accuracies, *more = figure.subplots(1, 2 + len(others))
     epochs = [row["epoch"] for row in history]
-    best = history[-1]["best"]
+    best = int(history[-1]["best"])
 
     def curve(axes: Axes, key: str, label: str, style: str) -> None:
         axes.plot(epochs, [row[key] for row in history], style, label=label, markersize=3)

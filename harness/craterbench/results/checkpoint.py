@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
+
+from craterbench.results.files import write_atomically
 
 __all__ = ["Checkpoint", "read_checkpoint", "write_checkpoint"]
 
@@ -54,11 +55,7 @@ def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "images_trained": checkpoint.images_trained,
         "generators": checkpoint.generators,
     }
-    part = path.with_name(f"{path.name}.part")
-    save_file(arrays, part, {"version": _VERSION, "plain": json.dumps(plain)})
-    with part.open("r+b") as file:
-        os.fsync(file.fileno())
-    part.replace(path)
+    write_atomically(path, save(arrays, {"version": _VERSION, "plain": json.dumps(plain)}), durable=True)
 
 
 def read_checkpoint(path: Path) -> Checkpoint:

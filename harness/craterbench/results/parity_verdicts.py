@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from craterbench.plugin import UserError
+from craterbench.results.files import write_atomically
 
 __all__ = ["Verdict", "check_writable", "standing", "write_verdict"]
 
@@ -86,9 +87,7 @@ def write_verdict(results: Path, verdict: Verdict) -> Path:
     """Add a verdict to a results folder, and return its file."""
     file = results / _FOLDER / f"{verdict.id}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_suffix(".part")
-    part.write_text(json.dumps(asdict(verdict), indent=1) + "\n", encoding="utf-8")
-    part.replace(file)
+    write_atomically(file, json.dumps(asdict(verdict), indent=1) + "\n")
     return file
 
 

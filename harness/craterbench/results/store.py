@@ -21,6 +21,7 @@ import filelock
 
 from craterbench.plugin import UserError
 from craterbench.plugin.errors import nearest
+from craterbench.results.files import PART, write_atomically
 from craterbench.results.record import Record
 
 if TYPE_CHECKING:
@@ -61,15 +62,13 @@ class RunFolder:
         """Write the resolved definition as ``benchmark.toml``."""
         import tomli_w
 
-        (self.path / "benchmark.toml").write_text(tomli_w.dumps(definition), encoding="utf-8")
+        write_atomically(self.path / "benchmark.toml", tomli_w.dumps(definition))
 
     def write_record(self, record: Record) -> None:
         """Write ``record.json``, whole or not at all, unless this is what it holds."""
         if record == self._written:
             return
-        part = self.path / f"{_RECORD}.part"
-        part.write_text(json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        part.replace(self.path / _RECORD)
+        write_atomically(self.path / _RECORD, json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n")
         self._written = record
 
     def write_history(self, history: Iterable[Mapping[str, Any]]) -> None:
@@ -95,15 +94,20 @@ class RunFolder:
 
         write_weights(self.path / "weights.safetensors", weights)
 
+    @property
+    def checkpoint_file(self) -> Path:
+        """Where what the run can go on from is written."""
+        return self.path / _CHECKPOINT
+
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Write ``state.safetensors``, from which the run can go on, whole or not at all."""
         from craterbench.results.checkpoint import write_checkpoint
 
-        write_checkpoint(self.path / _CHECKPOINT, checkpoint)
+        write_checkpoint(self.checkpoint_file, checkpoint)
 
     def remove_checkpoint(self) -> None:
         """Remove what the run could go on from, if there is any."""
-        for name in (_CHECKPOINT, f"{_CHECKPOINT}.part"):
+        for name in (_CHECKPOINT, f"{_CHECKPOINT}{PART}"):
             (self.path / name).unlink(missing_ok=True)
 
     def finish(self, record: Record) -> Path:
@@ -383,12 +387,8 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 
 def amend(folder: Path, record: Record, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
     """Write the record and the statistics of a whole run anew, the record last; each file is whole or not written."""
-    part = folder / f"{_STATISTICS}.part"
-    _write_statistics(part, parts)
-    part.replace(folder / _STATISTICS)
-    part = folder / f"{_RECORD}.part"
-    part.write_text(json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(folder / _RECORD)
+    _write_statistics(folder / _STATISTICS, parts)
+    write_atomically(folder / _RECORD, json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n")
     (folder / _COUNTS).unlink(missing_ok=True)
 
 
@@ -396,8 +396,9 @@ def _write_statistics(path: Path, parts: Mapping[str, Mapping[str, npt.NDArray[n
     import numpy as np
 
     arrays: dict[str, Any] = {f"{part}/{name}": array for part, of in parts.items() for name, array in of.items()}
-    with path.open("wb") as file:
-        np.savez_compressed(file, **arrays)
+    content = io.BytesIO()
+    np.savez_compressed(content, **arrays)
+    write_atomically(path, content.getvalue())
 
 
 def statistics_file(folder: Path) -> Path:

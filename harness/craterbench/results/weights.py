@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from craterbench.plugin import UserError
+from craterbench.results.files import write_atomically
 
 __all__ = ["read_weights", "write_weights"]
 
@@ -19,7 +20,7 @@ __all__ = ["read_weights", "write_weights"]
 def write_weights(path: Path, weights: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write weights by name as safetensors."""
     # safetensors writes the memory as it lies, whatever the strides say
-    save_file({name: np.asarray(array, order="C") for name, array in weights.items()}, path)
+    write_atomically(path, save({name: np.asarray(array, order="C") for name, array in weights.items()}))
 
 
 def read_weights(path: Path) -> dict[str, npt.NDArray[Any]]:

@@ -15,6 +15,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 from optuna.trial import TrialState
 
+from craterbench.results.files import write_atomically
+
 __all__ = ["SingleWriterBackend", "open_for_writing", "open_journal", "repair"]
 
 
@@ -104,9 +106,7 @@ def repair(file: Path) -> str | None:
         return None
     kept = file.with_name(f"{file.name}.damaged-{datetime.now(UTC):%Y%m%dT%H%M%S}")
     kept.write_bytes(content)
-    part = file.with_name(f"{file.name}.part")
-    part.write_bytes(content[:sound])
-    part.replace(file)
+    write_atomically(file, content[:sound])
     lost = len(lines) - content[:sound].count(b"\n")
     return f"{file}: {lost} damaged line{'s' if lost > 1 else ''} at its end cut off; the file as it was is {kept.name}"
 

@@ -19,47 +19,17 @@ from craterbench.metrics.evaluator import EVALUATOR_VERSION
 from craterbench.metrics.metric import Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.components import PLAIN_NAME, FrameworkSpec
-from craterbench.plugin.registry import KINDS, Registry
+from craterbench.plugin.registry import Registry
 from craterbench.search.space.overrides import ParameterOverride, SpaceOverrides, parse_space_overrides
 from craterbench.search.space.space import Space, build_space
-from craterbench.search.study import StudyConfig, differences
+from craterbench.search.study import SweepConfig, differences
 
-__all__ = ["EPOCHS", "PreparedSweep", "SweepConfig", "create_sweep", "load_sweep"]
+__all__ = ["EPOCHS", "PreparedSweep", "create_sweep", "load_sweep"]
 
 _TRAIN_VAL = "craterbench.training.experiment:train_val"
 
 #: The most that a trial trains, unless something else is asked for.
 EPOCHS = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepConfig:
-    """What the command line asks a new search for.
-
-    Attributes:
-        framework: ``None`` is the benchmark's own, or one with bfloat16 where this machine computes in it.
-        settings: what else holds for every trial, such as the data.
-        epochs: of a trial; ``None`` is what a search finds right.
-        confirm_with: the framework that the best is trained anew in; ``None`` is that of the trials.
-    """
-
-    name: str
-    benchmark: str
-    framework: str | None
-    settings: Sequence[Override]
-    epochs: int | None
-    vary: Sequence[str]
-    fix: Sequence[str]
-    space_file: Path | None
-    objectives: Sequence[str]
-    sampler: str
-    pruner: str
-    seed: int
-    trials: int
-    trial_timeout: float | None
-    confirm: int
-    confirm_with: str | None
-    device: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,21 +42,10 @@ class PreparedSweep:
     """
 
     registry: Registry
-    config: StudyConfig
+    config: SweepConfig
     base: BenchmarkConfig
     space: Space
     train_val: TrainVal = field(repr=False)
-
-    @property
-    def framework(self) -> FrameworkSpec:
-        """What the trials train in."""
-        spec: FrameworkSpec = self.registry.get("framework", self.base.framework.name)
-        return spec
-
-    def distributions(self) -> list[str]:
-        """Return the distributions of the plugins that bring what trials may have, as far as they are known."""
-        entries = [(f"{kind} {entry.spec.name}", entry) for kind in KINDS for entry in self.registry.entries(kind)]
-        return sorted(set().union(*(entry.distributions for name, entry in entries if name in self.config.versions)))
 
     def trial(self, number: int, tried: Sequence[Override]) -> ResolvedConfig:
         """Return the benchmark of a trial.
@@ -126,65 +85,104 @@ class PreparedSweep:
         return resolve(self.registry, self.config.benchmark, _in(framework, _data(self.config)))
 
 
-def create_sweep(registry: Registry, request: SweepConfig) -> PreparedSweep:
+def create_sweep(
+    registry: Registry,
+    *,
+    name: str,
+    benchmark: str,
+    framework: str | None = None,
+    settings: Sequence[Override] = (),
+    epochs: int | None = None,
+    vary: Sequence[str] = (),
+    fix: Sequence[str] = (),
+    space_file: Path | None = None,
+    objectives: Sequence[str] = ("balanced_accuracy",),
+    sampler: str = "tpe",
+    pruner: str = "median",
+    seed: int = 0,
+    trials: int = 50,
+    trial_timeout: float | None = None,
+    confirm: int = 1,
+    confirm_with: str | None = None,
+    device: str = "auto",
+) -> PreparedSweep:
     """Settle what a new search needs.
+
+    Args:
+        registry: the components.
+        name: of the study.
+        benchmark: name or path of the definition that it starts from.
+        framework: ``None`` is the benchmark's own, or one with bfloat16 where this machine computes in it.
+        settings: what else holds for every trial, such as the data.
+        epochs: of a trial; ``None`` is what a search finds right.
+        vary: what is varied, as the command line has it.
+        fix: what is fixed, as the command line has it.
+        space_file: a TOML file with both.
+        objectives: the first first.
+        sampler: ``tpe`` or ``random``.
+        pruner: ``median``, ``hyperband`` or ``none``.
+        seed: of the search.
+        trials: how many there are to be, complete or pruned.
+        trial_timeout: seconds after which a trial has failed.
+        confirm: how many settings are trained anew.
+        confirm_with: the framework that the best is trained anew in; ``None`` is that of the trials.
+        device: what trials train on.
 
     Raises:
         UserError: something is wrong with what is asked for.
     """
-    if not PLAIN_NAME.fullmatch(request.name):
+    if not PLAIN_NAME.fullmatch(name):
         raise UserError(
-            f"--name {request.name!r}: is the name of a folder, and of the benchmark that is found: give letters, "
+            f"--name {name!r}: is the name of a folder, and of the benchmark that is found: give letters, "
             "digits, '-', '_' and '.', a letter or digit first"
         )
     metrics = Metrics.of(registry)
-    if len({metrics.get(objective) for objective in request.objectives}) < len(request.objectives):
-        raise UserError(f"--objective {','.join(request.objectives)}: they are one metric; give two different ones")
-    if request.name in registry.names("benchmark"):
-        raise UserError(f"--name {request.name}: a benchmark is called so; give another name")
-    space_overrides = parse_space_overrides(request.vary, request.fix, request.space_file)
-    chosen = request.framework or _framework_of_trials(registry, request, space_overrides.fixed)
-    confirm_with = request.confirm_with or chosen
+    if len({metrics.get(objective) for objective in objectives}) < len(objectives):
+        raise UserError(f"--objective {','.join(objectives)}: they are one metric; give two different ones")
+    if name in registry.names("benchmark"):
+        raise UserError(f"--name {name}: a benchmark is called so; give another name")
+    space_overrides = parse_space_overrides(vary, fix, space_file)
+    chosen = framework or _framework_of_trials(registry, benchmark, settings, space_overrides.fixed, device)
+    confirm_with = confirm_with or chosen
     spec: FrameworkSpec = registry.get("framework", chosen)
-    for name in (chosen, confirm_with):
-        registry.get("framework", name).check_installed()
-    fixed = _in(chosen, [*request.settings, *map(_anywhere, space_overrides.fixed)])
+    for each in (chosen, confirm_with):
+        registry.get("framework", each).check_installed()
+    fixed = _in(chosen, [*settings, *map(_anywhere, space_overrides.fixed)])
     taken = {override.key for override in fixed}
-    cheaper = [] if "training.epochs" in taken else [Override("training.epochs", request.epochs or EPOCHS, "search")]
-    if request.epochs is not None and not cheaper:
+    cheaper = [] if "training.epochs" in taken else [Override("training.epochs", epochs or EPOCHS, "search")]
+    if epochs is not None and not cheaper:
         raise UserError("--epochs and --fix training.epochs=… both say how long a trial trains; leave out one of them")
-    if "training.precision" not in taken and "bfloat16" in spec.precisions and computes_bfloat16(request.device):
+    if "training.precision" not in taken and "bfloat16" in spec.precisions and computes_bfloat16(device):
         cheaper.append(Override("training.precision", "bfloat16", "search"))
     if "training.monitor" not in taken:
-        fixed.append(Override("training.monitor", request.objectives[0], "search"))
-    benchmark = request.benchmark
+        fixed.append(Override("training.monitor", objectives[0], "search"))
     if benchmark.endswith(".toml"):
         benchmark = str(Path(benchmark).absolute())  # a search may go on elsewhere
     base = resolve(registry, benchmark, [*fixed, *cheaper]).benchmark
     frameworks = list(dict.fromkeys((chosen, confirm_with)))
     space = build_space(registry, base, space_overrides, frameworks)
     train_val = _development(base)
-    config = StudyConfig(
-        name=request.name,
+    config = SweepConfig(
+        name=name,
         created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         benchmark=benchmark,
         fixed=[[override.key, override.value, override.source] for override in [*fixed, *cheaper]],
         search_only=[override.key for override in cheaper],
         pinned=[override.key for override in space_overrides.fixed],
-        vary={name: asdict(wish) for name, wish in space_overrides.varied.items()},
+        vary={key: asdict(wish) for key, wish in space_overrides.varied.items()},
         definition=base.as_dict(),
         versions=_versions(registry, base, space),
         frameworks=frameworks,
         space=space.as_json(),
         data=train_val.digest,
-        objectives=list(request.objectives),
-        sampler=request.sampler,
-        pruner=request.pruner,
-        seed=request.seed,
+        objectives=list(objectives),
+        sampler=sampler,
+        pruner=pruner,
+        seed=seed,
         epochs=base.training.epochs,
-        trials=request.trials,
-        trial_timeout=request.trial_timeout,
-        confirm=request.confirm,
+        trials=trials,
+        trial_timeout=trial_timeout,
+        confirm=confirm,
         confirm_with=confirm_with,
     )
     return PreparedSweep(registry=registry, config=config, base=base, space=space, train_val=train_val)
@@ -202,7 +200,7 @@ def load_sweep(
     Raises:
         UserError: there is none, or its definition, its space or its data have changed since it began.
     """
-    config = replace(StudyConfig.read(folder), **changed)
+    config = replace(SweepConfig.read(folder), **changed)
     if data is not None:
         others = [each for each in _fixed(config) if each.key != data.key]
         moved = [[each.key, each.value, each.source] for each in (*others, data)]
@@ -238,7 +236,7 @@ def load_sweep(
     return PreparedSweep(registry=registry, config=config, base=base, space=space, train_val=train_val)
 
 
-def _fixed(config: StudyConfig) -> list[Override]:
+def _fixed(config: SweepConfig) -> list[Override]:
     return [Override(*each) for each in config.fixed]
 
 
@@ -254,7 +252,7 @@ def _anywhere(override: Override) -> Override:
     return replace(override, value=str(Path(str(override.value)).absolute()))
 
 
-def _data(config: StudyConfig) -> list[Override]:
+def _data(config: SweepConfig) -> list[Override]:
     """Return what the config says of the data."""
     return [override for override in _fixed(config) if override.key.partition(".")[0] in ("dataset", "split")]
 
@@ -282,7 +280,9 @@ def _by_name(space: dict[str, object]) -> dict[str, object]:
     return {parameter["name"]: parameter for parameter in parameters} | {"kept": space["kept"]}
 
 
-def _framework_of_trials(registry: Registry, request: SweepConfig, fixed: Sequence[Override]) -> str:
+def _framework_of_trials(
+    registry: Registry, benchmark: str, settings: Sequence[Override], fixed: Sequence[Override], device: str
+) -> str:
     """Return the framework of the benchmark, or one that has bfloat16 where this machine computes in it.
 
     That takes half the time of single precision or less; between frameworks in single precision there is less to gain.
@@ -290,21 +290,21 @@ def _framework_of_trials(registry: Registry, request: SweepConfig, fixed: Sequen
     named = [override.value for override in fixed if override.key == "framework"]
     if named:
         return str(named[-1])
-    own = resolve(registry, request.benchmark, [*request.settings]).benchmark.framework.name
+    own = resolve(registry, benchmark, [*settings]).benchmark.framework.name
     names = [own, *(name for name in registry.names("framework") if name != own)]
-    fitting = [name for name in names if _fits(registry, request, name)]
+    fitting = [name for name in names if _fits(registry, benchmark, settings, name)]
     if not fitting:
         return own  # whose absence is told with its cure
-    if computes_bfloat16(request.device):
+    if computes_bfloat16(device):
         fitting.sort(key=lambda name: "bfloat16" not in registry.get("framework", name).precisions)
     return fitting[0]
 
 
-def _fits(registry: Registry, request: SweepConfig, framework: str) -> bool:
+def _fits(registry: Registry, benchmark: str, settings: Sequence[Override], framework: str) -> bool:
     """Whether a framework is installed, and the benchmark can be had in it."""
     try:
         registry.get("framework", framework).check_installed()
-        resolve(registry, request.benchmark, _in(framework, request.settings))
+        resolve(registry, benchmark, _in(framework, settings))
     except UserError:
         return False
     return True

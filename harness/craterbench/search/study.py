@@ -10,8 +10,9 @@ import socket
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,12 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from craterbench.metrics.metric import Metric, Metrics
-from craterbench.plugin import UserError
+from craterbench.plugin import StudyContext, UserError
+from craterbench.results.files import write_atomically
 from craterbench.search.journal import open_for_writing, open_journal, repair
 from craterbench.search.summary import Trial
 
-__all__ = ["Study", "StudyConfig", "StudyView", "differences", "studies"]
+__all__ = ["Study", "StudyView", "SweepConfig", "differences", "studies"]
 
 #: What importances are told from: the share of the trials that is taken for the best, and as many trials with a
 #: parameter as make five of them, the fewest that Optuna's documentation advises.
@@ -47,11 +49,14 @@ _STATES = {
 #: Why a trial failed that a dead process left running; nobody knows when it ended.
 _STOPPED = "the search stopped in the middle of it"
 
+#: Raised whenever a field of ``study.json`` changes its name or its meaning.
+_SCHEMA = 1
+
 _PLAN, _JOURNAL, _LOCK, _OWNER = "study.json", "journal.log", ".lock", "owner.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class StudyConfig:
+class SweepConfig:
     """What a study was asked for. It goes on only with what it began with, but for what stands last in the list.
 
     Attributes:
@@ -93,25 +98,14 @@ class StudyConfig:
     trial_timeout: float | None
     confirm: int
     confirm_with: str
-    schema: int = field(default=1)
+    schema: int = _SCHEMA
 
     def write(self, folder: Path) -> None:
         """Write it into the study's folder, whole or not at all, and onto the disk: without it its trials are lost."""
-        part = folder / f"{_PLAN}.part"
-        with part.open("w", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(self), indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(folder / _PLAN)
-        if os.name == "posix":  # elsewhere a folder cannot be opened
-            listing = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(listing)
-            finally:
-                os.close(listing)
+        write_atomically(folder / _PLAN, json.dumps(asdict(self), indent=1) + "\n", durable=True)
 
     @classmethod
-    def read(cls, folder: Path) -> StudyConfig:
+    def read(cls, folder: Path) -> SweepConfig:
         """Return the config of the study in a folder.
 
         Raises:
@@ -120,14 +114,16 @@ class StudyConfig:
         file = folder / _PLAN
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
-            if content.keys() != {field.name for field in fields(cls)} or content["schema"] != 1:
-                raise ValueError
-            config = cls(**content)
+            if content["schema"] > _SCHEMA:
+                raise UserError(
+                    f"{file} is of the newer schema {content['schema']}, here {_SCHEMA}: update craterbench"
+                )
+            config = cls(**{key: content[key] for key in content.keys() & {field.name for field in fields(cls)}})
         except FileNotFoundError:
             known = sorted(path.parent.name for path in folder.parent.glob(f"*/{_PLAN}"))
             there = f"there are {', '.join(known)}" if known else "there is none yet"
             raise UserError(f"there is no study {folder.name!r} in {folder.parent}; {there}") from None
-        except (OSError, ValueError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{file} cannot be read; was it written by another version of craterbench?") from None
         if config.name != folder.name:  # to go on with it would be to go on with the other
             raise UserError(f"{folder} holds the study {config.name!r}; give the folder that name again")
@@ -164,7 +160,7 @@ class StudyView:
             UserError: there is none, or it cannot be read, or the metric that it aims at is unknown.
         """
         self.folder = folder
-        self.config = StudyConfig.read(folder)
+        self.config = SweepConfig.read(folder)
         self.objectives = _objectives(self.config, metrics)
         file = folder / _JOURNAL
         try:
@@ -242,7 +238,7 @@ class Study(StudyView):
         notes: what was mended when it was opened.
     """
 
-    def __init__(self, folder: Path, config: StudyConfig, metrics: Metrics | None = None) -> None:
+    def __init__(self, folder: Path, config: SweepConfig, metrics: Metrics | None = None) -> None:
         """Take a study in hand, and make it if there is none yet.
 
         Trials that a dead process left running have failed, and are tried once more; but not those that were so
@@ -270,7 +266,7 @@ class Study(StudyView):
     def _open(self) -> None:
         folder, config = self.folder, self.config
         self._new = not (folder / _PLAN).exists()
-        if not self._new and StudyConfig.read(folder).created != config.created:
+        if not self._new and SweepConfig.read(folder).created != config.created:
             raise UserError(f"there is a study {config.name!r} by now; give another --name")
         if self._new:  # what has no config is what is left of a study that was not begun, maybe with other objectives
             (folder / _JOURNAL).unlink(missing_ok=True)
@@ -316,7 +312,7 @@ class Study(StudyView):
             raise UserError(f"study {self.config.name!r} is being searched by another command{who}") from None
         since = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         told = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
-        owner.write_text(json.dumps(told) + "\n", encoding="utf-8")
+        write_atomically(owner, json.dumps(told) + "\n")
 
     def _discard(self) -> None:
         """Remove what was made, with the lock while it is still held."""
@@ -331,6 +327,11 @@ class Study(StudyView):
             with contextlib.suppress(OSError):
                 (self.folder / _OWNER).unlink(missing_ok=True)
             self._lock.release()
+
+    @cached_property
+    def context(self) -> StudyContext:
+        """What listeners are told of it."""
+        return StudyContext(name=self.config.name, folder=self.folder, config=asdict(self.config))
 
     @property
     def counted(self) -> int:
@@ -418,7 +419,7 @@ def _trial(trial: FrozenTrial) -> Trial:
     )
 
 
-def _objectives(config: StudyConfig, metrics: Metrics | None) -> list[Metric]:
+def _objectives(config: SweepConfig, metrics: Metrics | None) -> list[Metric]:
     known = metrics or Metrics()
     return [known.get(name) for name in config.objectives]
 
@@ -427,13 +428,13 @@ def _direction(objective: Metric) -> StudyDirection:
     return StudyDirection.MAXIMIZE if objective.greater_is_better else StudyDirection.MINIMIZE
 
 
-def _sampler(config: StudyConfig, begun: int) -> BaseSampler:
+def _sampler(config: SweepConfig, begun: int) -> BaseSampler:
     """Return a sampler that a study which goes on does not draw from its beginning again."""
     seed = (config.seed + begun) % 2**32
     return TPESampler(seed=seed) if config.sampler == "tpe" else RandomSampler(seed=seed)
 
 
-def _pruner(config: StudyConfig) -> BasePruner:
+def _pruner(config: SweepConfig) -> BasePruner:
     if len(config.objectives) > 1 or config.pruner == "none":
         return NopPruner()
     if config.pruner == "median":

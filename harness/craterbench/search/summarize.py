@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from craterbench.metrics.metric import Metrics
-from craterbench.search.study import StudyConfig, StudyView
+from craterbench.search.study import StudyView, SweepConfig
 from craterbench.search.summary import Confirmation, ConfirmedScores, Score, StudySummary
 
 __all__ = ["CONFIRMATION", "listed", "summarize"]
@@ -78,7 +78,7 @@ def listed(folder: Path, metrics: Metrics | None = None) -> dict[str, Any]:
     }
 
 
-def _settings(config: StudyConfig) -> dict[str, str]:
+def _settings(config: SweepConfig) -> dict[str, str]:
     training, pruner = config.definition["training"], config.pruner
     pinned = [f"{key}={value}" for key, value, _ in config.fixed if key in config.pinned]
     return {

@@ -63,6 +63,9 @@ class ConfirmedScores:
         difference: on the test part (on the validation part where there is none), to the reference, paired;
             ``None`` for the reference itself.
         problem: why it has no scores, if it has none: the scores are ``None`` then.
+        smallest: of a candidate, the smallest true difference that its comparison would mostly find.
+        same: whether a candidate is the reference's own setting.
+        incomparable: why a candidate has no difference, if it has none.
     """
 
     name: str
@@ -75,6 +78,9 @@ class ConfirmedScores:
     test: Score | None = None
     difference: Score | None = None
     problem: str | None = None
+    smallest: float | None = None
+    same: bool = False
+    incomparable: str | None = None
 
     def on_validation(self, objective: Metric) -> Score | None:
         """Return the first objective of the search on the validation part."""
@@ -89,14 +95,23 @@ class Confirmation:
         rows: the candidates, best first, then the reference.
         selection_bias: how far the best of so many equal settings lies above their mean by chance alone, in units
             of the first objective; ``None`` where no spread over seeds is known.
-        lines: what is to be said of it in plain sentences; the first says whether the candidate beats the reference.
         tried: how many trials the search had to choose from then.
+        part: the part on which candidates and reference are compared: ``test`` or, where there is none, ``validation``.
+        seed_sd: the standard deviation over seeds, pooled over settings, from which the selection bias follows.
+        runs: how many runs this was taken from.
+        unvaried: what sets the best candidate apart from the reference although the search did not vary it: its value
+            and the reference's, by key.
+        lines: what older versions said of it, and kept; now that is said where it is shown.
     """
 
     rows: Sequence[ConfirmedScores]
     selection_bias: float | None
-    lines: Sequence[str]
     tried: int
+    part: str = "test"
+    seed_sd: float | None = None
+    runs: int = 0
+    unvaried: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    lines: Sequence[str] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,75 +2,73 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from craterbench.config.resolve import ResolvedConfig, flatten
-from craterbench.execution.executor import Executor, ExecutorConfig
-from craterbench.execution.run import Progress as RunProgress
+from craterbench.execution.executor import ExecutionOptions, Executor
 from craterbench.execution.run import RunFactory
-from craterbench.execution.run_spec import RunSpec
-from craterbench.execution.versions import packages_of, versions_of
+from craterbench.execution.versions import distributions_of, packages_of, versions_of
 from craterbench.plugin import UserError
-from craterbench.plugin.components import ExecutorSpec, load
+from craterbench.plugin.registry import Registry
+from craterbench.results.files import write_atomically
 from craterbench.results.store import Store
 from craterbench.search.confirm.confirm import Candidate, alike, confirm, write_best
-from craterbench.search.optimize import Lines, TrialLoop, trial_seed
+from craterbench.search.optimize import TrialLoop, trial_seed
 from craterbench.search.setup import PreparedSweep
 from craterbench.search.space.space import Space
 from craterbench.search.study import Study
-from craterbench.search.summarize import CONFIRMATION
+from craterbench.search.summarize import CONFIRMATION, summarize
 from craterbench.search.summary import Progress, Trial
-from craterbench.training.experiment import RunResult
 
-__all__ = ["SEEDS", "ExecutionOptions", "confirm_best", "open_executor", "search", "select_best"]
+__all__ = ["SEEDS", "confirm_best", "listened_to", "packages_for", "search", "select_best"]
 
 #: How many seeds a candidate is trained anew on, and the first of them: where ``bench run`` begins.
 SEEDS, _FIRST_SEED = 3, 42
 
 
-@dataclass(frozen=True, kw_only=True)
-class ExecutionOptions:
-    """How a sweep is done; none of it changes what a study is.
+@contextlib.contextmanager
+def listened_to(registry: Registry, study: Study, say: Callable[[str], None]) -> Iterator[None]:
+    """Tell all who listen that a study starts and, whatever happens meanwhile, that it has ended."""
 
-    Attributes:
-        results: the folder of results.
-        address: of other machines, if the executor asks for one.
-        workers: trials at once, or ``None`` for what the executor finds right.
-        timeout: seconds after which no trial is started.
-    """
+    def tell(hook: str, **arguments: object) -> None:
+        for problem in registry.tell(hook, study=study.context, **arguments):
+            say(f"plugin {problem.plugin}: {problem.message}")
 
-    results: Path
-    executor: ExecutorSpec
-    address: str | None
-    workers: int | None
-    device: str
-    timeout: float | None
+    tell("bench_study_started")
+    try:
+        yield
+    finally:
+        if registry.hears("bench_study_finished"):
+            summary = None
+            with contextlib.suppress(OSError, UserError):
+                found = summarize(study)
+                summary = asdict(found) | {"objectives": [metric.name for metric in found.objectives]}
+            tell("bench_study_finished", summary=summary)
 
 
-def open_executor(prepared: PreparedSweep, setting: ExecutionOptions) -> Executor:
-    """Return the executor that runs the trials, a context manager.
-
-    Raises:
-        UserError: there are no workers, or other versions there.
-    """
-    executor_config = ExecutorConfig(
-        framework=prepared.framework,
-        packages=packages_of(prepared.base) | versions_of(prepared.distributions()),
-        device=setting.device,
-        workers=setting.workers,
-        address=setting.address,
-    )
-    executor: Executor = load(setting.executor.target)(executor_config)
-    return executor
+def packages_for(prepared: PreparedSweep) -> dict[str, str]:
+    """Return the versions of what can move a digit of a trial, or of a run of the confirmation."""
+    brought = distributions_of(prepared.registry, prepared.config.versions)
+    return packages_of(prepared.base) | packages_of(prepared.reference().benchmark) | versions_of(brought)
 
 
 def search(
-    study: Study, prepared: PreparedSweep, setting: ExecutionOptions, executor: Executor, progress: Progress
+    study: Study, prepared: PreparedSweep, executor: Executor, progress: Progress, *, device: str, timeout: float | None
 ) -> bool:
     """Bring a study to the number of trials that are wanted, and say whether it gave up before.
+
+    Args:
+        study: the study.
+        prepared: what it was asked for.
+        executor: where its trials run.
+        progress: shows them.
+        device: what they train on.
+        timeout: seconds after which no trial is started.
 
     Raises:
         UserError: there have been no workers for a while, or a folder cannot be written.
@@ -83,22 +81,12 @@ def search(
     for line in store.recover()[1]:
         progress.say(line)
     factory = RunFactory(
-        registry=prepared.registry,
-        store=store,
-        device=setting.device,
-        progress=Lines(progress),
-        save_plots=None,
+        registry=prepared.registry, store=store, device=device, say=progress.say, study=study.config.name
     )
     loop = TrialLoop(
-        study,
-        prepared.space,
-        prepared.trial,
-        factory=factory,
-        executor=executor,
-        train_val=prepared.train_val,
-        progress=progress,
+        study, prepared.space, prepared.trial, factory=factory, train_val=prepared.train_val, progress=progress
     )
-    loop.search(timeout=setting.timeout)
+    loop.search(executor, timeout=timeout)
     if study.counted < study.config.trials:
         why = "too many trials in a row failed" if loop.gave_up else "the time is up"
         after = f"after {study.counted} of {study.config.trials} trials"
@@ -120,7 +108,7 @@ def select_best(study: Study, prepared: PreparedSweep) -> list[Candidate]:
         try:
             resolved = prepared.anew(prepared.space.overrides(trial.parameters))
         except UserError as refusal:
-            cure = f"with --confirm-with {prepared.framework.name} it can be trained anew"
+            cure = f"with --confirm-with {prepared.base.framework.name} it can be trained anew"
             raise UserError(f"trial {trial.number}: {refusal}; {cure}") from None
         if any(alike(resolved, candidate.resolved) for candidate in found):
             continue
@@ -141,39 +129,37 @@ def select_best(study: Study, prepared: PreparedSweep) -> list[Candidate]:
 def confirm_best(
     study: Study,
     prepared: PreparedSweep,
-    setting: ExecutionOptions,
     candidates: Sequence[Candidate],
-    progress: RunProgress,
-    save_plots: Callable[[Path, RunSpec, RunResult], None],
+    results: Path,
+    options: ExecutionOptions,
+    say: Callable[[str], None],
 ) -> None:
     """Train the best of a study anew, beside the benchmark that it started from, and keep what comes of it.
 
+    Args:
+        study: the study.
+        prepared: what it was asked for.
+        candidates: the best of it, best first.
+        results: the folder where the runs lie as those of ``bench run`` do.
+        options: where they train.
+        say: shows a line.
+
     Raises:
-        UserError: a run cannot be had as asked.
+        UserError: a folder cannot be written, or there is nobody to train.
     """
-    factory = RunFactory(
-        registry=prepared.registry,
-        store=Store(setting.results),
-        device=setting.device,
-        progress=progress,
-        save_plots=save_plots,
-    )
+    factory = RunFactory(registry=prepared.registry, store=Store(results), device=options.device, say=say)
     reference = prepared.reference()
     confirmation = confirm(
         factory,
         candidates,
         reference,
+        options,
         seeds=_fresh_seeds(study),
-        workers=setting.workers if setting.address is None else None,  # they train here, wherever the trials did
         objective=study.objectives[0],
         tried=study.counted,
     )
-    lines = [*confirmation.lines, *_unlike(candidates[0], reference, prepared.space)]
-    confirmation = replace(confirmation, lines=lines)
-    file = study.folder / CONFIRMATION
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(json.dumps(asdict(confirmation), indent=1) + "\n", encoding="utf-8")
-    part.replace(file)
+    confirmation = replace(confirmation, unvaried=_unvaried(candidates[0], reference, prepared.space))
+    write_atomically(study.folder / CONFIRMATION, json.dumps(asdict(confirmation), indent=1) + "\n")
 
 
 def _best(study: Study) -> list[Trial]:
@@ -185,17 +171,14 @@ def _best(study: Study) -> list[Trial]:
     return sorted(complete, key=lambda trial: trial.values[0], reverse=study.objectives[0].greater_is_better)
 
 
-def _unlike(candidate: Candidate, reference: ResolvedConfig, space: Space) -> list[str]:
-    """Say what sets a candidate apart from the reference that the search did not vary."""
+def _unvaried(candidate: Candidate, reference: ResolvedConfig, space: Space) -> dict[str, list[Any]]:
+    """Return what sets a candidate apart from the reference that the search did not vary."""
     mine, others = (flatten(each.benchmark.as_dict()) for each in (candidate.resolved, reference))
-    unlike = [
-        f"{key} {mine[key]} instead of {others[key]}"
-        for key in mine.keys() & others.keys() - {"name", "summary"}
+    return {
+        key: [mine[key], others[key]]
+        for key in sorted(mine.keys() & others.keys() - {"name", "summary"})
         if mine[key] != others[key] and not space.varies(key)
-    ]
-    if not unlike:
-        return []
-    return [f"The search did not vary it, but a part of the difference may be due to it: {', '.join(sorted(unlike))}."]
+    }
 
 
 def _fresh_seeds(study: Study) -> list[int]:

@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from craterbench.metrics.metric import BALANCED_ACCURACY
+from craterbench.report.study.narrative import sentences
 from craterbench.report.study.trials import (
     baseline_name,
     counted,
@@ -193,7 +194,7 @@ def _print_confirmation(summary: StudySummary, console: Console) -> None:
         return
     if confirmation.rows:
         _print_rows(summary, confirmation, console)
-    for line in confirmation.lines:
+    for line in sentences(confirmation, summary.objectives[0]):
         _print(console, line)
 
 

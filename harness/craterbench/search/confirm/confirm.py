@@ -13,9 +13,11 @@ from pathlib import Path
 
 from craterbench.config.resolve import ResolvedConfig
 from craterbench.execution.batch import train
+from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.run import RunFactory
 from craterbench.execution.run_spec import RunSpec
 from craterbench.metrics.metric import Metric
+from craterbench.results.files import write_atomically
 from craterbench.results.record import Record
 from craterbench.search.confirm.scores import CandidateResult, conclude
 from craterbench.search.summary import Confirmation
@@ -48,18 +50,16 @@ def write_best(file: Path, resolved: ResolvedConfig, *, name: str, summary: str)
 
     definition = {"name": name, **resolved.benchmark.as_dict(), "summary": summary}
     about = f"# What bench sweep found, as a whole definition: bench run {file.name} trains it.\n\n"
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(about + tomli_w.dumps(definition), encoding="utf-8")
-    part.replace(file)
+    write_atomically(file, about + tomli_w.dumps(definition))
 
 
 def confirm(
     factory: RunFactory,
     candidates: Sequence[Candidate],
     reference: ResolvedConfig,
+    options: ExecutionOptions,
     *,
     seeds: Sequence[int],
-    workers: int | None,
     objective: Metric,
     tried: int,
 ) -> Confirmation:
@@ -70,23 +70,23 @@ def confirm(
 
     Args:
         candidates: what the search found, best first, at least one.
+        options: where they train.
         seeds: seeds that the search has not used.
-        workers: how many runs at once, or ``None`` for as many as the machine allows.
         objective: the first that the search aimed at.
         tried: how many settings the search had to choose from.
 
     Raises:
-        UserError: a run cannot be had as asked.
+        UserError: the results folder cannot be written, or there is nobody to train.
     """
     resolved = [*(candidate.resolved for candidate in candidates), reference]
     settings = {_setting(each): each for each in resolved}  # of two that are alike the last, so of any the reference
     asked = [RunSpec(each, seed) for each in settings.values() for seed in seeds]
-    records = _trained(factory, dict(enumerate(asked)), workers)
+    records = _trained(factory, dict(enumerate(asked)), options)
     # those whose process was killed are gone on with, once: they left what they can go on from
     killed = {
         p: one for p, one in enumerate(asked) if records[p].status == "failed" and factory.store.checkpoint(records[p])
     }
-    records |= _trained(factory, killed, workers)
+    records |= _trained(factory, killed, options)
 
     def trained(of: ResolvedConfig, trial: int | None = None, found: float | None = None) -> CandidateResult:
         alike = settings[_setting(of)]
@@ -102,11 +102,11 @@ def confirm(
     )
 
 
-def _trained(factory: RunFactory, asked: Mapping[int, RunSpec], workers: int | None) -> dict[int, Record]:
+def _trained(factory: RunFactory, asked: Mapping[int, RunSpec], options: ExecutionOptions) -> dict[int, Record]:
     """Train what is not done already, and return the records by the same numbers."""
     numbers = list(asked)
-    with closing(train(factory, list(asked.values()), workers=workers, resume=True)) as ends:
-        return {numbers[position]: record for position, record in ends}
+    with closing(train(factory, list(asked.values()), options, resume=True)) as ends:
+        return {numbers[ended.position]: ended.record for ended in ends}
 
 
 def alike(one: ResolvedConfig, other: ResolvedConfig) -> bool:

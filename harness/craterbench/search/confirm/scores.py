@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from craterbench.metrics.intervals import Estimate, confidence_interval, difference, minimum_detectable_difference
 from craterbench.metrics.metric import BALANCED_ACCURACY, HEADLINE, LOSS, Metric
@@ -13,7 +12,6 @@ from craterbench.metrics.selection_bias import expected_maximum, pooled_sd
 from craterbench.metrics.statistics import Statistics
 from craterbench.results.record import Record
 from craterbench.results.store import Store, statistics_file
-from craterbench.search.confirm.narrative import CandidateComparison, SelectionBias, sentences
 from craterbench.search.summary import Confirmation, ConfirmedScores, Score
 
 __all__ = ["CandidateResult", "conclude"]
@@ -39,7 +37,7 @@ class CandidateResult:
 def conclude(
     store: Store, candidates: Sequence[CandidateResult], reference: CandidateResult, *, objective: Metric, tried: int
 ) -> Confirmation:
-    """Return the scores of the candidates and of the reference, and what may be said of them.
+    """Return the scores of the candidates and of the reference, and how sure they are.
 
     A setting of which a run failed has no scores: those of its other seeds would leave out where it goes wrong.
 
@@ -53,27 +51,27 @@ def conclude(
     distinct = {row.runs: row for row in (*rows, against)}  # a candidate may be the reference's own setting
     scored = [row for row in distinct.values() if row.problem is None]
     part = "test" if all("test" in row.statistics for row in scored) else "validation"
-    certified_reference = against.confirmed(objective)
     compared = []
     for row in rows:
         problem = row.problem or against.problem or _apart(row, against, part)
         mine, others = row.statistics.get(part, {}), against.statistics.get(part, {})
         compared.append(
-            CandidateComparison(
-                candidate=row.confirmed(objective, None if problem else _difference(mine, others)),
-                reference=certified_reference,
-                part=part,
-                smallest=math.nan if problem else minimum_detectable_difference(mine, others),
+            replace(
+                row.confirmed(objective, None if problem else _difference(mine, others)),
+                smallest=None if problem else minimum_detectable_difference(mine, others),
                 same=row.runs == against.runs,
-                problem=problem,
+                incomparable=problem,
             )
         )
-    selection_bias = _selection_bias([row.values("validation", objective) for row in scored], tried)
+    of_each = [row.values("validation", objective) for row in scored]
+    sd = pooled_sd(of_each)
     return Confirmation(
-        rows=[*(each.candidate for each in compared), certified_reference],
-        selection_bias=None if selection_bias is None else selection_bias.best,
-        lines=sentences(compared, objective=objective, tried=tried, selection_bias=selection_bias),
+        rows=[*compared, against.confirmed(objective)],
+        selection_bias=None if sd is None else expected_maximum(tried, sd),
         tried=tried,
+        part=part,
+        seed_sd=sd,
+        runs=sum(len(values) for values in of_each),
     )
 
 
@@ -159,11 +157,3 @@ def _difference(runs: Mapping[int, Statistics], others: Mapping[int, Statistics]
 def _over_seeds(found: Estimate, values: Sequence[float]) -> Score:
     sd = statistics.stdev(values) if len(values) > 1 else None
     return Score(mean=found.mean, sd=sd, low=found.low, high=found.high)
-
-
-def _selection_bias(settings: Sequence[Sequence[float]], tried: int) -> SelectionBias | None:
-    """Return what chance gives the best of so many, by the spread over seeds of the settings trained anew."""
-    sd = pooled_sd(settings)
-    if sd is None:
-        return None
-    return SelectionBias(best=expected_maximum(tried, sd), sd=sd, runs=sum(len(values) for values in settings))

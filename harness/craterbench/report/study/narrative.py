@@ -3,91 +3,49 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from craterbench.metrics.metric import Metric
-from craterbench.search.summary import ConfirmedScores, Score
+from craterbench.search.summary import Confirmation, ConfirmedScores, Score
 
-__all__ = ["CandidateComparison", "SelectionBias", "sentences"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CandidateComparison:
-    """A candidate and the reference.
-
-    Attributes:
-        reference: what the search began from.
-        part: the part on which they are compared, ``test`` or, where there is none, ``validation``.
-        smallest: the smallest true difference that the comparison would mostly find.
-        same: whether the candidate is the reference's own setting.
-        problem: why they cannot be compared, if they cannot: there is no difference then.
-    """
-
-    candidate: ConfirmedScores
-    reference: ConfirmedScores
-    part: str
-    smallest: float = math.nan
-    same: bool = False
-    problem: str | None = None
+__all__ = ["sentences"]
 
 
-@dataclass(frozen=True, kw_only=True)
-class SelectionBias:
-    """How far the best of equal settings lies above their mean by chance alone, in units of the first objective.
-
-    Attributes:
-        sd: the standard deviation over seeds, pooled over settings, from which it follows.
-        runs: how many runs this was taken from.
-    """
-
-    best: float
-    sd: float
-    runs: int
-
-
-def sentences(
-    compared: Sequence[CandidateComparison], *, objective: Metric, tried: int, selection_bias: SelectionBias | None
-) -> list[str]:
+def sentences(confirmation: Confirmation, objective: Metric) -> Sequence[str]:
     """Return what may be said, first whether the candidate beats the reference.
 
     Args:
-        compared: what the search found, best first.
+        confirmation: the candidates and the reference, trained anew.
         objective: the first that the search aimed at.
-        tried: how many settings the search had to choose from.
     """
-    first, *others = compared
-    said = [
-        _verdict(first, f"the candidate, trial {first.candidate.trial},"),
-        " ".join(
-            [
-                _found(first.candidate, objective),
-                *_selection_bias(objective, tried, selection_bias),
-                *_anew(first.candidate, objective),
-            ]
-        ),
-    ]
+    if confirmation.lines:
+        return confirmation.lines
+    first, *others, reference = confirmation.rows
+    part = confirmation.part
+    found = [_found(first, objective), *_selection_bias(objective, confirmation), *_anew(first, objective)]
+    said = [_verdict(first, reference, part, f"the candidate, trial {first.trial},"), " ".join(found)]
     for other in others:
-        of_it = [_found(other.candidate, objective), *_anew(other.candidate, objective)]
-        said.append(" ".join([_verdict(other, f"trial {other.candidate.trial}"), *of_it]))
+        verdict = _verdict(other, reference, part, f"trial {other.trial}")
+        said.append(" ".join([verdict, _found(other, objective), *_anew(other, objective)]))
     if others:
         said.append(
-            f"The search named its candidate before any of these {len(compared)} was trained anew. Whichever comes"
+            f"The search named its candidate before any of these {len(others) + 1} was trained anew. Whichever comes"
             " out best now is chosen once more, in part by chance, and its scores here flatter it again."
         )
-    return said
+    return [*said, *_unvaried(confirmation.unvaried)]
 
 
-def _verdict(compared: CandidateComparison, who: str) -> str:
+def _verdict(mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str) -> str:
     """Say whether a candidate beats the reference."""
-    mine, other, difference = compared.candidate, compared.reference, compared.candidate.difference
+    difference = mine.difference
     name = other.name.split()[0]
     reference = "the reference" if name == "reference" else name
-    if compared.same:
+    if mine.same:
         return f"{_capital(who)} is {reference}'s own setting: there is nothing that it could beat."
-    if compared.problem is not None or difference is None:
-        return f"It cannot be said whether {who} beats {reference}: {compared.problem}."
-    on_test = compared.part == "test"
+    if mine.incomparable is not None or difference is None:
+        return f"It cannot be said whether {who} beats {reference}: {mine.incomparable}."
+    on_test = part == "test"
     scores = (mine.test, other.test) if on_test else (mine.validation, other.validation)
     number = len(mine.seeds)
     numbers = (
@@ -110,8 +68,8 @@ def _verdict(compared: CandidateComparison, who: str) -> str:
         if on_test:
             return f"{where} {who} beats {reference}: {numbers}."
         return f"{where} {who} is ahead of {reference}: {numbers}. Other images would probably show less of it."
-    if compared.smallest > 0:
-        unseen = f"a true difference below about {compared.smallest:.2g} would mostly go unseen"
+    if mine.smallest is not None and mine.smallest > 0:
+        unseen = f"a true difference below about {mine.smallest:.2g} would mostly go unseen"
         return f"{unsure}, and the interval holds 0. With these images and seeds {unseen}."
     return f"{unsure}: they score alike."
 
@@ -123,28 +81,31 @@ def _found(candidate: ConfirmedScores, objective: Metric) -> str:
     return f"In the search trial {candidate.trial} had {had} on the validation part."
 
 
-def _selection_bias(objective: Metric, tried: int, selection_bias: SelectionBias | None) -> list[str]:
+def _selection_bias(objective: Metric, confirmation: Confirmation) -> list[str]:
     """Say how much of that a choice would give if all settings were equal."""
+    tried, best, sd = confirmation.tried, confirmation.selection_bias, confirmation.seed_sd
     if tried < 2:
         return []  # nothing was chosen from
-    if selection_bias is None:
+    if best is None or sd is None:
         return [f"How far chance alone carries the best of {tried} cannot be told: no setting has scores of two seeds."]
+    side = "above" if objective.greater_is_better else "below"
     return [
-        f"Of {tried} equal settings the luckiest would come out {selection_bias.best:.4f} {_better(objective)} their "
-        f"mean by chance alone; this goes by a standard deviation over seeds of {selection_bias.sd:.4f}, which "
-        f"{selection_bias.runs} runs tell only "
-        "roughly, and trials that were shorter than these runs may spread more."
+        f"Of {tried} equal settings the luckiest would come out {best:.4f} {side} their mean by chance alone; "
+        f"this goes by a standard deviation over seeds of {sd:.4f}, which {confirmation.runs} runs tell only roughly, "
+        "and trials that were shorter than these runs may spread more."
     ]
+
+
+def _unvaried(unvaried: Mapping[str, Sequence[Any]]) -> list[str]:
+    """Say what sets the candidate apart from the reference that the search did not vary."""
+    told = ", ".join(f"{key} {mine} instead of {other}" for key, (mine, other) in sorted(unvaried.items()))
+    return [f"The search did not vary it, but a part of the difference may be due to it: {told}."] if told else []
 
 
 def _anew(candidate: ConfirmedScores, objective: Metric) -> list[str]:
     """Say what became of it when it was trained anew."""
     score = candidate.on_validation(objective)
     return [] if score is None else [f"Trained anew it has {_mean(score)} on that part."]
-
-
-def _better(objective: Metric) -> str:
-    return "above" if objective.greater_is_better else "below"
 
 
 def _mean(score: Score | None) -> str:
