@@ -38,16 +38,22 @@ def variables(benchmark: BenchmarkConfig | None = None, threads: int = 1) -> dic
     return environment(threads=threads, device="cpu", framework=framework.environment)
 
 
-def begin(worker: Any, benchmark: BenchmarkConfig, log: Path, *, seed: int = 1, asks: bool = False) -> None:
+def begin(worker: Any, benchmark: BenchmarkConfig, log: Path, *, seed: int = 1, interactive: bool = False) -> None:
     """Ask a worker, of whatever executor, for a trial."""
     images = train_val(benchmark)
     worker.provide(images)
-    task = {"benchmark": benchmark, "seed": seed, "device": "cpu", "asks": asks, "given": images.digest}
+    task = {
+        "benchmark": benchmark,
+        "seed": seed,
+        "device": "cpu",
+        "interactive": interactive,
+        "dataset_id": images.digest,
+    }
     worker.ask(TRAIN_AND_EVALUATE, task, log)
 
 
 def heard(worker: Any, should_prune: Callable[[int], bool] | None = None) -> list[tuple[str, Any]]:
-    """Return all that a worker tells of its task, each epoch of which is judged if it asks."""
+    """Return all messages of a worker on its task; each epoch of an interactive one is answered."""
     told = []
     while not told or told[-1][0] != "finished":
         assert worker.connection.poll(PATIENCE)
@@ -57,9 +63,9 @@ def heard(worker: Any, should_prune: Callable[[int], bool] | None = None) -> lis
     return told
 
 
-def hired(executor: Executor, benchmark: BenchmarkConfig | None = None) -> Worker:
+def acquired(executor: Executor, benchmark: BenchmarkConfig | None = None) -> Worker:
     deadline = time.monotonic() + PATIENCE
     while (worker := executor.acquire(variables(benchmark))) is None:
-        assert time.monotonic() < deadline, "nobody could be hired"
+        assert time.monotonic() < deadline, "no worker could be acquired"
         time.sleep(0.1)
     return worker

@@ -1,6 +1,6 @@
 """A benchmarking harness for crater segmentation: one protocol trains, one evaluator scores, one table compares.
 
-What ``craterbench.api`` offers is found here too, and imported when it is first asked for.
+What ``craterbench.api`` offers is found here too, and imported when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any

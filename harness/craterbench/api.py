@@ -1,7 +1,7 @@
 """From Python what ``bench`` does from the shell: train, score, predict, and results as pandas DataFrames.
 
 All training, scoring and predicting is done in worker processes, as on the command line: no framework is imported here,
-and a script needs no ``if __name__ == "__main__"``. A call that cannot be done as asked raises
+and a script needs no ``if __name__ == "__main__"``. A call that cannot be done raises
 ``craterbench.plugin.UserError``, whose message names the cure.
 """
 
@@ -157,7 +157,7 @@ def run(
         In the order of benchmarks, seeds and folds. A run that failed is there, too: its record says why.
 
     Raises:
-        UserError: a benchmark cannot be run as asked.
+        UserError: a benchmark cannot be run.
     """
     registry, store = Registry.installed(), Store(Path(results))
     names = [benchmarks] if isinstance(benchmarks, str) else benchmarks
@@ -167,7 +167,7 @@ def run(
         if folds is not None:
             check_folds(each.benchmark)
     validating = [None] if folds is None else [Fold(number, folds) for number in range(1, folds + 1)]
-    asked = [
+    specs = [
         RunSpec(one, number, fold) for one in resolved for number in range(seed, seed + seeds) for fold in validating
     ]
     options = ExecutionOptions(device=device, workers=workers)
@@ -175,8 +175,8 @@ def run(
         run_progress(quiet=quiet) as progress,
         registry.listening(progress=progress, pictures=RunPlots(Metrics.of(registry))),
     ):
-        factory = RunFactory(registry=registry, store=store, device=device, say=progress.say)
-        with closing(train(factory, asked, options, force=force, resume=resume)) as ends:
+        factory = RunFactory(registry=registry, store=store, device=device, log=progress.log)
+        with closing(train(factory, specs, options, force=force, resume=resume)) as ends:
             ended = sorted(ends, key=lambda end: end.position)
     if refusals := [end.refusal for end in ended if end.refusal is not None]:
         raise UserError("\n".join(refusals))
@@ -230,7 +230,7 @@ def sweep(
         list of sentences on what was retrained.
 
     Raises:
-        UserError: something is wrong with what is asked for, or there is a study of that name already.
+        UserError: an argument is wrong, or there is a study of that name already.
     """
     registry, folder = Registry.installed(), Path(results) / "studies"
     name = name or next(free for number in count(1) if not (folder / (free := f"sweep-{number}")).exists())
@@ -266,7 +266,7 @@ def sweep(
                 run_progress(quiet=quiet) as shown,
                 registry.listening(progress=shown, pictures=RunPlots(metrics)),
             ):
-                confirm_best(study, prepared, best, Path(results), options, shown.say)
+                confirm_best(study, prepared, best, Path(results), options, shown.log)
         found = summarize(study)
     rows = [
         {
@@ -345,7 +345,7 @@ def predict(
 
 
 def runs(results: _Path = "results") -> pd.DataFrame:
-    """Return a row for each whole run of a results folder (see ``craterbench.results.frame.runs_frame``).
+    """Return a row for each ended run of a results folder (see ``craterbench.results.frame.runs_frame``).
 
     The trials of a study are the runs of its folder, ``results/studies/NAME``.
     """

@@ -1,8 +1,8 @@
 """The workers of a Dask cluster, each with a warm child of ours.
 
-A worker is hired by a Dask task, bound to one Dask worker, that lives until the worker is let go (see
+A worker is acquired by a Dask task, bound to one Dask worker, that lives until the worker is released (see
 ``craterbench_executors.relay``). It does nothing unless it is asked. So Dask, which starts a task again whose worker
-was lost, never does a trial again: the loop hears of the loss and decides.
+was lost, never repeats a trial: the scheduler of runs is informed of the loss and decides.
 
 All that waits for the network runs in the client's event loop; the loop's thread only starts it.
 """
@@ -27,7 +27,7 @@ from craterbench.execution.executor import ExecutionOptions, Worker
 from craterbench.plugin import UserError
 from craterbench_executors import relay
 from craterbench_executors.dask_versions import at_scheduler, differences, found, here, other_versions, question
-from craterbench_executors.hired import DaskWorker, start
+from craterbench_executors.dask_worker import DaskWorker, start
 
 __all__ = ["open_executor"]
 
@@ -51,7 +51,7 @@ def open_executor(options: ExecutionOptions) -> DaskExecutor:
         executor.open()
     except OSError as error:
         executor.__exit__()
-        raise _noop(address, error) from error
+        raise _no_scheduler(address, error) from error
     except BaseException:
         executor.__exit__()
         raise
@@ -59,7 +59,7 @@ def open_executor(options: ExecutionOptions) -> DaskExecutor:
 
 
 class DaskExecutor:
-    """Hires Dask workers, those that join later too. None is hired whose versions are not those here."""
+    """Hands out Dask workers, those that join later too. Those with other versions than here are never acquired."""
 
     shares_files = False
 
@@ -70,12 +70,12 @@ class DaskExecutor:
         self._options = options
         self._versions = here(options.packages)
         self._threads = 1
-        self._fit: dict[str, int] = {}  # the threads of each Dask worker that can be hired
+        self._fit: dict[str, int] = {}  # the threads of each Dask worker that can be acquired
         self._unfit: dict[str, str] = {}  # what is wrong with each that cannot
         self._elsewhere: set[str] = set()  # those that are at work for somebody else
-        self._meetings: dict[str, asyncio.Task[None]] = {}
+        self._handshakes: dict[str, asyncio.Task[None]] = {}
         self._had_fit = time.monotonic()
-        self._hired: dict[str, DaskWorker] = {}
+        self._workers: dict[str, DaskWorker] = {}
         self._idle: list[DaskWorker] = []
         self._gone = False
         self._watching: Any = None
@@ -93,7 +93,7 @@ class DaskExecutor:
         if self._unfit:
             raise other_versions(self._unfit)
         if silent:
-            raise UserError(f"Dask workers that do not answer: {', '.join(silent)}; stop them, or start them anew")
+            raise UserError(f"Dask workers that do not answer: {', '.join(silent)}; stop them, or restart them")
         if not self._fit:
             cure = f"on each machine that is to train: dask worker {self._address} --nworkers 2 --nthreads 1"
             raise UserError(f"the Dask scheduler at {self._address} has no workers; start some, {cure}")
@@ -109,8 +109,8 @@ class DaskExecutor:
             self._watching.cancel()
             if self._client.status == "running":
                 self._client.unsubscribe_topic(relay.TOPIC)
-        for hired in self._hired.values():
-            hired.stop()
+        for worker in self._workers.values():
+            worker.stop()
         self._client.close()
 
     @property
@@ -125,7 +125,7 @@ class DaskExecutor:
         return self._threads
 
     def check(self) -> None:
-        """See that the scheduler is there; no worker is lost on its account before this tells.
+        """See that the scheduler is there; no worker is marked lost because of it before this raises.
 
         Raises:
             UserError: it is gone, or for a while all workers that were there were unfit.
@@ -133,7 +133,7 @@ class DaskExecutor:
         if self._gone:
             cure = "when it runs, and its workers, go on with --resume"
             raise UserError(f"the Dask scheduler at {self._address} is gone or cannot be reached; {cure}")
-        if self._unfit and not self._fit and not self._hired and time.monotonic() - self._had_fit > _UNFIT:
+        if self._unfit and not self._fit and not self._workers and time.monotonic() - self._had_fit > _UNFIT:
             lines = [f"  {address}: {cause}" for address, cause in self._unfit.items()]
             raise UserError("\n".join(["no Dask worker is left that could be used; there are:", *lines]))
 
@@ -144,18 +144,18 @@ class DaskExecutor:
             UserError: there will be none (see ``check``).
         """
         self.check()
-        for idle in [idle for idle in self._idle if idle.lost or idle.doubt or idle.variables != variables]:
+        for idle in [idle for idle in self._idle if idle.lost or idle.suspect_cause or idle.variables != variables]:
             self._idle.remove(idle)
             self.release(idle, usable=False)
         if self._idle:
             return self._idle.pop()
-        taken = {hired.address for hired in self._hired.values()}
+        taken = {worker.address for worker in self._workers.values()}
         free = [address for address in list(self._fit) if address not in taken and address not in self._elsewhere]
         if not free or len(taken) == self._options.workers:
             return None
-        hired = DaskWorker(self._client, free[0], variables)
-        self._hired[hired.ticket] = hired
-        return hired
+        worker = DaskWorker(self._client, free[0], variables)
+        self._workers[worker.task_key] = worker
+        return worker
 
     def release(self, worker: Worker, *, usable: bool) -> None:
         """Take a worker back; one whose child has grown beyond the memory of its Dask worker is replaced."""
@@ -165,23 +165,23 @@ class DaskExecutor:
             return
         if worker.unfit is not None:
             self._unfit[worker.address] = worker.unfit
-        if worker.lost or worker.doubt or worker.unfit:
-            self._fit.pop(worker.address, None)  # until it is met again
-        del self._hired[worker.ticket]
+        if worker.lost or worker.suspect_cause or worker.unfit:
+            self._fit.pop(worker.address, None)  # until the next handshake
+        del self._workers[worker.task_key]
         worker.stop()
 
     def _on_event(self, event: tuple[float, Mapping[str, Any]]) -> None:
-        """Hand over what a relay tells; those of other coordinators tell theirs under the same topic."""
-        _, told = event
-        if (hired := self._hired.get(told["ticket"])) is not None:
-            hired.on_event(told["kind"], told["content"])
+        """Hand over an event of a relay; those of other searches have the same topic."""
+        _, content = event
+        if (worker := self._workers.get(content["task_key"])) is not None:
+            worker.on_event(content["kind"], content["content"])
 
     async def _survey(self) -> list[str]:
         """Look once, and return those Dask workers that do not answer."""
         await self._look()
-        asked = dict(self._meetings)
-        await asyncio.gather(*asked.values())
-        return [address for address in asked if address not in self._fit and address not in self._unfit]
+        handshakes = dict(self._handshakes)
+        await asyncio.gather(*handshakes.values())
+        return [address for address in handshakes if address not in self._fit and address not in self._unfit]
 
     async def _watch(self) -> None:
         try:
@@ -190,47 +190,47 @@ class DaskExecutor:
                 await self._look()
         except Exception:  # whatever it was, nothing more will be known of the cluster
             self._gone = True
-            for hired in list(self._hired.values()):
-                hired.lose(f"the Dask scheduler at {self._address} is gone")
+            for worker in list(self._workers.values()):
+                worker.mark_lost(f"the Dask scheduler at {self._address} is gone")
         finally:
-            for meeting in self._meetings.values():
-                meeting.cancel()
+            for handshake in self._handshakes.values():
+                handshake.cancel()
 
     async def _look(self) -> None:
-        """See which Dask workers there are, meet those that are new, and find out whom we have lost.
+        """See which Dask workers there are, start a handshake with those that are new, and mark those that are lost.
 
         Raises:
             OSError: the scheduler cannot be reached.
         """
-        doubted = [hired for hired in list(self._hired.values()) if hired.doubt]
+        suspects = [worker for worker in list(self._workers.values()) if worker.suspect_cause]
         threads: dict[str, int] = await self._client.nthreads()
         tasks: dict[str, list[str]] = await self._client.processing()
         if self._client.scheduler_comm is not self._link:
             raise ConnectionError("the connection to the scheduler was broken")
-        for hired in doubted:  # the scheduler has answered since, so it was not that
-            hired.lose(hired.doubt or "")
+        for worker in suspects:  # the scheduler has answered since, so it was not that
+            worker.mark_lost(worker.suspect_cause or "")
         for known in (self._fit, self._unfit):
             for address in [address for address in list(known) if address not in threads]:
                 known.pop(address, None)
-        self._elsewhere = {at for at, keys in tasks.items() if any(key not in self._hired for key in keys)}
-        for hired in list(self._hired.values()):
-            await hired.suspect(there=hired.address in threads, elsewhere=hired.address in self._elsewhere)
-        known_by_now = (self._fit, self._unfit, self._meetings)
+        self._elsewhere = {at for at, keys in tasks.items() if any(key not in self._workers for key in keys)}
+        for worker in list(self._workers.values()):
+            await worker.check(there=worker.address in threads, elsewhere=worker.address in self._elsewhere)
+        known_by_now = (self._fit, self._unfit, self._handshakes)
         for address in [address for address in threads if not any(address in known for known in known_by_now)]:
-            self._meetings[address] = asyncio.create_task(self._meet(address, threads[address]))
+            self._handshakes[address] = asyncio.create_task(self._handshake(address, threads[address]))
         if self._fit:
             self._had_fit = time.monotonic()
 
-    async def _meet(self, address: str, threads: int) -> None:
-        """See whether a Dask worker can be hired; one that does not answer is asked again at the next look."""
+    async def _handshake(self, address: str, threads: int) -> None:
+        """See whether a Dask worker can be acquired; one that does not answer is asked again at the next look."""
         try:
-            asked = self._client.scheduler.broadcast(msg=question(self._versions), workers=[address])
-            answers = await asyncio.wait_for(asked, _PATIENCE)
+            broadcast = self._client.scheduler.broadcast(msg=question(self._versions), workers=[address])
+            answers = await asyncio.wait_for(broadcast, _PATIENCE)
             differs = differences(found(answers[address], self._versions), self._versions)
         except Exception:  # it hangs, or has just left
             return
         finally:
-            del self._meetings[address]
+            del self._handshakes[address]
         if differs:
             self._unfit[address] = differs
         elif threads < self._threads:
@@ -254,23 +254,23 @@ def _connected(address: str, versions: Mapping[str, str]) -> Any:
         UserError: there is no scheduler, or it has other versions.
     """
     try:
-        answer = asyncio.run(_greet(address, versions))
+        answer = asyncio.run(_versions_at(address, versions))
         if differs := differences(at_scheduler(answer), versions):
             raise other_versions({"the scheduler": differs})
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", VersionMismatchWarning)
             return Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, TypeError, ValueError, RuntimeError, LookupError) as error:
-        raise _noop(address, error) from error
+        raise _no_scheduler(address, error) from error
 
 
-def _noop(address: str, error: Exception) -> UserError:
+def _no_scheduler(address: str, error: Exception) -> UserError:
     """Return the error that says that no scheduler is there."""
     cure = f"start one there: dask scheduler --port {address.rpartition(':')[2]}"
     return UserError(f"no Dask scheduler answers at {address} ({error or 'time is up'}); {cure}")
 
 
-async def _greet(address: str, versions: Mapping[str, str]) -> Any:
+async def _versions_at(address: str, versions: Mapping[str, str]) -> Any:
     """Ask what Dask has installed there; a client waits for ever at a port where somebody else says nothing."""
     secured = Security().get_connection_args("client")
     comm = await asyncio.wait_for(connect(address, timeout=_PATIENCE, **secured), _PATIENCE)
@@ -281,7 +281,7 @@ async def _greet(address: str, versions: Mapping[str, str]) -> Any:
 
 
 def _quieten() -> None:
-    """Keep the terminal clean: what goes wrong is told as an error or as the state of a trial."""
+    """Keep the terminal clean: what goes wrong is shown as an error or as the state of a trial."""
     for name in list(logging.root.manager.loggerDict):
         if name.partition(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -14,7 +14,7 @@ __all__ = ["at_scheduler", "differences", "found", "here", "other_versions", "qu
 #: What must be equal at the scheduler too, which reads the tasks that it hands on.
 _EVERYWHERE = ("craterbench", "distributed")
 
-#: What Dask tells in any case, beside the packages that it is asked for.
+#: What Dask reports in any case, beside the packages that it is asked for.
 _PYTHON, _ARCHITECTURE = "python", "architecture"
 
 
@@ -30,10 +30,10 @@ def question(names: Iterable[str]) -> dict[str, Any]:
 
 
 def found(answer: Mapping[str, Any], names: Iterable[str]) -> dict[str, str | None]:
-    """Return the versions that an answer to ``question`` tells, ``None`` for what is missing."""
+    """Return the versions that an answer to ``question`` holds, ``None`` for what is missing."""
     packages = answer["packages"]
-    told = {**packages, _PYTHON: _minor(packages["python"]), _ARCHITECTURE: answer["host"].get("machine")}
-    return {name: told.get(name) for name in names}
+    versions = {**packages, _PYTHON: _minor(packages["python"]), _ARCHITECTURE: answer["host"].get("machine")}
+    return {name: versions.get(name) for name in names}
 
 
 def at_scheduler(answer: Mapping[str, Any]) -> dict[str, str | None]:
@@ -50,7 +50,7 @@ def differences(there: Mapping[str, str | None], here: Mapping[str, str]) -> str
 def other_versions(differing: Mapping[str, str]) -> UserError:
     """Return the error that says for each place what differs there."""
     lines = [f"  {where}: {differs}" for where, differs in differing.items()]
-    cure = "install the same on both, and start those of Dask anew:"
+    cure = "install the same on both, and restart those of Dask:"
     return UserError("\n".join([f"other versions on the Dask cluster than here; {cure}", *lines]))
 
 

@@ -1,10 +1,10 @@
 """What runs on a Dask worker: a task that holds a warm child and passes on what goes to it and comes from it.
 
-The task ``serve`` lives as long as its worker is hired. It ends, and its child with it, when the loop cancels
+The task ``serve`` lives until its worker is released. It ends, and its child with it, when the loop cancels
 it, when Dask does so because the loop is gone, and when the Dask worker closes. ``ask``, ``answer``, ``provide``
 and ``collect`` are called beside it by ``Client.run``; they return at once.
 
-What the child tells goes to the loop as an event of the topic ``TOPIC``. The scheduler keeps the last thousand
+What the child sends goes to the loop as an event of the topic ``TOPIC``. The scheduler keeps the last thousand
 events of a topic, so what a task brings home, or can go on from, some megabytes, is not one: the event only says that
 it can be collected. Of checkpoints only the last is kept until then.
 """
@@ -23,7 +23,7 @@ from distributed import Status, get_worker
 
 from craterbench.execution.worker import WorkerDied, WorkerError, WorkerProcess
 from craterbench.plugin import UserError
-from craterbench_executors.mailbox import Mailbox
+from craterbench_executors.event_queue import EventQueue
 
 if TYPE_CHECKING:
     from craterbench.data.dataset import TrainVal
@@ -44,13 +44,13 @@ __all__ = [
 
 TOPIC = "craterbench"
 
-#: Kinds of events that no child tells: the relay can be asked, and the task has ended.
+#: Kinds of events that no child sends: the relay can be asked, and the task has ended.
 READY, ENDED = "ready", "ended"
 
-#: What a child tells that has to be collected.
+#: What a child sends that has to be collected.
 CHECKPOINT = "checkpoint"
 
-#: How a task ends that cannot be read on this Dask worker, which a child could not tell either.
+#: How a task ends that cannot be read on this Dask worker, which a child could not report either.
 UNREADABLE = "unreadable"
 
 _LOOK = 0.5  # seconds between two looks at whether the relay is still wanted
@@ -61,24 +61,24 @@ _relays: dict[str, _Relay] = {}
 _images: dict[str, TrainVal] = {}
 
 
-def serve(ticket: str, variables: Mapping[str, str]) -> None:
-    """Hold a child with these environment variables until nobody wants it any more. ``ticket`` is this task's key."""
+def serve(task_key: str, variables: Mapping[str, str]) -> None:
+    """Hold a child with these environment variables until nobody wants it any more. ``task_key`` is this task's key."""
     worker = get_worker()
     # Dask's nanny starts its worker as a daemon, which Python forbids to have children lest they outlive it; a child of
     # ours leaves by itself when its pipe closes.
     multiprocessing.current_process().daemon = False
     with tempfile.TemporaryDirectory() as folder, WorkerProcess(variables) as child:
-        relay = _relays[ticket] = _Relay(worker, ticket, child, Path(folder) / "log.txt")
+        relay = _relays[task_key] = _Relay(worker, task_key, child, Path(folder) / "log.txt")
         try:
-            relay.tell(READY)
-            while _is_wanted(worker, ticket):
+            relay.send_event(READY)
+            while _is_wanted(worker, task_key):
                 relay.advance(timeout=_LOOK)
         finally:
-            del _relays[ticket]
-            relay.mailbox.close()
+            del _relays[task_key]
+            relay.requests.close()
 
 
-def provide(ticket: str, digest: str, content: bytes | None = None) -> bool:
+def provide(task_key: str, digest: str, content: bytes | None = None) -> bool:
     """Hand the relay's child the images of this digest, and say whether they are here: without content they may not be.
 
     Args:
@@ -89,40 +89,40 @@ def provide(ticket: str, digest: str, content: bytes | None = None) -> bool:
         _images[digest] = pickle.loads(content)
     if digest not in _images:
         return False
-    _relays[ticket].mailbox.put(("provide", _images[digest]))
+    _relays[task_key].requests.put(("provide", _images[digest]))
     return True
 
 
-def ask(ticket: str, kind: str, arguments: bytes) -> None:
+def ask(task_key: str, kind: str, arguments: bytes) -> None:
     """Hand the relay's child a task with its pickled arguments."""
-    _relays[ticket].mailbox.put(("ask", (kind, arguments)))
+    _relays[task_key].requests.put(("ask", (kind, arguments)))
 
 
-def answer(ticket: str, should_continue: bool) -> None:
-    """Tell the relay's child whether to go on after an epoch."""
-    _relays[ticket].mailbox.put(("answer", should_continue))
+def answer(task_key: str, should_continue: bool) -> None:
+    """Send the relay's child whether to go on after an epoch."""
+    _relays[task_key].requests.put(("answer", should_continue))
 
 
-def collect(ticket: str) -> bytes:
-    """Return, pickled, what the task that has ended came to: its kind and content as a child tells them, and the log.
+def collect(task_key: str) -> bytes:
+    """Return, pickled, what the task that has ended came to: its kind and content as a child sends them, and the log.
 
     Beside them stands whether the child has grown by much, or beyond the memory that its Dask worker may take.
     """
-    relay = _relays[ticket]
+    relay = _relays[task_key]
     outcome, relay.outcome = relay.outcome, b""
     return outcome
 
 
-def checkpoint(ticket: str) -> bytes:
+def checkpoint(task_key: str) -> bytes:
     """Return, pickled, what the task can go on from since this was asked last; nothing if that is what it was."""
-    relay = _relays[ticket]
+    relay = _relays[task_key]
     last, relay.checkpoint = relay.checkpoint, b""
     return last
 
 
-def _is_wanted(worker: Any, ticket: str) -> bool:
+def _is_wanted(worker: Any, task_key: str) -> bool:
     """Say whether the task is not cancelled and the worker not about to close."""
-    task = worker.state.tasks.get(ticket)
+    task = worker.state.tasks.get(task_key)
     serving = worker.status in (Status.running, Status.paused, Status.closing_gracefully)
     return serving and task is not None and task.state == "executing"
 
@@ -131,33 +131,33 @@ class _Relay:
     """Stands between the loop and a child.
 
     Attributes:
-        mailbox: what the loop wants, as a kind and its content.
+        requests: queue of what the client sends, each a kind and its content.
         outcome: what the last task came to, until it is collected.
         checkpoint: what the task can go on from, until it is collected.
     """
 
-    def __init__(self, worker: Any, ticket: str, child: WorkerProcess, log: Path) -> None:
-        self.mailbox = Mailbox()
+    def __init__(self, worker: Any, task_key: str, child: WorkerProcess, log: Path) -> None:
+        self.requests = EventQueue()
         self.outcome = b""
         self.checkpoint = b""
         self._worker = worker
-        self._ticket = ticket
+        self._task_key = task_key
         self._child = child
         self._log = log
         self._busy = False
 
     def advance(self, *, timeout: float) -> None:
         """Pass on what comes next from either side, or nothing if nothing comes in time."""
-        pipes = [self.mailbox.connection, self._child.connection] if self._busy else [self.mailbox.connection]
+        pipes = [self.requests.connection, self._child.connection] if self._busy else [self.requests.connection]
         for pipe in wait(pipes, timeout):
             if pipe is self._child.connection:
                 self._hear()
             else:
-                self._obey(*self.mailbox.take())
+                self._obey(*self.requests.get())
 
-    def tell(self, kind: str, content: Any = None) -> None:
+    def send_event(self, kind: str, content: Any = None) -> None:
         """Send the loop an event."""
-        self._worker.log_event(TOPIC, {"ticket": self._ticket, "kind": kind, "content": pickle.dumps(content)})
+        self._worker.log_event(TOPIC, {"task_key": self._task_key, "kind": kind, "content": pickle.dumps(content)})
 
     def _obey(self, what: str, content: Any) -> None:
         if what == "provide":
@@ -192,15 +192,15 @@ class _Relay:
                 self._end(kind, content)
             elif kind == CHECKPOINT:
                 self.checkpoint = pickle.dumps(content)
-                self.tell(kind)
+                self.send_event(kind)
             else:
-                self.tell(kind, content)
+                self.send_event(kind, content)
 
     def _end(self, kind: str, content: Any) -> None:
         log = self._log.read_bytes() if self._log.exists() else b""
         self.outcome = pickle.dumps((kind, content, log, self._has_grown()))
         self._busy = False
-        self.tell(ENDED)
+        self.send_event(ENDED)
 
     def _has_grown(self) -> bool:
         return self._child.has_grown(self._worker.memory_manager.memory_limit)

@@ -127,7 +127,7 @@ class TorchSession:
             if name.startswith("optimizer "):
                 _, number, key = name.split(" ")
                 value, weight = torch.tensor(array), weights[int(number)]
-                if value.shape == weight.shape:  # a fused optimizer walks memory as it lies, and so must its own
+                if value.shape == weight.shape:  # a fused optimizer walks memory as it is laid out, and so must its own
                     value = torch.empty_like(weight, requires_grad=False).copy_(value)
                 kept.setdefault(int(number), {})[key] = value
         self._optimizer.load_state_dict(self._optimizer.state_dict() | {"state": kept})

@@ -64,7 +64,7 @@ def _least_kept(rate: float) -> int:
     """Return the least integer that is kept.
 
     A rate is rarely a multiple of 1/65536. It is rounded up or down, by chance and once for all elements of a call, so
-    that each is dropped with exactly the probability that is asked for.
+    that each is dropped with exactly the given rate.
     """
     chance = float(torch.rand((), dtype=torch.float64))
     return math.floor(rate * _WORDS + chance) + _LEAST

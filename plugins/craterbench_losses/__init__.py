@@ -13,7 +13,7 @@ class Dice:
     Attributes:
         smooth: is added above and below the line, in pixels. At 0 the loss is 0 where there is no crater and none is
             predicted, and 1 where there is none and any is.
-        per: over what the sums are taken: each ``image``, whose losses are then averaged, or the whole ``batch``.
+        per: over what the sums are taken: each ``image``, whose losses are then averaged, or the ``batch``.
     """
 
     smooth: Annotated[float, Range(0, 100, search=(0.1, 10), log=True)] = 1.0

@@ -30,7 +30,7 @@ class KerasAdam(torch.optim.AdamW):  # type: ignore[misc]
     """PyTorch's Adam with Keras' update; with ``weight_decay``, AdamW.
 
     Keras adds epsilon to the root of the second moment before that is corrected for its bias, PyTorch after: the same
-    once epsilon is divided by the correction, anew at each step. And Keras rounds to single precision, in double
+    once epsilon is divided by the correction, again at each step. And Keras rounds to single precision, in double
     precision too, both the betas, of which the corrections are made, and one minus the betas, which the moments are
     made of. The two do not agree, by 1e-5, so a step's rate is multiplied by the quotient of the corrections.
     """

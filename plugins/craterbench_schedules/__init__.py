@@ -11,7 +11,7 @@ class Cosine:
     """The parameters of a cosine decay.
 
     Attributes:
-        final: share of the optimizer's learning rate to which it falls by the end of the last epoch that is asked for.
+        final: share of the optimizer's learning rate to which it falls by the end of the last planned epoch.
     """
 
     final: Annotated[float, Range(0, 1, search=(0, 0.5))] = 0.0
@@ -22,7 +22,7 @@ class Exponential:
     """The parameters of an exponential decay.
 
     Attributes:
-        final: share of the optimizer's learning rate to which it falls by the end of the last epoch that is asked for.
+        final: share of the optimizer's learning rate to which it falls by the end of the last planned epoch.
     """
 
     final: Annotated[float, Range(1e-6, 1, search=(1e-3, 0.5), log=True)] = 0.01

@@ -1,7 +1,7 @@
 """Schedules: the numbers of steps in, their learning rates out.
 
 Each is called with the optimizer's learning rate; the numbers of an epoch's steps, counted from the start of training;
-the number of steps in all epochs that are asked for; the history of the epochs so far; and its own parameters.
+the number of steps in all planned epochs; the history of the epochs so far; and its own parameters.
 """
 
 from __future__ import annotations

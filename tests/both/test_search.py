@@ -1,4 +1,4 @@
-"""A search among twins: what trains the trials, and what the best is trained anew in."""
+"""A search among twins: what trains the trials, and what the best is confirmed in."""
 
 from __future__ import annotations
 
@@ -58,4 +58,4 @@ def test_trials_train_in_bfloat16_where_the_processor_computes_in_it(small, monk
     prepared = create_sweep(Registry.installed(), benchmark=small, **asked, **how, **anew)
     assert prepared.base.framework.name == prepared.config.confirm_with == framework
     assert prepared.base.training.precision == ("bfloat16" if computes else "float32")
-    assert prepared.anew([]).benchmark.training.precision == "float32"
+    assert prepared.full_config([]).benchmark.training.precision == "float32"

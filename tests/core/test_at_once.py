@@ -244,7 +244,7 @@ def test_two_that_look_at_once_whether_a_run_is_under_way_do_not_both_start_it(t
     ready, found = threading.Barrier(2), []
 
     def one(store: Store) -> None:
-        factory = RunFactory(registry=Registry.installed(), store=store, device="cpu", say=print)
+        factory = RunFactory(registry=Registry.installed(), store=store, device="cpu", log=print)
         ready.wait()
         found.extend(ended.record.id for ended in train(factory, asked, ExecutionOptions(device="cpu", workers=1)))
 

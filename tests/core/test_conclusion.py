@@ -21,7 +21,7 @@ LUCK_OF_50 = 2.24907  # Harter, 1961, Biometrika 48: the expected maximum of 50 
 
 
 def trained(store, name, *, skill=0.8, trial=None, found=0.91, seeds=SEEDS, **changes) -> CandidateResult:
-    """A setting that was trained anew; how good it is, its skill says."""
+    """The runs of a config that was confirmed; how good it is, its skill says."""
     records = [run(store, name, seed, skill=skill, **changes) for seed in seeds]
     return CandidateResult(name=name, records=records, trial=trial, found=None if trial is None else found)
 
@@ -79,7 +79,7 @@ def test_scores_and_differences_are_those_of_the_table(store, reference):
     [
         (0.9, "the candidate, trial 17, beats the reference"),
         (0.7, "the candidate, trial 17, is worse than the reference"),
-        (0.8, "it cannot be told whether the candidate, trial 17, beats the reference"),
+        (0.8, "it is not certain whether the candidate, trial 17, beats the reference"),
     ],
 )
 def test_the_first_sentence_is_what_the_interval_on_the_test_part_says(store, reference, skill, verdict):
@@ -103,7 +103,7 @@ def test_images_of_one_group_give_no_interval(store):
     settings = [trained(store, name, num_images=1) for name in ("candidate", "reference")]
     confirmation = conclusion(store, [replace(settings[0], trial=17, found=0.9)], settings[1])
     assert math.isnan(confirmation.rows[0].difference.low)
-    assert "it cannot be told whether" in sentences(confirmation, BALANCED_ACCURACY)[0]
+    assert "it is not certain whether" in sentences(confirmation, BALANCED_ACCURACY)[0]
     assert "too few groups of images for an interval" in sentences(confirmation, BALANCED_ACCURACY)[0]
     assert "nan" not in sentences(confirmation, BALANCED_ACCURACY)[0]
 
@@ -115,7 +115,7 @@ def test_two_settings_that_predict_alike_cannot_be_told_apart(store, reference):
         shutil.copy(store.folder(other) / "statistics.npz", store.folder(mine) / "statistics.npz")
         alike.append(replace(mine, parts=other.parts))
     first, *_ = sentences(conclusion(store, [replace(candidate, records=alike)], reference), BALANCED_ACCURACY)
-    assert "it cannot be told whether the candidate, trial 17, beats the reference" in first
+    assert "it is not certain whether the candidate, trial 17, beats the reference" in first
     assert first.endswith("a paired difference of +0.0000 [+0.0000, +0.0000]: they score alike.")
 
 
@@ -133,11 +133,11 @@ def test_luck_is_told_in_units_of_what_the_search_aimed_at(store, reference, obj
     sd = math.sqrt(statistics.fmean(statistics.variance(values) for values in of_each))
     assert confirmation.selection_bias == pytest.approx(LUCK_OF_50 * sd, rel=1e-5)
     assert sentences(confirmation, Metrics().get(objective))[1] == (
-        f"In the search trial 17 had a {name} of 0.4321 on the validation part. Of 50 equal settings the luckiest "
+        f"In the search trial 17 had a {name} of 0.4321 on the validation part. Of 50 equal configs the luckiest "
         f"would come out {confirmation.selection_bias:.4f} {side} their mean by chance alone; this goes by a standard "
         f"deviation "
         f"over seeds of {sd:.4f}, which 6 runs tell only roughly, and trials that were shorter than these runs may "
-        f"spread more. Trained anew it has {told(of_each[0])} on that part."
+        f"spread more. Confirmed, it has {told(of_each[0])} on that part."
     )
 
 
@@ -152,9 +152,9 @@ def test_each_of_several_winners_has_a_sentence_and_the_choice_among_them_is_tol
     confirmation = conclusion(store, candidates, reference)
     assert [row.name for row in confirmation.rows] == ["a", "b", "reference"]  # as the search has it, not the test part
     first, _, second, last = sentences(confirmation, BALANCED_ACCURACY)
-    assert "it cannot be told whether the candidate, trial 17, beats the reference" in first
+    assert "it is not certain whether the candidate, trial 17, beats the reference" in first
     assert "trial 4 beats the reference" in second
-    assert f"Trained anew it has {told(scores(candidates[1]))}" in second
+    assert f"Confirmed, it has {told(scores(candidates[1]))}" in second
     assert "chosen once more" in last
     assert "chosen once more" not in " ".join(
         sentences(conclusion(store, candidates[:1], reference), BALANCED_ACCURACY)
@@ -168,11 +168,11 @@ def test_one_seed_has_no_interval_over_seeds_and_so_no_verdict(store):
     assert candidate.test.sd is None
     assert candidate.difference.low > 0
     first, second = sentences(confirmation, BALANCED_ACCURACY)
-    assert "it cannot be told whether the candidate, trial 17, beats the reference" in first
+    assert "it is not certain whether the candidate, trial 17, beats the reference" in first
     assert "over 1 seed," in first
     assert "leaves out what another seed would change" in first
     assert confirmation.selection_bias is None
-    assert "How far chance alone carries the best of 50 cannot be told" in second
+    assert "How far chance alone carries the best of 50 is not known" in second
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_a_setting_of_which_a_run_failed_has_no_scores(store, whose):
         f"It cannot be said whether the candidate, trial 17, beats the reference: {row.problem}."
     )
     assert "3 runs tell only roughly" in sentences(confirmation, BALANCED_ACCURACY)[1]
-    assert ("Trained anew" in sentences(confirmation, BALANCED_ACCURACY)[1]) == (whose == "reference")
+    assert ("Confirmed" in sentences(confirmation, BALANCED_ACCURACY)[1]) == (whose == "reference")
 
 
 def test_where_all_runs_failed_nothing_is_said_of_luck(store):
@@ -221,7 +221,7 @@ def test_where_all_runs_failed_nothing_is_said_of_luck(store):
     confirmation = conclusion(store, [replace(settings[0], trial=17, found=0.9)], settings[1])
     assert confirmation.selection_bias is None
     assert "cannot be said" in sentences(confirmation, BALANCED_ACCURACY)[0]
-    assert "cannot be told" in sentences(confirmation, BALANCED_ACCURACY)[1]
+    assert "is not known" in sentences(confirmation, BALANCED_ACCURACY)[1]
 
 
 @pytest.mark.parametrize("damage", ["missing", "of another run"])

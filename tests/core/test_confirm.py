@@ -1,4 +1,4 @@
-"""Winners of a search are trained anew beside the reference, in real children."""
+"""The best of a search are confirmed beside the reference, in real children."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def factory(store, *plugins, lines: list[str] | None = None) -> RunFactory:
     points = importlib.metadata.entry_points(group="craterbench")
     others = [(f"plugin {number}", lambda plugin=plugin: plugin) for number, plugin in enumerate(plugins)]
     registry = Registry([*((point.name, point.load) for point in points), *others])
-    return RunFactory(registry=registry, store=store, device="cpu", say=print if lines is None else lines.append)
+    return RunFactory(registry=registry, store=store, device="cpu", log=print if lines is None else lines.append)
 
 
 def resolved(folder: Path, name: str, extends: str = "logistic", epochs: int = 20):
@@ -134,7 +134,7 @@ def test_a_winner_that_is_the_reference_is_not_trained_twice(store, tmp_path):
     candidate, reference = resolved(tmp_path, "quick", "constant"), resolved(tmp_path, "reference", "constant")
     confirmation = train_confirmation(factory(store), [candidate], reference)
     assert ends(store).keys() == {("reference", 1), ("reference", 2)}
-    assert "is the reference's own setting" in sentences(confirmation, BALANCED_ACCURACY)[0]
+    assert "is the reference's own config" in sentences(confirmation, BALANCED_ACCURACY)[0]
 
 
 def test_a_child_that_is_killed_is_gone_on_with_once(store, script, tmp_path):

@@ -47,7 +47,7 @@ class EarlyStopping:
     def progress(self, **where: object) -> None:
         pass
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         self.lines.append(line)
 
 

@@ -160,7 +160,7 @@ def trained(results: Path, listener: Listener, *seeds: int) -> tuple[dict[int, E
     settings = ("dataset.name=synthetic", "dataset.images=12", "dataset.size=16", "training.epochs=3")
     resolved = resolve(registry, "logistic", [parse_override(setting) for setting in settings])
     lines: list[str] = []
-    factory = RunFactory(registry=registry, store=Store(results), device="cpu", say=lines.append)
+    factory = RunFactory(registry=registry, store=Store(results), device="cpu", log=lines.append)
     options = ExecutionOptions(device="cpu", workers=2)
     asked = [RunSpec(resolved, seed) for seed in seeds]
     return {seeds[ended.position]: ended for ended in train(factory, asked, options, resume=True)}, lines

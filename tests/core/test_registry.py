@@ -276,7 +276,7 @@ def test_life_cycle_hooks_are_all_called_and_one_that_raises_is_reported():
             ("good", plugin(bench_epoch_finished=lambda epoch: heard.append(epoch))),
         ]
     )
-    problems = registry.tell("bench_epoch_finished", run={}, epoch={"epoch": 1})
+    problems = registry.call_hook("bench_epoch_finished", run={}, epoch={"epoch": 1})
     assert heard == [{"epoch": 1}]
     assert [(problem.plugin, "tensorboard is full" in problem.message) for problem in problems] == [("bad", True)]
 
@@ -293,7 +293,7 @@ def test_what_one_listener_does_to_what_it_is_told_no_other_sees():
 
     registry = Registry([("a", plugin(bench_epoch_finished=spoil)), ("b", plugin(bench_epoch_finished=keep))])
     run, epoch = RunContext(id="1", folder=Path("x"), config={"name": "ours"}, seed=1), {"epoch": 1}
-    assert registry.tell("bench_epoch_finished", run=run, epoch=epoch) == []
+    assert registry.call_hook("bench_epoch_finished", run=run, epoch=epoch) == []
     assert heard == [("ours", 1)]
     assert (run.config, epoch) == ({"name": "ours"}, {"epoch": 1})
 
@@ -302,8 +302,8 @@ def test_an_object_of_this_process_listens_as_a_plugin_does_for_as_long_as_it_is
     heard = []
     registry, listener = Registry([]), plugin(bench_epoch_finished=lambda epoch: heard.append(epoch["epoch"]))()
     with registry.listening(progress=listener):
-        registry.tell("bench_epoch_finished", run=None, epoch={"epoch": 1})
-    registry.tell("bench_epoch_finished", run=None, epoch={"epoch": 2})
+        registry.call_hook("bench_epoch_finished", run=None, epoch={"epoch": 1})
+    registry.call_hook("bench_epoch_finished", run=None, epoch={"epoch": 2})
     assert heard == [1]
 
 

@@ -192,7 +192,9 @@ def test_what_cannot_be_gone_on_with_starts_anew_and_says_why(tmp_path):
         (folder / "record.json").write_text(json.dumps(changed.as_json()))
 
     leave(device="gpu")
-    assert f"{left.id} cannot be gone on with, it was on gpu, not cpu; starting anew" in said("--device", "cpu")
+    assert f"{left.id} cannot be gone on with, it was on gpu, not cpu; starting from the beginning" in said(
+        "--device", "cpu"
+    )
     leave(packages={"numpy": "1"})
     assert "other versions of its packages" in said()
     leave()
@@ -243,7 +245,7 @@ def test_a_run_whose_device_is_gone_is_left_as_it_was_and_the_cure_starts_it_ane
     assert "use --device cpu" in result.stderr
     assert json.loads(file.read_text()) == on_gpu
     result = resumed("--device", "cpu", "--json")
-    assert f"{left['id']} cannot be gone on with, it was on gpu, not cpu; starting anew" in result.stderr
+    assert f"{left['id']} cannot be gone on with, it was on gpu, not cpu; starting from the beginning" in result.stderr
     (record,) = json.loads(result.stdout)
     assert (record["status"], record["environment"]["device"]) == ("done", "cpu")
     assert record["id"] != left["id"]
@@ -269,7 +271,7 @@ def test_a_run_whose_data_change_just_before_it_goes_on_is_left_as_it_was(tmp_pa
     found = RunCache(store).interrupted(wanted, device="auto")
     assert isinstance(found, tuple)
     write(0.9)
-    run = RunFactory(registry=registry, store=store, device="auto", say=print).resume(wanted, *found)
+    run = RunFactory(registry=registry, store=store, device="auto", log=print).resume(wanted, *found)
     with WorkerProcess(run.variables) as worker:
         run.begin(worker, train_val=None, prunable=False, shares_files=True)
         run.advance()

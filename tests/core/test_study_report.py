@@ -90,7 +90,7 @@ def test_two_objectives_show_the_front_and_no_other_trial():
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_what_was_trained_anew_is_shown_with_all_its_numbers(width):
+def test_what_was_confirmed_is_shown_with_all_its_numbers(width):
     summary, page = fifty()
     text, page = words(shown(summary, width)), "".join(Page(page).said)
     assert summary.confirmation is not None
@@ -202,7 +202,7 @@ def test_what_plugins_are_called_is_shown_and_not_obeyed():
         for trial in (replace(trials[1], state="running"), replace(trials[2], state="running"), failed):
             live.trial(trial, most=EPOCHS)
         lines = "\n".join(screenful(live, progress))
-        live.say("[/red] as it is")
+        live.log("[/red] as it is")
     assert category in lines
     assert "[/bold] <i>no" in lines
     assert "[/red] as it is" in progress.file.getvalue()
@@ -285,7 +285,7 @@ def test_quiet_shows_nothing_but_what_must_be_seen(capsys):
         assert isinstance(live, Quiet)
         live.trial(study(1).trials[0], most=EPOCHS)
         live.progress(done=1, wanted=1, best=study(1).trials[0], workers=1, left=None)
-        live.say("see")
+        live.log("see")
     assert capsys.readouterr().err == "see\n"
 
 
@@ -311,14 +311,14 @@ def test_a_winner_without_scores_says_why():
         assert "Nothing is certain." in said
 
 
-def test_the_best_that_was_not_trained_anew_is_said_to_be_lucky():
+def test_the_best_that_was_not_confirmed_is_said_to_be_lucky():
     for made in (study(confirmation=None), study(objectives=("val_loss",), confirmation=None)):
         best = (max if made.objectives[0].greater_is_better else min)(
             (trial for trial in made.trials if trial.state == "complete"), key=lambda trial: trial.values[0]
         )
         for said in (words(shown(made, 80)), "".join(Page(study_page(made)).said)):
             assert f"The best trial so far is {best.number}, with" in said
-            assert "It has not been trained anew, and the best of many is always in part the luckiest." in said
+            assert "It is not confirmed, and the best of many is always in part the luckiest." in said
     summary, page = fifty()
     for said in (shown(summary, 80), "".join(Page(page).said)):
         assert "best trial so far" not in said

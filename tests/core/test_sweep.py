@@ -200,7 +200,7 @@ def test_a_disk_that_is_full_is_told_and_the_search_goes_on_when_there_is_room(s
     assert "done 6 of 6" in result.output
 
 
-def test_a_search_of_which_nothing_is_complete_says_why_and_trains_nothing_anew(script, bench):
+def test_a_search_of_which_nothing_is_complete_says_why_and_confirms_nothing(script, bench):
     script.say(always="raise")
     result = bench("sweep", *SEARCH, "--trials", "3", "--workers", "1", "--confirm", "1")
     assert result.exit_code == 1
@@ -219,7 +219,7 @@ def definition(store: Store, run: Record) -> dict[str, Any]:
     return tomllib.loads((store.folder(run) / "benchmark.toml").read_text())
 
 
-def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_began_from(script, bench):
+def test_the_best_are_confirmed_on_seeds_no_trial_had_beside_what_the_search_began_from(script, bench):
     result = bench(
         "sweep", *SEARCH, "--trials", "3", "--workers", "1", "--confirm", "2", "--fix", "training.patience=9"
     )
@@ -253,7 +253,7 @@ def test_the_best_are_trained_anew_on_seeds_no_trial_had_beside_what_the_search_
     (folder / "confirmation.json").write_text(json.dumps(older))
     assert "As it was said." in bench("sweep", "--show", "s").stdout
     (folder / "confirmation.json").unlink()
-    assert re.search(r"^ *s +3/3 .* not trained anew ", bench("sweep", "--list").stdout, re.MULTILINE)
+    assert re.search(r"^ *s +3/3 .* not confirmed ", bench("sweep", "--list").stdout, re.MULTILINE)
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -276,16 +276,16 @@ def test_a_study_goes_on_as_it_was_asked_for_and_what_is_shown_is_of_now(script,
     assert [row["name"] for row in confirmation(bench.results)["rows"]] == ["s", "scripted"]
 
 
-def test_what_was_not_trained_anew_is_said_to_be_so(script, bench):
+def test_what_was_not_confirmed_is_said_to_be_so(script, bench):
     result = bench("sweep", *SEARCH, "--trials", "1")
     assert result.exit_code == 0
-    said = "the best was not trained anew; bench sweep --resume s --confirm 1 does that"
+    said = "the best is not confirmed; bench sweep --resume s --confirm 1 does that"
     assert said in " ".join(result.stdout.split())
     assert (bench.results / "studies" / "s" / "best.toml").exists()
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_no_setting_is_trained_anew_twice(script, bench):
+def test_no_config_is_confirmed_twice(script, bench):
     few = ("--vary", "model.quality=0.3|0.6", "--benchmark", "scripted", "--epochs", "2", "--name", "s")
     assert bench("sweep", *few, "--trials", "5", "--confirm", "3").exit_code == 0
     rows = confirmation(bench.results)["rows"]

@@ -108,7 +108,7 @@ def test_of_two_versions_of_the_reference_the_newer_is_compared_with_and_both_ar
 def test_rows_of_one_name_are_told_apart_by_data_and_by_what_else_was_defined(store):
     run(store, "reference", definition="0123456789")
     run(store, "reference", definition="abcdefghij", dataset={"name": "npz", "digest": "e"}, validation="others")
-    assert "reference (2 rows): definition 01234567 and abcdefgh, data mars-hrsc d and npz e" in notes(store)
+    assert "reference (2 rows): config 01234567 and abcdefgh, data mars-hrsc d and npz e" in notes(store)
     folds(store, "dice", seeds=(1,))
     run(store, "dice")
     assert "dice (2 rows)" not in notes(store)  # the folds have a column, and a heading

@@ -22,7 +22,7 @@ import pytest
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 from dask_commands import scheduler, worker_of
-from dask_workers import ENDLESS, begin, executor_options, heard, hired, small, variables
+from dask_workers import ENDLESS, acquired, begin, executor_options, heard, small, variables
 from processes import eventually
 
 from craterbench.execution.devices import environment
@@ -62,10 +62,10 @@ def test_what_comes_back_is_what_a_process_here_brings_home(executor, tmp_path):
     with WorkerProcess(environment(threads=1, device="cpu", framework={})) as child:
         begin(child, benchmark, tmp_path / "here.txt", seed=3)
         here = [told for told in heard(child) if told[0] != "checkpoint"]
-    workers = [hired(executor), hired(executor)]
+    workers = [acquired(executor), acquired(executor)]
     assert executor.acquire(variables()) is None
     for worker in workers:
-        begin(worker, benchmark, tmp_path / "there.txt", seed=3, asks=True)
+        begin(worker, benchmark, tmp_path / "there.txt", seed=3, interactive=True)
     for worker in workers:
         there = heard(worker, should_prune=lambda epoch: True)
         assert [kind for kind, _ in there] == ["start", *["epoch"] * 150, "finished"]  # nothing lost, nothing twice
@@ -75,13 +75,13 @@ def test_what_comes_back_is_what_a_process_here_brings_home(executor, tmp_path):
 
 
 def test_a_warm_worker_stays_warm_and_is_told_when_to_stop(executor, dask_pids, tmp_path):
-    worker = hired(executor)
+    worker = acquired(executor)
     begin(worker, small(), tmp_path / "log.txt")
     first = heard(worker)
     busy = [pid for dask_worker in dask_pids().values() for pid in training_processes(dask_worker)]
     executor.release(worker, usable=True)
     assert executor.acquire(variables()) is worker
-    begin(worker, small(*ENDLESS), tmp_path / "log.txt", asks=True)
+    begin(worker, small(*ENDLESS), tmp_path / "log.txt", interactive=True)
     assert len(heard(worker, should_prune=lambda epoch: epoch < 7)[-1][1].training.history) == 7
     begin(worker, small(), tmp_path / "log.txt")
     assert same(heard(worker), first)
@@ -89,7 +89,7 @@ def test_a_warm_worker_stays_warm_and_is_told_when_to_stop(executor, dask_pids, 
 
 
 def test_a_task_that_raises_is_a_cause_and_a_log_and_the_worker_lives_on(executor, tmp_path):
-    worker, log = hired(executor), tmp_path / "log.txt"
+    worker, log = acquired(executor), tmp_path / "log.txt"
     broken = replace(small(), loss=replace(small().loss, target="craterbench_losses.sklearn:hinge"))
     begin(worker, broken, log)
     with pytest.raises(WorkerError, match=r"AttributeError: .*hinge"):
@@ -103,16 +103,16 @@ def test_a_task_that_raises_is_a_cause_and_a_log_and_the_worker_lives_on(executo
 
 
 def test_a_dask_worker_that_is_killed_in_the_middle_is_lost_at_once_and_another_is_hired(executor, dask_pids, tmp_path):
-    worker, other = hired(executor), hired(executor)
+    worker, other = acquired(executor), acquired(executor)
     for one in (worker, other):
-        begin(one, small(*ENDLESS), tmp_path / "log.txt", asks=one is other)
+        begin(one, small(*ENDLESS), tmp_path / "log.txt", interactive=one is other)
     assert [worker.hear()[0] for _ in range(20)].count("epoch") > 5
     assert [other.hear()[0] for _ in range(2)] == ["start", "epoch"]
     os.kill(dask_pids()[worker.address], signal.SIGKILL)
     with pytest.raises(WorkerDied, match=re.escape(f"the Dask worker at {worker.address} was lost: it was killed")):
         heard(worker)
     executor.release(worker, usable=False)
-    successor = hired(executor)
+    successor = acquired(executor)
     assert successor.address not in (worker.address, other.address)  # the nanny's
     begin(successor, small(), tmp_path / "log.txt")
     assert heard(successor)
@@ -123,21 +123,21 @@ def test_a_dask_worker_that_is_killed_in_the_middle_is_lost_at_once_and_another_
 
 
 def test_a_training_process_that_is_killed_is_a_cause_and_its_dask_worker_is_hired_again(executor, dask_pids, tmp_path):
-    worker = hired(executor)
-    begin(worker, small(*ENDLESS), tmp_path / "log.txt", asks=True)
+    worker = acquired(executor)
+    begin(worker, small(*ENDLESS), tmp_path / "log.txt", interactive=True)
     assert worker.hear()[0] == "start"
     (child,) = training_processes(dask_pids()[worker.address])
     os.kill(child, signal.SIGKILL)
     with pytest.raises(WorkerDied, match="killed by SIGKILL"):
         heard(worker)
     executor.release(worker, usable=False)
-    begin(again := hired(executor), small(), tmp_path / "log.txt")
+    begin(again := acquired(executor), small(), tmp_path / "log.txt")
     assert heard(again)
 
 
 def test_who_is_stopped_in_the_middle_leaves_and_so_does_everyone_when_the_engine_closes(address, dask_pids, tmp_path):
     with dask.open_executor(executor_options(address, workers=1)) as executor:
-        worker = hired(executor)
+        worker = acquired(executor)
         assert executor.workers == 1
         assert executor.acquire(variables()) is None
         begin(worker, small(*ENDLESS), tmp_path / "log.txt")
@@ -146,7 +146,7 @@ def test_who_is_stopped_in_the_middle_leaves_and_so_does_everyone_when_the_engin
         (child,) = training_processes(dask_worker)
         executor.release(worker, usable=False)
         assert eventually(lambda: not Path(f"/proc/{child}").exists())
-        begin(another := hired(executor), small(), tmp_path / "log.txt")
+        begin(another := acquired(executor), small(), tmp_path / "log.txt")
         assert heard(another)
     assert eventually(lambda: not [pid for pid in dask_pids().values() if training_processes(pid)])
 
@@ -156,13 +156,13 @@ def test_a_coordinator_that_is_killed_leaves_nothing_running(address, dask_pids,
         import sys, time
         sys.path[:0] = {[str(folder) for folder in (Path(__file__).parent, Path(__file__).parents[1])]!r}
         from pathlib import Path
-        from test_dask import ENDLESS, begin, dask, executor_options, hired, small
+        from test_dask import ENDLESS, begin, dask, executor_options, acquired, small
         executor = dask.open_executor(executor_options({address!r}))
-        idle, asking = hired(executor), hired(executor)
+        idle, asking = acquired(executor), acquired(executor)
         begin(idle, small(), Path("log.txt"))
         while idle.hear()[0] != "finished":
             pass
-        begin(asking, small(*ENDLESS), Path("log.txt"), asks=True)
+        begin(asking, small(*ENDLESS), Path("log.txt"), interactive=True)
         print(asking.hear()[0], flush=True)
         time.sleep(600)
     """
@@ -212,7 +212,7 @@ def test_images_are_sent_once_to_each_dask_worker(address, dask_pids, tmp_path):
     part = train_val(many).part
     size = part.images.nbytes + part.masks.nbytes
     with counted(address) as (door, sizes), dask.open_executor(executor_options(door)) as executor:
-        workers = [hired(executor), hired(executor)]
+        workers = [acquired(executor), acquired(executor)]
         for number in range(3):
             for worker in workers:
                 begin(worker, many, tmp_path / "log.txt", seed=number)
@@ -220,7 +220,7 @@ def test_images_are_sent_once_to_each_dask_worker(address, dask_pids, tmp_path):
                 heard(worker)
         assert 2 * size < sum(sizes) < 2.2 * size
         executor.release(workers[0], usable=False)  # another child on the same Dask worker
-        begin(again := hired(executor), many, tmp_path / "log.txt")
+        begin(again := acquired(executor), many, tmp_path / "log.txt")
         heard(again)
         assert sum(sizes) < 2.3 * size
 
@@ -234,14 +234,14 @@ def test_dask_commands_as_their_documentation_says_and_a_worker_that_joins_later
         address, process = cluster.enter_context(scheduler(tmp_path))
         cluster.enter_context(worker_of(address, tmp_path))
         executor = cluster.enter_context(dask.open_executor(executor_options(address)))
-        first = hired(executor)  # its Dask worker has a nanny, and is a daemon itself
+        first = acquired(executor)  # its Dask worker has a nanny, and is a daemon itself
         begin(first, benchmark, tmp_path / "there.txt")
         assert same(heard(first), here)
         assert executor.acquire(variables()) is None
         cluster.enter_context(worker_of(address, tmp_path))
-        second = hired(executor)
+        second = acquired(executor)
         assert executor.workers == 2
-        begin(second, small(*ENDLESS), tmp_path / "there.txt", asks=True)
+        begin(second, small(*ENDLESS), tmp_path / "there.txt", interactive=True)
         assert second.hear()[0] == "start"
         process.kill()
         with pytest.raises(WorkerDied, match="lost"):
@@ -254,7 +254,7 @@ def test_dask_commands_as_their_documentation_says_and_a_worker_that_joins_later
 def test_the_framework_is_imported_with_its_threads_and_never_by_the_dask_worker(address, dask_pids, tmp_path):
     benchmark = small("model.depth=2", "training.epochs=1", name="torch-twin")
     with dask.open_executor(executor_options(address, benchmark)) as executor:
-        worker = hired(executor, benchmark)
+        worker = acquired(executor, benchmark)
         begin(worker, benchmark, tmp_path / "log.txt")
         heard(worker)
         dask_worker = dask_pids()[worker.address]

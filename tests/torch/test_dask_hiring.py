@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 from dask_commands import free_port, scheduler, worker_of
-from dask_workers import ENDLESS, begin, executor_options, heard, hired, small, variables
+from dask_workers import ENDLESS, acquired, begin, executor_options, heard, small, variables
 
 from craterbench.config.resolve import resolve
 from craterbench.execution.worker import WorkerDied
@@ -104,13 +104,13 @@ def test_a_dask_worker_that_does_not_answer_is_named(address, dask_pids, monkeyp
 
 
 def test_dask_workers_that_are_at_work_for_another_search_are_hired_when_they_are_free(executor, address, tmp_path):
-    for worker in (hired(executor), hired(executor)):
-        begin(worker, small(*ENDLESS), tmp_path / "log.txt", asks=True)
+    for worker in (acquired(executor), acquired(executor)):
+        begin(worker, small(*ENDLESS), tmp_path / "log.txt", interactive=True)
         assert worker.hear()[0] == "start"
     with dask.open_executor(executor_options(address)) as other:
         assert (other.workers, other.acquire(variables())) == (0, None)
         executor.release(worker, usable=False)
-        begin(free := hired(other), small(), tmp_path / "other.txt")
+        begin(free := acquired(other), small(), tmp_path / "other.txt")
         assert heard(free)
         assert free.address == worker.address
 
@@ -120,7 +120,7 @@ def test_a_late_worker_with_fewer_threads_is_not_hired_and_ends_the_search_only_
         address, _ = stack.enter_context(scheduler(tmp_path))
         with worker_of(address, tmp_path, threads=2):
             executor = stack.enter_context(dask.open_executor(executor_options(address)))
-            first = hired(executor)
+            first = acquired(executor)
             stack.enter_context(worker_of(address, tmp_path, threads=1))
         with pytest.raises(WorkerDied):
             heard(first)
@@ -136,12 +136,12 @@ def test_a_late_worker_with_fewer_threads_is_not_hired_and_ends_the_search_only_
 def test_a_dask_worker_that_cannot_read_a_trial_is_lost_and_not_hired_again(address, script, tmp_path):
     benchmark = resolve(Registry.installed(), "scripted", []).benchmark
     with dask.open_executor(executor_options(address, benchmark)) as executor:
-        begin(worker := hired(executor, benchmark), benchmark, tmp_path / "log.txt")
+        begin(worker := acquired(executor, benchmark), benchmark, tmp_path / "log.txt")
         with pytest.raises(WorkerDied, match="cannot read a trial: ModuleNotFoundError: No module named 'scripted'"):
             heard(worker)
         executor.release(worker, usable=False)
         assert executor.workers == 1
-        assert hired(executor, benchmark).address != worker.address
+        assert acquired(executor, benchmark).address != worker.address
 
 
 def test_a_plugin_that_no_dask_worker_has_is_told_before_anything_is_tried(address, script, bench):

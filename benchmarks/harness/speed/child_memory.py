@@ -85,7 +85,7 @@ def some_benchmark(registry: Registry, framework: str, drawing: np.random.Genera
 def do_trial(child: WorkerProcess, benchmark: BenchmarkConfig, train_val: TrainVal, seed: int, log: Path) -> None:
     """Have a trial trained to its end."""
     child.provide(train_val)
-    task = {"benchmark": benchmark, "seed": seed, "device": "cpu", "asks": True, "given": train_val.digest}
+    task = {"benchmark": benchmark, "seed": seed, "device": "cpu", "interactive": True, "dataset_id": train_val.digest}
     child.ask(TRAIN_AND_EVALUATE, task, log)
     while (told := child.hear())[0] != "finished":
         if told[0] == "epoch":

@@ -173,7 +173,7 @@ class Clock:
     def progress(self, **how: object) -> None:
         """Show nothing."""
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Show what must be wrong."""
         print(line)
 
@@ -211,7 +211,7 @@ def made_outcome(resolved: ResolvedConfig, train_val: TrainVal) -> RunResult:
 def search(study: Study, prepared: PreparedSweep, clock: Clock) -> None:
     """Bring a study to its trials."""
     store = Store(study.folder)
-    factory = RunFactory(registry=prepared.registry, store=store, device="cpu", say=clock.say, study=study.config.name)
+    factory = RunFactory(registry=prepared.registry, store=store, device="cpu", log=clock.log, study=study.config.name)
     with InstantEngine(made_outcome(prepared.trial(0, []), prepared.train_val)) as executor:
         TrialLoop(
             study,

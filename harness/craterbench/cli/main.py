@@ -35,7 +35,7 @@ class _Bench(click.Group):
         return sorted(self._with_plugins(ctx).commands)
 
     def _with_plugins(self, ctx: click.Context) -> click.Group:
-        """Return this group with the verbs of the plugins, which are asked once for a command line."""
+        """Return this group with the verbs of the plugins, which are collected once for a command line."""
         if ctx.obj is None:
             ctx.obj = click.Group(self.name, commands=dict(self.commands))
             for problem in Registry.installed().add_commands(ctx.obj):

@@ -48,7 +48,7 @@ def parity_command(names: tuple[str, ...], seed: int, seeds: int, device: str, r
     check_writable(results)
     registry = Registry.installed()
     report = verify_parity(
-        registry, (first, second), seed=seed, device=device, say=lambda line: click.echo(line, err=True)
+        registry, (first, second), seed=seed, device=device, report=lambda line: click.echo(line, err=True)
     )
     show_parity(report, Console())
     packages = versions_of(name for framework in report.frameworks for name in framework.distributions)

@@ -28,7 +28,7 @@ __all__ = ["run_command"]
 
 
 def _number(context: click.Context, parameter: click.Parameter, workers: str) -> int | None:
-    """Return how many workers are asked for; ``None`` for ``auto``."""
+    """Return how many workers the option names; ``None`` for ``auto``."""
     if workers == "auto":
         return None
     if not workers.isdecimal() or int(workers) < 1:
@@ -54,7 +54,7 @@ def _number(context: click.Context, parameter: click.Parameter, workers: str) ->
 @click.option("--epochs", type=int, help="Short for --set training.epochs=N.")
 @click.option("--dataset", metavar="NAME", help="Short for --set dataset.name=NAME.")
 @click.option("--data", type=click.Path(path_type=Path), help="Path of the data, for a data set that reads files.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of the definition.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Change a value of the config.")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="What to train on.")
 @click.option("--executor", metavar="NAME", default="local", show_default=True, help="Where runs train.")
 @click.option("--scheduler", metavar="HOST:PORT", help="Address of an executor on other machines.")
@@ -117,10 +117,10 @@ def run_command(
             registry.listening(progress=progress, pictures=RunPlots(Metrics.of(registry))),
         ):
             for problem in registry.problems:
-                progress.say(f"plugin {problem.plugin}: {problem.message}")
-            factory = RunFactory(registry=registry, store=store, device=device, say=progress.say)
-            asked = _asked(benchmarks, range(seed, seed + seeds), folds)
-            with closing(train(factory, asked, options, force=force or again, resume=resume)) as ends:
+                progress.log(f"plugin {problem.plugin}: {problem.message}")
+            factory = RunFactory(registry=registry, store=store, device=device, log=progress.log)
+            specs = _run_specs(benchmarks, range(seed, seed + seeds), folds)
+            with closing(train(factory, specs, options, force=force or again, resume=resume)) as ends:
                 for ended in ends:  # one by one, as they end
                     if ended.refusal is not None:
                         refusals.append(ended.refusal)
@@ -152,7 +152,7 @@ def _overrides(epochs: int | None, dataset: str | None, data: Path | None, setti
 
 
 def _matching(registry: Registry, names: Sequence[str]) -> list[str]:
-    """Return the names that were asked for, patterns replaced by what they match, each once."""
+    """Return the names on the command line, patterns replaced by what they match, each once."""
     known = registry.names("benchmark")
     found: dict[str, None] = {}
     for name in names:
@@ -166,17 +166,17 @@ def _matching(registry: Registry, names: Sequence[str]) -> list[str]:
     return list(found)
 
 
-def _asked(benchmarks: Sequence[ResolvedConfig], seeds: Iterable[int], folds: int | None) -> list[RunSpec]:
+def _run_specs(benchmarks: Sequence[ResolvedConfig], seeds: Iterable[int], folds: int | None) -> list[RunSpec]:
     """Return the runs that are wanted, each once, also if two names mean the same benchmark."""
     from craterbench.data.split import Fold
     from craterbench.execution.run_spec import RunSpec
 
     validating = [None] if folds is None else [Fold(number, folds) for number in range(1, folds + 1)]
-    asked: dict[str, RunSpec] = {}
+    specs: dict[str, RunSpec] = {}
     for each in itertools.product(benchmarks, seeds, validating):
-        one = RunSpec(*each)
-        asked.setdefault(one.key, one)
-    return list(asked.values())
+        spec = RunSpec(*each)
+        specs.setdefault(spec.key, spec)
+    return list(specs.values())
 
 
 def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:

@@ -1,4 +1,4 @@
-"""``bench sweep``: search, and train anew what was found."""
+"""``bench sweep``: search, and confirm the best."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _OF_THE_STUDY = (
     "seed", "name",
 )  # fmt: skip
 
-#: Options that it keeps as well, unless they are given anew.
+#: Options that it keeps as well, unless they are given again.
 _MAY_CHANGE = ("trials", "trial_timeout", "confirm", "confirm_with")
 
 _SECONDS = click.FloatRange(0, min_open=True)
@@ -86,8 +86,14 @@ def _finite(context: click.Context, parameter: click.Parameter, seconds: float |
 @click.option("--executor", metavar="NAME", default="local", show_default=True, help="Where trials run.")
 @click.option("--engine", metavar="NAME", hidden=True)  # as it was called
 @click.option("--scheduler", metavar="HOST:PORT", help="Address of an executor on other machines.")
-@click.option("--confirm", type=click.IntRange(0), default=1, show_default=True, help="How many to train anew.")
-@click.option("--confirm-with", metavar="FRAMEWORK", help="Train them anew in this framework.")
+@click.option(
+    "--confirm",
+    type=click.IntRange(0),
+    default=1,
+    show_default=True,
+    help="How many of the best to confirm: train again on fresh seeds, beside the reference.",
+)
+@click.option("--confirm-with", metavar="FRAMEWORK", help="Confirm them in this framework.")
 @click.option("--name", metavar="NAME", help="Name of the study; by default sweep-1, sweep-2 and so on.")
 @click.option("--resume", metavar="NAME", help="Go on with a study.")
 @click.option("--list", "list_all", is_flag=True, help="List the studies.")
@@ -98,7 +104,7 @@ def _finite(context: click.Context, parameter: click.Parameter, seconds: float |
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.pass_context
 def sweep_command(context: click.Context, /, **options: Any) -> None:
-    """Search for a better setting, train the best anew on fresh seeds, and say whether it beats the reference."""
+    """Search for a better config, confirm the best on fresh seeds, and say whether it beats the reference."""
     results: Path = options["results"]
     if options["list_all"]:
         _list(results)
@@ -145,7 +151,7 @@ def _show(folder: Path) -> None:
 
 
 def _sweep(context: click.Context, options: dict[str, Any]) -> int:
-    """Search, confirm_best, show, and return the exit status."""
+    """Search, confirm, show, and return the exit status."""
     from rich.console import Console
 
     from craterbench.execution.executor import ExecutionOptions, open_executor
@@ -162,8 +168,8 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
     name = options.pop("engine") or options["executor"]
     registry.get("executor", name).check_installed()
     prepared = _prepared(registry, context, options)
-    for benchmark in (prepared.reference, partial(prepared.anew, [])):
-        benchmark()  # what does not fit the framework to train anew in is told before the search, not after
+    for benchmark in (prepared.reference, partial(prepared.full_config, [])):
+        benchmark()  # what does not fit the framework to confirm in is reported before the search, not after
     execution = ExecutionOptions(
         executor=name,
         address=options["scheduler"],
@@ -172,7 +178,7 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
         packages=packages_for(prepared),
     )
     folder = options["results"] / "studies" / prepared.config.name
-    # workers first, lest a study be made that cannot begin; and they leave before what was found is trained anew
+    # workers first, lest a study be made that cannot begin; and they leave before the best is confirmed
     with ExitStack() as workers, ExitStack() as stack:
         executor = workers.enter_context(open_executor(registry, execution))
         study = stack.enter_context(Study(folder, prepared.config, Metrics.of(registry)))
@@ -180,7 +186,7 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
         try:
             with study_live(quiet=options["quiet"]) as progress:
                 for problem in registry.problems:
-                    progress.say(f"plugin {problem.plugin}: {problem.message}")
+                    progress.log(f"plugin {problem.plugin}: {problem.message}")
                 gave_up = search(
                     study, prepared, executor, progress, device=execution.device, timeout=options["timeout"]
                 )
@@ -191,7 +197,7 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
                     run_progress(quiet=options["quiet"]) as runs,
                     registry.listening(progress=runs, pictures=RunPlots(Metrics.of(registry))),
                 ):
-                    confirm_best(study, prepared, best, options["results"], execution, runs.say)
+                    confirm_best(study, prepared, best, options["results"], execution, runs.log)
         except (KeyboardInterrupt, UserError):
             if study.trials():  # else nothing is left of it
                 click.echo(f"go on with: {_resuming(context, study.config.name)}", err=True)
@@ -212,8 +218,8 @@ def _resuming(context: click.Context, name: str) -> str:
     """Return the command that goes on with a study in the same way."""
     words = ["bench", "sweep", "--resume", name]
     for option, value in context.params.items():
-        given = context.get_parameter_source(option) is not ParameterSource.DEFAULT
-        if given and option not in (*_OF_THE_STUDY, *_MAY_CHANGE, "data", "resume"):  # which it keeps from now on
+        is_set = context.get_parameter_source(option) is not ParameterSource.DEFAULT
+        if is_set and option not in (*_OF_THE_STUDY, *_MAY_CHANGE, "data", "resume"):  # which it keeps from now on
             words += [f"--{option.replace('_', '-')}", *([] if value is True else [str(value)])]
     return shlex.join(words)
 
@@ -222,7 +228,7 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
     from craterbench.config.resolve import Override
     from craterbench.search.setup import create_sweep, load_sweep
 
-    def given(option: str) -> bool:
+    def is_set(option: str) -> bool:
         return context.get_parameter_source(option) is not ParameterSource.DEFAULT
 
     studies: Path = options["results"] / "studies"
@@ -230,11 +236,11 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
     if options["data"] is not None:
         data = Override("dataset.path", str(options["data"].absolute()), "--data")
     if options["resume"] is not None:
-        changed = [f"--{option}" for option in _OF_THE_STUDY if given(option)]
+        changed = [f"--{option}" for option in _OF_THE_STUDY if is_set(option)]
         if changed:
             raise UserError(f"a study goes on with what it began with; leave out {', '.join(changed)}")
-        anew = {option: options[option] for option in _MAY_CHANGE if given(option)}
-        return load_sweep(registry, studies / options["resume"], anew, data=data)
+        new_values = {option: options[option] for option in _MAY_CHANGE if is_set(option)}
+        return load_sweep(registry, studies / options["resume"], new_values, data=data)
     name = options["name"] or next(f"sweep-{n}" for n in itertools.count(1) if not (studies / f"sweep-{n}").exists())
     if (studies / name / "study.json").exists():
         raise UserError(f"there is a study {name!r} already; --resume {name} goes on with it, or give another --name")

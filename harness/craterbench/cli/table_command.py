@@ -56,15 +56,15 @@ def table_command(
         raise UserError(f"no runs in {results}; bench run reference makes one, --results names another folder{said}")
     registry = Registry.installed()
     published, metrics = [entry.spec for entry in registry.entries("published")], Metrics.of(registry)
-    asked = [name.strip() for name in columns.split(",")] if columns is not None else None
-    if asked is None and form in ("csv", "json", "html"):
-        asked = ["all"]
+    chosen = [name.strip() for name in columns.split(",")] if columns is not None else None
+    if chosen is None and form in ("csv", "json", "html"):
+        chosen = ["all"]
     table = tabulate(
         store,
         records,
         published,
         test=test,
-        columns=asked,
+        columns=chosen,
         sort=sort,
         where=where,
         whole_names=form in ("csv", "json"),

@@ -29,7 +29,7 @@ Precision = Literal["float32", "bfloat16", "float64"]
 
 @dataclass(frozen=True, kw_only=True)
 class ComponentConfig:
-    """A component that a definition names, with its parameters: all that a child needs to import and call it.
+    """A component that a config names, with its parameters: all that a child needs to import and call it.
 
     Attributes:
         source: digest of the source behind it (see ``craterbench.plugin.sources``).
@@ -47,7 +47,7 @@ class ComponentConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class FrameworkConfig:
-    """The framework that a definition names."""
+    """The framework that a config names."""
 
     name: str
     version: int
@@ -79,7 +79,7 @@ class AugmentationConfig:
 
     Attributes:
         copies: augmented copies of every image, beside the image itself.
-        drawn: ``once``, before the first epoch, or anew for ``every-epoch``.
+        drawn: ``once``, before the first epoch, or again for ``every-epoch``.
         warp: ``both`` image and mask; ``image`` repeats a published mistake: the mask stays where it was.
         steps: the augmentations, in the order in which they are applied.
     """
@@ -121,7 +121,7 @@ class TrainingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
-    """A whole definition, resolved: every value there, every component found.
+    """A complete config, resolved: every value there, every component found.
 
     Attributes:
         metrics: those that plugins bring beside the built-in ones; every run is scored by all of them.
@@ -141,7 +141,7 @@ class BenchmarkConfig:
     metrics: tuple[MetricSpec, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the definition as it would stand in a TOML file: each component's parameters beside its name."""
+        """Return the config as it would stand in a TOML file: each component's parameters beside its name."""
         return {
             "summary": self.summary,
             "framework": self.framework.name,
@@ -195,7 +195,7 @@ class BenchmarkConfig:
         return components
 
 
-#: The parts of a definition that name a component, and so may hold its parameters.
+#: The parts of a config that name a component, and so may hold its parameters.
 COMPONENT_SECTIONS = ("dataset", "model", "loss", "optimizer", "schedule")
 
 

@@ -1,4 +1,4 @@
-"""What makes a run the same run: an explicit list of what is asked for and of the data it is asked of.
+"""What makes a run the same run: an explicit list of its config and of its data.
 
 Threads and device are none of it. They move digits, as another version of a package does, but they are the machine's,
 not the question's: whoever has a run on two threads has no use for it on one. A record keeps them, and a table says
@@ -22,20 +22,20 @@ __all__ = ["comparable_overrides", "config_digest", "config_digests", "run_ident
 
 
 def config_digest(benchmark: BenchmarkConfig) -> str:
-    """Return a short digest of what a benchmark asks for and of its components' code, whatever its name.
+    """Return a short digest of a benchmark's config and of its components' code, whatever its name.
 
     The data set's own parameters (a path, say) count only through the images they lead to: see ``run_identity``. Of
-    craterbench's own components the version tells the code; of others the digest of their source does so, too.
+    craterbench's own components the version stands for the code; of others the digest of their source counts, too.
     """
     return config_digests(benchmark)[0]
 
 
 def config_digests(benchmark: BenchmarkConfig) -> list[str]:
     """Return the digest of a benchmark, and then those that it had by former lists."""
-    asked = benchmark.as_dict()
-    del asked["summary"]
-    asked["dataset"] = asked["dataset"]["name"]
-    former = {"definition": asked, "versions": _versions(benchmark)}
+    config = benchmark.as_dict()
+    del config["summary"]
+    config["dataset"] = config["dataset"]["name"]
+    former = {"definition": config, "versions": _versions(benchmark)}
     sources = benchmark.sources_of_others()
     lists = [former | {"sources": sources}, former] if sources else [former]
     return list(map(_digest, lists))
@@ -66,7 +66,7 @@ def run_identities(
 
 
 def comparable_overrides(overrides: Iterable[str]) -> list[str]:
-    """Return what a command line changed in a benchmark, each ``key=value``, as two that asked for the same have it.
+    """Return what a command line changed in a benchmark, each ``key=value``, the same for two that change the same.
 
     The order means nothing, but for steps of an augmentation, whose order is in the config. Where the data lie means
     nothing, either: their digest says which they are.

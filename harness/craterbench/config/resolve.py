@@ -47,7 +47,7 @@ _PLAIN: Mapping[str, type] = types.MappingProxyType(
 )
 _TOP = ("summary", "extends", "framework", *COMPONENT_SECTIONS, *_PLAIN)
 
-#: Fields of a definition's dataclasses that are not read from a table of their own name.
+#: Fields of a config's dataclasses that are not read from a table of their own name.
 _FILLED_IN = ("tuple[ComponentConfig, ...]",)
 
 #: The keys of ``[augmentation]`` that say how steps are applied; any other is a step.
@@ -140,7 +140,7 @@ def _resolved(
 
 
 def _chain(registry: Registry, name: str) -> list[tuple[str, dict[str, Any]]]:
-    """Return the definitions from the one that extends nothing to the one that was asked for."""
+    """Return the configs from the one that extends nothing to the one of this name."""
     chain: list[tuple[str, dict[str, Any]]] = []
     files: list[Path] = []
     following: str | None = name
@@ -149,16 +149,16 @@ def _chain(registry: Registry, name: str) -> list[tuple[str, dict[str, Any]]]:
         file = Path(following) if is_path else registry.get("benchmark", following).file
         if file in files:
             circle = " -> ".join([*(label for label, _ in chain), file.name])
-            raise UserError(f"{circle}: these definitions extend each other in a circle; take one 'extends' out")
+            raise UserError(f"{circle}: these configs extend each other in a circle; take one 'extends' out")
         try:
-            definition = tomllib.loads(file.read_text(encoding="utf-8"))
+            config = tomllib.loads(file.read_text(encoding="utf-8"))
         except OSError as error:
             raise UserError(f"{following}: cannot be read ({error.strerror}); bench list shows the names") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"{following}: is not TOML: {error}") from None
         files.append(file)
-        chain.append((file.name, definition))
-        following = definition.pop("extends", None)
+        chain.append((file.name, config))
+        following = config.pop("extends", None)
         if following is not None and not isinstance(following, str):
             raise UserError(f"{file.name}: extends: give the name of one benchmark, not {following!r}")
         if following is not None and following.endswith(".toml"):
@@ -166,13 +166,13 @@ def _chain(registry: Registry, name: str) -> list[tuple[str, dict[str, Any]]]:
     return chain[::-1]
 
 
-def _called(name: str, file: str, definition: Mapping[str, Any]) -> str:
+def _called(name: str, file: str, config: Mapping[str, Any]) -> str:
     """Return the name of a benchmark, which is that of its folder of runs, too."""
     if not name.endswith(".toml"):
         return name
-    if "name" not in definition:
+    if "name" not in config:
         return Path(name).stem
-    called = definition["name"]
+    called = config["name"]
     if not isinstance(called, str) or not PLAIN_NAME.fullmatch(called):
         raise UserError(
             f"{file}: name: its runs are kept in a folder of that name: give letters, digits, '-', '_' and '.', "
@@ -182,7 +182,7 @@ def _called(name: str, file: str, definition: Mapping[str, Any]) -> str:
 
 
 def _merge(base: dict[str, Any], layer: Mapping[str, Any], sources: dict[str, str], label: str, path: str = "") -> None:
-    """Lay a definition over another. A component of another name starts from its own defaults."""
+    """Lay a config over another. A component of another name starts from its own defaults."""
     renamed = path in COMPONENT_SECTIONS and layer.get("name", base.get("name")) != base.get("name")
     if renamed:
         base.clear()
@@ -207,7 +207,7 @@ def _forget(sources: dict[str, str], path: str) -> None:
 
 
 class Validator:
-    """Turns a merged definition into a benchmark and collects all that is wrong on the way."""
+    """Turns a merged config into a benchmark and collects all that is wrong on the way."""
 
     def __init__(self, registry: Registry, sources: Mapping[str, str]) -> None:
         self.registry = registry
@@ -269,8 +269,8 @@ class Validator:
     def found(self, kind: str, path: str, name: Any) -> Any:
         """Return the spec of a component, or None after noting why there is none."""
         if not isinstance(name, str):
-            given = "is missing" if name is None else f"give a name, not {name!r}"
-            self.problem(path, f"{given}; known: {', '.join(self.registry.names(kind))}")
+            wrong = "is missing" if name is None else f"give a name, not {name!r}"
+            self.problem(path, f"{wrong}; known: {', '.join(self.registry.names(kind))}")
             return None
         try:
             return self.registry.get(kind, name)
@@ -289,7 +289,7 @@ class Validator:
         try:
             target = spec.target_for(name)
         except UserError as error:
-            if framework is not None:  # what it may be written for cannot be told, if that is wrong itself
+            if framework is not None:  # what it may be written for is not known, if that is wrong itself
                 self.problem(f"{path}.name", str(error))
             return None
         if parameters is None:
@@ -338,11 +338,11 @@ class Validator:
             of = f" of {owner}" if owner else ""
             cure = nearest(key, known) if known else "it takes none"
             self.problem(f"{path}.{key}", f"unknown key{of}; {cure}")
-        given = {key: value for key, value in table.items() if key in known}
+        values = {key: value for key, value in table.items() if key in known}
         adapter = _adapter(cls)
         try:
             # JSON, and strict: "3" is no integer there, true is no number, and a list may be a tuple.
-            instance = adapter.validate_json(json.dumps(given, default=str), strict=True)
+            instance = adapter.validate_json(json.dumps(values, default=str), strict=True)
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 where = ".".join([path, *map(str, detail["loc"])])
@@ -360,7 +360,7 @@ class Validator:
 
 @cache
 def _adapter(cls: type) -> TypeAdapter[Any]:
-    """Return what validates a dataclass: a search resolves a thousand definitions, and making one takes a while."""
+    """Return what validates a dataclass: a search resolves a thousand configs, and making one takes a while."""
     return TypeAdapter(cls)
 
 

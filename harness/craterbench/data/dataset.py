@@ -49,7 +49,7 @@ class TrainVal:
     Attributes:
         part: what is split into the training and the validation part.
         notes: those of the data set.
-        digest: of the whole data set, with its test part, so that a trial is on the same data as any other run.
+        digest: of the complete data set, with its test part, so that a trial is on the same data as any other run.
     """
 
     part: Subset

@@ -25,7 +25,7 @@ def find_leaks(
     Args:
         names: what to call the scored images and the seen ones.
         derived: (N,), which scored images are known to be made, by augmentation, of an image that was seen or that a
-            seen one is made of. A warped copy cannot be told from its content, so whoever made it has to say.
+            seen one is made of. A warped copy cannot be recognised by its content, so whoever made it has to say.
         share_groups: whether the two number their groups alike, so that a group can be found in both.
     """
     copies = copied(scored, seen)

@@ -1,4 +1,4 @@
-"""Runs that are asked for at once: which of them are to be trained, how they share the machine, and who trains them."""
+"""Trains a list of runs: which of them need not be trained, how they share the machine, and what came of each."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _PATIENCE = 0.5
 
 @dataclass(frozen=True)
 class Ended:
-    """What came of a run that was asked for.
+    """What came of a run.
 
     Attributes:
-        position: which of them it is.
+        position: its index in the list of runs.
         record: its record; of a run that could not be gone on with, the one that it had before.
-        refusal: why it cannot be had as asked, if so: its benchmark, and what is wrong.
+        refusal: why it cannot be trained, if so: its benchmark, and what is wrong.
     """
 
     position: int
@@ -42,7 +42,7 @@ class Ended:
 
 def train(
     factory: RunFactory,
-    asked: Sequence[RunSpec],
+    specs: Sequence[RunSpec],
     options: ExecutionOptions,
     *,
     force: bool = False,
@@ -51,7 +51,7 @@ def train(
     """Yield what comes of runs: of those that are done already first, of the others as they end.
 
     What another process has under way is not trained beside it, but waited for while others train, and taken over once
-    it is done. If it comes to nothing there, it is trained here. A run that fails, or that cannot be had as asked, does
+    it is done. If it comes to nothing there, it is trained here. A run that fails, or that is refused, does
     not keep the others from their end.
 
     All that start here have the same number of threads, also the last of them, which have the machine for themselves:
@@ -59,7 +59,7 @@ def train(
 
     Args:
         factory: keeps their records.
-        asked: the runs.
+        specs: the runs.
         options: where they train; how many there are is filled in.
         force: whether to train also what is done already or under way elsewhere.
         resume: whether to go on with what was interrupted, with the threads and on the device that it began with.
@@ -69,31 +69,31 @@ def train(
     """
     recovered, damaged = factory.store.recover()
     for line in [*map(_died, recovered), *damaged]:
-        factory.say(line)
+        factory.log(line)
     cache = RunCache(factory.store)
     missing: list[int] = []
     begun_with = [1]
     now: dict[str, int | str] = {}
-    if options.address is None:  # elsewhere only who is there can tell
-        now["threads"] = workers_and_threads(len(asked), options.workers, options.device)[1]
+    if options.address is None:  # elsewhere it is known only there
+        now["threads"] = workers_and_threads(len(specs), options.workers, options.device)[1]
     now["device"] = options.device
-    for position, one in enumerate(asked):
-        record = None if force else cache.done(one)
+    for position, spec in enumerate(specs):
+        record = None if force else cache.done(spec)
         if record is not None:
-            factory.say(_done_already(one, record, now))
+            factory.log(_done_already(spec, record, now))
             yield Ended(position, record)
             continue
         missing.append(position)
-        if resume and isinstance(before := cache.interrupted(one, device=factory.device), tuple):
+        if resume and isinstance(before := cache.interrupted(spec, device=factory.device), tuple):
             begun_with.append(before[0].environment["threads"])
     if not missing:
         return
     packages: dict[str, str] = {}
     for position in missing:
-        benchmark = asked[position].benchmark
+        benchmark = specs[position].benchmark
         packages |= packages_of(benchmark) | versions_of(distributions_of(factory.registry, benchmark.versions()))
     options = replace(options, runs=len(missing), threads=max(begun_with), packages=packages)
-    wanted = _Wanted(factory, cache, {position: asked[position] for position in missing}, force=force, resume=resume)
+    wanted = _Wanted(factory, cache, {position: specs[position] for position in missing}, force=force, resume=resume)
     with open_executor(factory.registry, options) as executor, HeldCtrlC() as ctrl_c:
         with closing(Scheduler(executor, allowing_ctrl_c=ctrl_c.allowed).events(wanted)) as events:
             for event in events:
@@ -107,23 +107,23 @@ def _ended(factory: RunFactory, position: int, event: RunFinished | RunFailed) -
     run = event.run
     if not isinstance(event, RunFailed):
         return Ended(position, run.record)
-    told = event.cause if event.cause.startswith(run.spec.title) else f"{run.spec.title}: {event.cause}"
+    refusal = event.cause if event.cause.startswith(run.spec.title) else f"{run.spec.title}: {event.cause}"
     if run.record.status == "failed":
         log = factory.store.folder(run.record) / "log.txt"
-        factory.say(f"{run.spec.title} failed: {event.cause}; see {log}")
-    return Ended(position, run.record, told if event.refused else None)
+        factory.log(f"{run.spec.title} failed: {event.cause}; see {log}")
+    return Ended(position, run.record, refusal if event.refused else None)
 
 
 class _Wanted:
     """Those of the runs that are to be trained, unless another process does so: the scheduler's source."""
 
     def __init__(
-        self, factory: RunFactory, cache: RunCache, asked: dict[int, RunSpec], *, force: bool, resume: bool
+        self, factory: RunFactory, cache: RunCache, specs: dict[int, RunSpec], *, force: bool, resume: bool
     ) -> None:
         self._factory, self._cache = factory, cache
         self._force, self._resume = force, resume
-        self._asked = asked
-        self._waiting = deque(asked)
+        self._specs = specs
+        self._waiting = deque(specs)
         self._elsewhere: dict[int, Record] = {}  # what another process had under way when it was last seen
         self._asleep: list[int] = []
         self._look_again = 0.0
@@ -150,14 +150,14 @@ class _Wanted:
             UserError: the results folder cannot be written.
         """
         position = self._waiting.popleft()
-        spec, store = self._asked[position], self._factory.store
+        spec, store = self._specs[position], self._factory.store
         with store.start_lock():
             before = self._elsewhere.get(position)
             if before is not None and before.identity is not None and store.is_under_way(before.id):
                 self._wait_for(position)
                 return None
             for record in store.recover()[0]:
-                self._factory.say(_died(record))
+                self._factory.log(_died(record))
             self._cache.refresh(spec)  # for all that others have done by now
             if not self._force:
                 if self._is_elsewhere(position, spec):
@@ -165,7 +165,7 @@ class _Wanted:
                     return None
                 done = self._cache.done(spec)
                 if done is not None:
-                    self._factory.say(_done_already(spec, done, {}))
+                    self._factory.log(_done_already(spec, done, {}))
                     self._ended.append(Ended(position, done))
                     return None
             run = self._begun(position, spec, threads)
@@ -174,7 +174,7 @@ class _Wanted:
         return run
 
     def ended_elsewhere(self) -> Iterator[Ended]:
-        """Yield what was not trained here and has come to its end since this was asked last."""
+        """Yield what was not trained here and has come to its end since the last call."""
         yield from self._ended
         self._ended = []
 
@@ -187,7 +187,7 @@ class _Wanted:
                 self._ended.append(Ended(position, left[0], f"{spec.title}: {refusal}"))
                 return None
         if left is not None:
-            self._factory.say(f"{spec.title}: {left}")
+            self._factory.log(f"{spec.title}: {left}")
         return self._factory.start(spec, threads=threads)
 
     def _wait_for(self, position: int) -> None:
@@ -201,7 +201,7 @@ class _Wanted:
             return False
         self._elsewhere[position] = now
         if before is None or before.id != now.id:
-            self._factory.say(f"{spec.title}: another command is training it, {now.id}; waiting")
+            self._factory.log(f"{spec.title}: another command is training it, {now.id}; waiting")
         return True
 
 
@@ -209,23 +209,23 @@ def _died(record: Record) -> str:
     return f"{record.benchmark} {record.id}: its process died; it is {record.status}"
 
 
-def _done_already(asked: RunSpec, record: Record, now: Mapping[str, int | str]) -> str:
+def _done_already(spec: RunSpec, record: Record, now: Mapping[str, int | str]) -> str:
     """Say that a run is done, and with what, as far as it would be done with something else now.
 
     Args:
-        asked: the run.
+        spec: the run.
         record: what is there of it.
         now: the threads and the device that it would have; of the device ``auto`` it is only known to a framework,
             which takes seconds to import, what it would come to.
     """
     before = {key: record.environment.get(key, value) for key, value in now.items() if value != "auto"}
     before |= record.environment.get("packages", {})
-    now = {**now, **packages_of(asked.benchmark)}
+    now = {**now, **packages_of(spec.benchmark)}
     other = [f"{name} {value}" for name, value in before.items() if now.get(name) != value]
     with_other = f" with {', '.join(other)}" if other else ""
-    changed = asked.changed_code(record)
+    changed = spec.changed_code(record)
     if changed is None:
         with_other += "; its code is not known"
     elif changed:
         with_other += f"; the code has changed since of {', '.join(changed)}"
-    return f"{asked.title}: done already{with_other}, {record.id} (bench run --force repeats it)"
+    return f"{spec.title}: done already{with_other}, {record.id} (bench run --force repeats it)"

@@ -24,12 +24,12 @@ _DATA_DIGEST = "craterbench.training.experiment:data_digest"
 
 
 class RunCache:
-    """The runs in a results folder, as it was when those of a benchmark were first asked for.
+    """The runs in a results folder, as it was when those of a benchmark were first looked up.
 
-    A run is the same as an earlier one if it was asked for alike, so that both stand in one row of the table, and their
-    identities are equal. The data's part of the identity is computed anew, in a child without a framework: data that
-    have changed where they lie are other data. What another version of the evaluator scored is done again: nothing that
-    is scored now may stand beside it.
+    A run is the same as an earlier one if both have the same spec, so that they stand in one row of the table, and if
+    their identities are equal. The data's part of the identity is computed each time, in a child without a framework:
+    data that have changed in the same path are other data. What another version of the evaluator scored is done again:
+    nothing that is scored now may stand beside it.
     """
 
     def __init__(self, store: Store) -> None:
@@ -38,60 +38,60 @@ class RunCache:
         self._records: dict[str, list[Record]] = {}
         self._digests: dict[str, str | None] = {}
 
-    def refresh(self, asked: RunSpec) -> None:
+    def refresh(self, spec: RunSpec) -> None:
         """See the runs of a benchmark as they are now."""
-        self._records.pop(asked.benchmark.name, None)
+        self._records.pop(spec.benchmark.name, None)
 
-    def done(self, asked: RunSpec) -> Record | None:
+    def done(self, spec: RunSpec) -> Record | None:
         """Return the newest record of such a run that is done, or ``None``."""
-        for record in self._alike(asked, {"done"}):
-            if self._difference(record, asked) is None:
+        for record in self._alike(spec, {"done"}):
+            if self._difference(record, spec) is None:
                 return record
         return None
 
-    def under_way(self, asked: RunSpec) -> Record | None:
+    def under_way(self, spec: RunSpec) -> Record | None:
         """Return the record of such a run that a living process has under way, or ``None``.
 
         Ask while ``Store.start_lock`` is held. A run whose data are not known yet is taken for such a run: whoever
         waits for it will see.
         """
         for record in self._store.under_way():
-            if asked.is_of(record) and (record.identity is None or self._difference(record, asked) is None):
+            if spec.is_of(record) and (record.identity is None or self._difference(record, spec) is None):
                 return record
         return None
 
-    def interrupted(self, asked: RunSpec, *, device: str) -> tuple[Record, Checkpoint] | str | None:
+    def interrupted(self, spec: RunSpec, *, device: str) -> tuple[Record, Checkpoint] | str | None:
         """Return the newest of such runs that can be gone on with, or why the newest cannot, or ``None`` without one.
 
         Runs that were interrupted can, and those whose child was killed, once they had finished an epoch. To come to
         the digits of an unbroken run the packages have to be those that it began with; it keeps its threads and its
-        device, unless another device is asked for.
+        device, unless another device is chosen.
 
         Args:
             device: ``auto`` is content with the one that the run began on.
         """
         found = None
-        for record in self._alike(asked, {"interrupted", "failed"}):
+        for record in self._alike(spec, {"interrupted", "failed"}):
             checkpoint = self._store.checkpoint(record)
             if checkpoint is None and record.status == "failed":
                 continue  # it would fail again
             if checkpoint is None:
                 why: str | None = "it left no state that can be read"
-            elif record.environment.get("packages") != packages_of(asked.benchmark):
+            elif record.environment.get("packages") != packages_of(spec.benchmark):
                 why = "it began with other versions of its packages"
             else:
-                why = self._obstacle(record, device) or self._difference(record, asked)
+                why = self._obstacle(record, device) or self._difference(record, spec)
             if checkpoint is not None and why is None:
                 return record, checkpoint
-            found = found or f"{record.id} cannot be gone on with, {why}; starting anew"
+            found = found or f"{record.id} cannot be gone on with, {why}; starting from the beginning"
         return found
 
-    def _alike(self, asked: RunSpec, statuses: Collection[str]) -> Iterator[Record]:
-        """Return the runs that were asked for alike and came to such an end, the newest first."""
-        name = asked.benchmark.name
+    def _alike(self, spec: RunSpec, statuses: Collection[str]) -> Iterator[Record]:
+        """Return the runs of the same spec and of these statuses, the newest first."""
+        name = spec.benchmark.name
         if name not in self._records:
             self._records[name], _ = self._store.records(name)
-        return (record for record in reversed(self._records[name]) if record.status in statuses and asked.is_of(record))
+        return (record for record in reversed(self._records[name]) if record.status in statuses and spec.is_of(record))
 
     def _obstacle(self, record: Record, device: str) -> str | None:
         """Return why a run cannot be gone on with as it began, or ``None``."""
@@ -100,12 +100,12 @@ class RunCache:
         on = record.environment["device"]
         return None if device in ("auto", on) else f"it was on {on}, not {device}"
 
-    def _difference(self, record: Record, asked: RunSpec) -> str | None:
-        """Return in what a run differs from one that is asked for alike, or ``None`` if it is the same."""
+    def _difference(self, record: Record, spec: RunSpec) -> str | None:
+        """Return in what a run differs from its spec, or ``None`` if it is the same."""
         if record.environment.get("evaluator") != EVALUATOR_VERSION:
             return "it was scored by another version of the evaluator"
-        data = self._digest(asked.benchmark)
-        if data is None or not asked.is_same_as(record, data=data):
+        data = self._digest(spec.benchmark)
+        if data is None or not spec.is_same_as(record, data=data):
             return "it was on other data"
         return None
 

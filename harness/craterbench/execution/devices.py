@@ -29,7 +29,7 @@ _CONTAINER = Path("/sys/fs/cgroup")
 # Every library that a child may load reads one of these when it is imported.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
-#: What GNU's runtime is told on Linux: threads that wait for each other sleep soon, where they would keep a core from
+#: What GNU's runtime is set to on Linux: threads that wait for each other sleep soon, where they would keep a core from
 #: whoever needs it, and memory that a step frees stays with the process, which needs it again in the next. Chosen by
 #: measurement: ``benchmarks/harness/speed/child_environment.py``.
 _ON_LINUX = {
@@ -63,7 +63,7 @@ def workers_and_threads(runs: int | None, workers: int | None, device: str, *, m
 
     Args:
         runs: how many there are, or ``None`` for more than can be trained at once.
-        workers: how many are asked for at once, or ``None`` for as many as there are runs and the machine allows.
+        workers: how many the user wants at once, or ``None`` for as many as there are runs and the machine allows.
         most: how many threads one of the runs has anyway.
     """
     cores = available_cores()
@@ -74,7 +74,7 @@ def workers_and_threads(runs: int | None, workers: int | None, device: str, *, m
 
 
 def memory_of_each(workers: int) -> int | None:
-    """Return how much memory each of so many processes may take, in bytes; ``None`` where the system does not tell.
+    """Return how much memory each of so many processes may take, in bytes; ``None`` where the system does not say.
 
     It is no less than one may need, however short memory is.
     """
@@ -99,7 +99,7 @@ def _available_memory() -> int | None:
 def computes_bfloat16(device: str) -> bool:
     """Return whether a device computes in bfloat16, and does not only emulate it, which is slow.
 
-    Of a processor Linux tells; where nothing is told the answer is no. GPUs for which PyTorch is built do.
+    Of a processor Linux knows; where nothing is known the answer is no. GPUs for which PyTorch is built do.
     """
     if device == "gpu":
         return True

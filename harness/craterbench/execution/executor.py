@@ -32,23 +32,23 @@ class Worker(Protocol):
         """Send images, once: a task names them by their digest."""
 
     def ask(self, kind: str, arguments: dict[str, Any], log: Path) -> None:
-        """Send a task, whose outcome ``hear`` will tell; the worker may have died, which ``hear`` tells too.
+        """Send a task; ``hear`` returns its outcome, or raises if the worker has died.
 
         Args:
             log: the file, on this machine, in which all that the task prints is found when it has ended.
         """
 
     def hear(self) -> tuple[str, Any]:
-        """Wait for what the worker tells next, and return its kind and content, at the end ``finished``.
+        """Wait for the next message of the worker, and return its kind and content, at the end ``finished``.
 
         Raises:
-            UserError: the task cannot be done as asked.
+            UserError: the task cannot be done, for a reason that the user can mend.
             WorkerError: it raised.
             WorkerDied: the worker died.
         """
 
     def answer(self, *, should_continue: bool) -> None:
-        """Answer an epoch of a task that asks after each whether to go on."""
+        """Answer an epoch of an interactive task: whether to go on."""
 
     def stop(self) -> None:
         """End the worker, whatever it is doing; it will not be used again."""
@@ -62,7 +62,7 @@ class ExecutionOptions:
         executor: its name.
         device: ``auto``, ``cpu`` or ``gpu``.
         workers: how many runs at once, or ``None`` for what the executor finds right.
-        address: where other machines are asked for, as the command line has it.
+        address: of a scheduler of other machines, as ``HOST:PORT``.
         packages: the versions, as they are here, of what can move a digit: libraries, the framework, and the
             distributions of the plugins that runs use.
         runs: how many runs there are, if that is known.
@@ -79,7 +79,7 @@ class ExecutionOptions:
 
 
 class Executor(Protocol):
-    """Hires workers. Use it as a context manager, so that none outlives it."""
+    """Hands out workers. Use it as a context manager, so that none outlives it."""
 
     @property
     def shares_files(self) -> bool:
@@ -98,7 +98,7 @@ class Executor(Protocol):
     def __exit__(self, *error: object) -> None: ...
 
     def check(self) -> None:
-        """See that the executor is there at all: otherwise the loss of a worker is not laid at its trial's door.
+        """See that the executor is there at all: if it is gone, a lost worker is not the fault of its run.
 
         Raises:
             UserError: it is gone, and all its workers with it.
@@ -124,7 +124,7 @@ class Executor(Protocol):
 
 
 def open_executor(registry: Registry, options: ExecutionOptions) -> Executor:
-    """Return the executor that is asked for, a context manager.
+    """Return the executor of this name, a context manager.
 
     Raises:
         UserError: there is none of that name, it is not installed, or it has no workers or other versions there.

@@ -29,7 +29,7 @@ class LocalExecutor:
     shares_files = True
 
     def __init__(self, options: ExecutionOptions) -> None:
-        """Settle how many workers there are: as many as are asked for, or as runs, cores and memory allow."""
+        """Settle how many workers there are: as many as the options say, or as runs, cores and memory allow."""
         self._workers, self._threads = workers_and_threads(
             options.runs, options.workers, options.device, most=options.threads
         )

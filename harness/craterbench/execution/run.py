@@ -35,18 +35,18 @@ class RunFactory:
     """Begins runs.
 
     Attributes:
-        registry: the components, and whoever listens.
+        registry: the components, and the plugins with hooks.
         device: what new runs train on.
-        say: shows a line.
+        log: shows a line.
         study: the name of the study whose trials they are, if they are.
     """
 
     registry: Registry
     store: Store
     device: str
-    say: Callable[[str], None]
+    log: Callable[[str], None]
     study: str | None = None
-    _said: set[str] = field(default_factory=set, init=False, repr=False)
+    _logged: set[str] = field(default_factory=set, init=False, repr=False)
 
     def start(self, spec: RunSpec, *, threads: int, trial: int | None = None) -> Run:
         """Make the folder of a new run, which nobody trains yet.
@@ -69,13 +69,13 @@ class RunFactory:
         """
         return Run(self, spec, interrupted, self.store.reopen(interrupted), checkpoint)
 
-    def tell(self, hook: str, **arguments: Any) -> list[str]:
-        """Call a life-cycle hook of all who listen, and return what went wrong in which; each is shown once."""
-        problems = [f"plugin {each.plugin}: {each.message}" for each in self.registry.tell(hook, **arguments)]
+    def call_hook(self, hook: str, **arguments: Any) -> list[str]:
+        """Call a life-cycle hook of all plugins, and return what went wrong in which; each problem is logged once."""
+        problems = [f"plugin {each.plugin}: {each.message}" for each in self.registry.call_hook(hook, **arguments)]
         for problem in problems:
-            if problem not in self._said:
-                self._said.add(problem)
-                self.say(problem)
+            if problem not in self._logged:
+                self._logged.add(problem)
+                self.log(problem)
         return problems
 
     def _new_record(self, spec: RunSpec, threads: int) -> Record:
@@ -110,14 +110,14 @@ class RunFactory:
 
 
 class Run:
-    """A run, and what is kept of what its worker tells.
+    """A run: what its worker reports, and what is kept of it.
 
     Attributes:
-        spec: what was asked for.
+        spec: its benchmark, seed and fold.
         record: its record as far as it is known.
-        ended: whether it is over. Of a run that was to go on and cannot be had as asked there is what there was before.
+        ended: whether it is over. A run that was to go on and was refused is left as it was before.
         cause: why it came to nothing, if it did.
-        refused: whether that was because it cannot be had as asked.
+        refused: whether that was a ``UserError``: its benchmark, its data or its device is at fault.
         worker_lost: whether that was because its worker died.
         worker_free: whether its worker has ended the task, and could do another.
     """
@@ -169,7 +169,7 @@ class Run:
         Args:
             worker: a worker with these ``variables`` that has nothing to do.
             train_val: the images, if it is to see no others.
-            prunable: whether it waits after each epoch to be told whether it goes on, and makes no checkpoints.
+            prunable: whether it waits after each epoch for the answer whether to go on, and makes no checkpoints.
             shares_files: whether the worker can write its checkpoints into its folder.
         """
         self._worker, self._prunable = worker, prunable
@@ -182,17 +182,17 @@ class Run:
             "device": self.record.environment["device"],
             "checkpoint": self._checkpoint,
             "checkpoint_file": self._folder.checkpoint_file.absolute() if shares_files else None,
-            "asks": prunable,
-            "given": None if train_val is None else train_val.digest,
+            "interactive": prunable,
+            "dataset_id": None if train_val is None else train_val.digest,
         }
         self._checkpoint = None  # the worker has it now
         try:
             self._folder.write_record(self.record)
-            definition = {key: value for key, value in self._context.config.items() if key != "name"}
-            self._folder.write_definition(definition)
+            config = {key: value for key, value in self._context.config.items() if key != "name"}
+            self._folder.write_config(config)
             self._folder.write_history(self._history)
             self._listened_to = True
-            self._tell("bench_run_started")
+            self._call_hook("bench_run_started")
             if train_val is not None:
                 worker.provide(train_val)
             worker.ask(TRAIN_AND_EVALUATE, task, self._log)
@@ -200,7 +200,7 @@ class Run:
             self._fail(error)
 
     def advance(self) -> tuple[str, Any]:
-        """Wait for what the worker tells next, keep it, and return its kind and content."""
+        """Wait for the next message of the worker, keep its content, and return its kind and content."""
         kind, content = "", None
         try:
             kind, content = self._hear()
@@ -211,7 +211,7 @@ class Run:
                 "finished": self._on_finished,
             }
             take[kind](content)
-        except Exception as error:  # a full disk, say: the run is lost, but not the word of it
+        except Exception as error:  # a full disk, say: the run is lost, but its failure is recorded
             if self.ended:  # its record cannot be written
                 raise
             if isinstance(error, UserError) and self._before is not None:
@@ -221,11 +221,11 @@ class Run:
         return kind, content
 
     def stop(self) -> None:
-        """Have a run that can be pruned end after the epoch that it has just told of."""
+        """Have a run that can be pruned end after the epoch that it has just reported."""
         self._stopped = True
 
     def answer(self) -> None:
-        """Tell the worker whether to go on, if it waits for that."""
+        """Answer the worker whether to go on, if it waits for that."""
         if self._prunable and self._worker is not None:
             self._worker.answer(should_continue=not self._stopped)
 
@@ -265,19 +265,19 @@ class Run:
         self.record = record
         self._folder.write_record(record)
         for warning in start.warnings:
-            self._factory.say(f"{self.spec.title}: warning: {warning}")
+            self._factory.log(f"{self.spec.title}: warning: {warning}")
 
     def _on_epoch(self, row: dict[str, Any]) -> None:
         self._history.append(row)
         self._folder.write_history(self._history)
-        self._tell("bench_epoch_finished", epoch=row)
+        self._call_hook("bench_epoch_finished", epoch=row)
 
-    def _on_checkpoint(self, told: Checkpoint | str | None) -> None:
+    def _on_checkpoint(self, content: Checkpoint | str | None) -> None:
         """Write a checkpoint that came from another machine; here the worker has done so, or says why it could not."""
-        if isinstance(told, str):
-            raise OSError(f"no checkpoint could be written: {told}")
-        if told is not None:
-            self._folder.write_checkpoint(told)
+        if isinstance(content, str):
+            raise OSError(f"no checkpoint could be written: {content}")
+        if content is not None:
+            self._folder.write_checkpoint(content)
 
     def _on_finished(self, outcome: RunResult) -> None:
         _write_arrays(self._folder, outcome)
@@ -310,16 +310,16 @@ class Run:
         try:
             if self._listened_to:
                 shown = None if samples is None else vars(samples)
-                self._tell("bench_run_finished", record=self.record.as_json(), samples=shown)
+                self._call_hook("bench_run_finished", record=self.record.as_json(), samples=shown)
         finally:
-            whole = self._factory.store.folder(self.record)
+            final = self._factory.store.folder(self.record)
             path_now = self._folder.finish(self.record)
-            if path_now != whole:
-                self._factory.say(f"{self.spec.title}: left in {path_now}, for it cannot be moved to {whole}")
+            if path_now != final:
+                self._factory.log(f"{self.spec.title}: left in {path_now}, for it cannot be moved to {final}")
 
-    def _tell(self, hook: str, **arguments: Any) -> None:
-        """Tell all who listen; what goes wrong with them is among the run's warnings, unless it is left as it was."""
-        problems = self._factory.tell(hook, run=self._context, **arguments)
+    def _call_hook(self, hook: str, **arguments: Any) -> None:
+        """Call a hook of all plugins; what goes wrong is among the run's warnings, unless it is left as it was."""
+        problems = self._factory.call_hook(hook, run=self._context, **arguments)
         added = [problem for problem in problems if problem not in self.record.warnings]
         if added and self.record is not self._before:
             self.record = replace(self.record, warnings=[*self.record.warnings, *added])
@@ -337,15 +337,15 @@ class Run:
 def _started(record: Record, spec: RunSpec, start: RunInfo, results: Path) -> Record:
     """Return the record of a run whose data are known, and where it trains, which may be another machine."""
     environment = {**record.environment, "device": start.device, "python": start.python, "machine": start.machine}
-    judged = {key: environment[key] for key in ("components", "packages", "device")}
-    judged["sources"] = environment.get("sources", {})  # a run that goes on may be older than they
+    trained_with = {key: environment[key] for key in ("components", "packages", "device")}
+    trained_with["sources"] = environment.get("sources", {})  # a run that goes on may be older than they
     return replace(
         record,
         identity=spec.identity(data=start.data_digest),
         dataset={**record.dataset, "digest": start.data_digest, "notes": list(start.data_notes)},
         environment=environment,
         warnings=list(dict.fromkeys((*start.warnings, *record.warnings))),
-        parity=standing(results, precision=record.precision, **judged),
+        parity=standing(results, precision=record.precision, **trained_with),
     )
 
 

@@ -1,4 +1,4 @@
-"""What is asked for, before anything is known of it."""
+"""What a run is to be: its benchmark, seed and fold."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["RunSpec"]
 
 @dataclass(frozen=True)
 class RunSpec:
-    """A run that is wanted: a benchmark, a seed, and the fold that validates, if not the share of the definition.
+    """A run that is wanted: a benchmark, a seed, and the fold that validates, if not the share of the config.
 
     Attributes:
         objectives: the metrics that a search goes by, which the history shows beside the monitor.
@@ -49,12 +49,14 @@ class RunSpec:
 
     @property
     def key(self) -> str:
-        """Equal for two that are the same run of the same row, as far as can be told before the data are read."""
-        benchmark, asked = self.benchmark, comparable_overrides(self.overrides)
-        return repr((benchmark.name, asked, config_digests(benchmark), self.seed, self.fold_name, benchmark.dataset))
+        """Equal for two that are the same run of the same row, as far as can be known before the data are read."""
+        benchmark, overrides = self.benchmark, comparable_overrides(self.overrides)
+        return repr(
+            (benchmark.name, overrides, config_digests(benchmark), self.seed, self.fold_name, benchmark.dataset)
+        )
 
     def is_of(self, record: Record) -> bool:
-        """Say whether a record was asked for alike, so that both stand in one row of the table."""
+        """Say whether a record is of the same benchmark, seed and fold, so that both stand in one row of the table."""
         return (
             (self.benchmark.name, self.seed, self.fold_name) == (record.benchmark, record.seed, record.fold)
             and comparable_overrides(self.overrides) == comparable_overrides(record.overrides)
@@ -75,7 +77,7 @@ class RunSpec:
         )
 
     def changed_code(self, record: Record) -> list[str] | None:
-        """Return the components whose code is another than a record's, as ``kind name``; ``None`` if it tells of none.
+        """Return the components whose code is another than a record's, as ``kind name``; ``None`` if it does not say.
 
         So has craterbench's own, as long as its version is the same: what it computes is meant to be the same as well.
         """

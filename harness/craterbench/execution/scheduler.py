@@ -1,6 +1,6 @@
-"""The one road: runs that are wanted, trained by the workers of an executor, and told of as events.
+"""The scheduler: trains runs on the workers of an executor, and yields what happens as events.
 
-``bench run``, a search and its confirmation all go this way. One loop waits for whichever worker tells something next.
+``bench run``, a search and its confirmation all use it. One loop waits for the next message of any worker.
 Whoever consumes the events decides what is wanted (see ``Source``) and, after an epoch, whether a run goes on.
 """
 
@@ -33,13 +33,13 @@ __all__ = [
 #: How long is waited for a worker where there is none at all, in seconds.
 _PATIENCE = 60.0
 
-#: How long is waited at most for what a worker tells, in seconds, before it is seen whether another has come.
+#: Seconds to wait at most for a message of a worker before looking whether there are more workers.
 _LONGEST_WAIT = 5.0
 
 
 @dataclass(frozen=True)
 class RunStarted:
-    """A worker has been asked for a run."""
+    """A worker has begun a run."""
 
     run: Run
 
@@ -71,7 +71,7 @@ class RunFailed:
     """A run has failed.
 
     Attributes:
-        refused: whether it could not be had as asked, which the user can mend.
+        refused: whether the cause is one that the user can mend.
     """
 
     run: Run
@@ -124,10 +124,10 @@ class Scheduler:
         Args:
             executor: what it has of workers.
             allowing_ctrl_c: in this it waits.
-            warm: whether a worker may train one run after the other. Its digits are the same, but not what it tells of
-                memory and of the time to start up.
+            warm: whether a worker may train one run after the other. Its digits are the same, but not the memory
+                and the time to start up that it reports.
             train_val: the images, where the runs are to see no others.
-            prunable: whether runs wait after each epoch to be told whether they go on. They make no checkpoints.
+            prunable: whether runs wait after each epoch for the answer whether to go on. They make no checkpoints.
             timeout: seconds after which a run has failed.
         """
         self._executor = executor
@@ -198,14 +198,14 @@ class Scheduler:
                 yield self._end(run)
 
     def _hear(self, source: Source) -> Generator[Event]:
-        """Wait a while for what a worker tells, and for no longer than until a run has taken too long."""
+        """Wait a while for a message of a worker, and for no longer than until a run has taken too long."""
         of = {worker.connection: run for run, worker in self._workers.items()}
         left = [_LONGEST_WAIT, *map(self._left, self._workers)]
         if source.ask_again is not None:
             left.append(source.ask_again)
         with self._allowing_ctrl_c():
-            told = cast(list[Connection], wait(list(of), max(0.0, min(left))))
-        for connection in told:
+            ready = cast(list[Connection], wait(list(of), max(0.0, min(left))))
+        for connection in ready:
             self._executor.check()  # or all runs would have failed, and those that were tried once more for good
             run = of[connection]
             kind, content = run.advance()

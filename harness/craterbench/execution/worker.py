@@ -1,10 +1,10 @@
-"""A child process: it lives for one framework and does what it is sent. The parent imports no framework.
+"""A worker process: it trains in one framework, one task after the other. The parent imports no framework.
 
-The pipe carries ``(kind, arguments, log)`` to the child. Back come, for each such task, what a run tells while it is
-under way, ``("start", what is known before the first epoch)`` and after each epoch ``("epoch", row)`` and
+The pipe carries ``(kind, arguments, log)`` to the child. For each such task the child sends, while
+a run is under way, ``("start", what is known before the first epoch)`` and after each epoch ``("epoch", row)`` and
 ``("checkpoint", what to go on from)``, and then one of ``("finished", what came of it)``, ``("refused", message)`` and
-``("failed", cause)``. A checkpoint that the child was asked to write itself is told without its content, or with what
-went wrong. A run that asks waits after each epoch for ``("answer", whether to go on)``, and makes no checkpoints.
+``("failed", cause)``. A checkpoint that the child writes to a file itself is sent without its content, or with what
+went wrong. An interactive run waits after each epoch for ``("answer", whether to go on)``, and makes no checkpoints.
 ``("keep", images)`` is no task: runs name the images by their digest from then on.
 """
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = ["WorkerDied", "WorkerError", "WorkerProcess", "log_tail"]
 
-#: The task that tells how it goes, and may be asked to go on from a checkpoint or to stop.
+#: The task that reports its progress, and can go on from a checkpoint and be stopped.
 TRAIN_AND_EVALUATE = "craterbench.training.experiment:train_and_evaluate"
 
 _LOG_LINES = 20
@@ -89,7 +89,7 @@ class WorkerProcess:
 
     @property
     def connection(self) -> Connection:
-        """The pipe, to wait for what the child tells."""
+        """The pipe, to wait for what the child sends."""
         return self._pipe
 
     @property
@@ -99,7 +99,7 @@ class WorkerProcess:
 
     @property
     def memory(self) -> int | None:
-        """How much memory the child holds now, in bytes; ``None`` where the system does not tell."""
+        """How much memory the child holds now, in bytes; ``None`` where the system does not say."""
         try:
             pages = int(Path(f"/proc/{self.pid}/statm").read_text(encoding="ascii").split()[1])
         except (OSError, ValueError, IndexError):
@@ -107,7 +107,7 @@ class WorkerProcess:
         return pages * os.sysconf("SC_PAGE_SIZE")
 
     def has_grown(self, most: int | None) -> bool:
-        """Whether the child holds more bytes than that, or half a GiB more than when this was first asked."""
+        """Whether the child holds more bytes than that, or half a GiB more than at the first call."""
         held = self.memory
         if held is None:
             return False
@@ -122,7 +122,7 @@ class WorkerProcess:
             log: the file in which all that it prints is found.
 
         Raises:
-            UserError: what is asked for cannot be had.
+            UserError: the task cannot be done, for a reason that the user can mend.
             WorkerError: it raised, or the child died.
         """
         self.ask(target, dict(arguments), log)
@@ -136,11 +136,11 @@ class WorkerProcess:
             self._provided.add(train_val.digest)
 
     def ask(self, kind: str, arguments: dict[str, Any], log: Path) -> None:
-        """Send a task, whose outcome ``hear`` will tell; the child may have died, which ``hear`` tells too."""
+        """Send a task; ``hear`` returns its outcome, or raises if the child has died."""
         self._send(kind, arguments, str(log.absolute()))
 
     def answer(self, *, should_continue: bool) -> None:
-        """Answer an epoch of a run that asks after each whether to go on."""
+        """Answer an epoch of an interactive run: whether to go on."""
         self._send("answer", should_continue)
 
     def _send(self, kind: str, content: Any, log: str = "") -> None:
@@ -148,10 +148,10 @@ class WorkerProcess:
             self._pipe.send((kind, content, log))
 
     def hear(self) -> tuple[str, Any]:
-        """Wait for what the child tells next, and return its kind and content, at the end ``finished``.
+        """Wait for the next message of the child, and return its kind and content, at the end ``finished``.
 
         Raises:
-            UserError: the task cannot be done as asked.
+            UserError: the task cannot be done, for a reason that the user can mend.
             WorkerError: it raised.
             WorkerDied: the child died.
         """
@@ -203,7 +203,7 @@ def _variables(variables: Mapping[str, str]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _without_main() -> Iterator[None]:
-    """Hide the program for a moment: a spawned process imports its parent's anew, and a script would train there, too.
+    """Hide the program for a moment: a spawned process imports its parent's again, and a script would train there, too.
 
     So a script needs no ``if __name__ == "__main__"``. All that a worker is sent is found in modules.
     """
@@ -260,7 +260,7 @@ def _serve(pipe: Connection) -> None:
             continue
         _print_to(log)
         if kind == TRAIN_AND_EVALUATE:
-            own = {name: content.pop(name, None) for name in ("asks", "given", "checkpoint_file")}
+            own = {name: content.pop(name, None) for name in ("interactive", "dataset_id", "checkpoint_file")}
             content |= _callbacks(pipe, answers, kept, **own)
         pipe.send(_done(kind, content))
 
@@ -289,33 +289,33 @@ def _callbacks(
     answers: queue.SimpleQueue[bool],
     kept: Mapping[str, TrainVal],
     *,
-    asks: bool | None,
-    given: str | None,
+    interactive: bool | None,
+    dataset_id: str | None,
     checkpoint_file: Path | None,
 ) -> dict[str, Any]:
-    """Return what a run needs to be heard, to get its answers, and to find the images it was given."""
-    hearers: dict[str, Any] = {f"on_{what}": functools.partial(_tell, pipe, what) for what in ("start", "epoch")}
-    if asks:
-        hearers["should_continue"] = answers.get
+    """Return the arguments of a run that report its progress, get its answers, and hold its images."""
+    callbacks: dict[str, Any] = {f"on_{what}": functools.partial(_report, pipe, what) for what in ("start", "epoch")}
+    if interactive:
+        callbacks["should_continue"] = answers.get
     elif checkpoint_file is None:
-        hearers["on_checkpoint"] = functools.partial(_tell, pipe, "checkpoint")
+        callbacks["on_checkpoint"] = functools.partial(_report, pipe, "checkpoint")
     else:
-        hearers["on_checkpoint"] = functools.partial(_write_checkpoint, pipe, checkpoint_file)
-    if given is not None:
-        hearers["given"] = kept[given]
-    return hearers
+        callbacks["on_checkpoint"] = functools.partial(_write_checkpoint, pipe, checkpoint_file)
+    if dataset_id is not None:
+        callbacks["train_val"] = kept[dataset_id]
+    return callbacks
 
 
 def _write_checkpoint(pipe: Connection, file: Path, checkpoint: Checkpoint) -> None:
-    """Write what the run can go on from, and tell that it is written, or why not: then the parent ends the run."""
+    """Write a checkpoint, and report that it is written, or why not: then the parent ends the run."""
     from craterbench.results.checkpoint import write_checkpoint
 
     try:
         write_checkpoint(file, checkpoint)
     except Exception as error:
-        _tell(pipe, "checkpoint", f"{type(error).__name__}: {error}")
+        _report(pipe, "checkpoint", f"{type(error).__name__}: {error}")
     else:
-        _tell(pipe, "checkpoint", None)
+        _report(pipe, "checkpoint", None)
 
 
 def _done(kind: str, arguments: dict[str, Any]) -> tuple[str, Any]:
@@ -334,7 +334,7 @@ def _done(kind: str, arguments: dict[str, Any]) -> tuple[str, Any]:
         sys.stderr.flush()
 
 
-def _tell(pipe: Connection, what: str, content: Any) -> None:
+def _report(pipe: Connection, what: str, content: Any) -> None:
     pipe.send((what, content))
 
 

@@ -15,11 +15,11 @@ The spread is that of a bootstrap of two levels, groups and seeds, with three co
   are Satterthwaite's for the sum of both levels, and for groups of unequal sizes those of Bell and McCaffrey (2002).
 
 The interval of a mean is formed on the metric's scale, since a score near its ceiling has more room below: that of its
-logit where it lies from 0 to 1, that of its logarithm where it lies above 0. That of a difference is symmetric.
+logit where it is from 0 to 1, that of its logarithm where it is above 0. That of a difference is symmetric.
 
 The draws come from a generator with a fixed seed of its own, so equal statistics give equal intervals.
 ``benchmarks/harness/coverage/intervals.py`` measures how often these intervals hold a true value that is known. No
-interval can tell of what was not drawn: where a group in a hundred holds a tenth of all images, and the hardest, the
+interval knows of what was not drawn: where a group in a hundred holds a tenth of all images, and the hardest, the
 interval of a mean holds its true value about 90 % of the time.
 
 Nor does an interval know of a choice that was made on its images. The weights of a run are those of the epoch that did
@@ -202,8 +202,8 @@ def _scores_of(sample: _Sample, block: int) -> Floats:
     """Return the columns of ``_scores`` from one run on, so few that they stay in the processor's cache."""
     images = sample.images[:, :, block : block + _AT_ONCE]
     groups = sample.by_group(images, axis=1)
-    whole = groups.sum(axis=1, keepdims=True)
-    sums = np.concatenate([whole, whole - images, _draws(len(sample.sizes)) @ groups], axis=1)
+    total = groups.sum(axis=1, keepdims=True)
+    sums = np.concatenate([total, total - images, _draws(len(sample.sizes)) @ groups], axis=1)
     values = sample.metric(np.moveaxis(sums, 0, -1))
     if sample.metric.statistic != "confusion":
         return values

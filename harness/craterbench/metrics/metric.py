@@ -93,12 +93,12 @@ class Metric(MetricSpec):
         """
         if self.statistic not in sums:
             return None
-        told = np.asarray(sums[self.statistic])
+        total = np.asarray(sums[self.statistic])
         if region is not None:
-            if told.ndim == 1:
+            if total.ndim == 1:
                 return None
-            told = told[REGIONS.index(region)]
-        value = float(self(told.sum(axis=0) if told.ndim == 2 else told))
+            total = total[REGIONS.index(region)]
+        value = float(self(total.sum(axis=0) if total.ndim == 2 else total))
         return None if math.isnan(value) else value
 
 

@@ -1,4 +1,4 @@
-"""What selection bias adds to a choice: the best of many that are equal is the luckiest of them."""
+"""Selection bias: how far the best of many equal configs lies above their mean by chance alone."""
 
 from __future__ import annotations
 

@@ -45,8 +45,8 @@ class Statistics:
             ValueError: they are not what the record has the sums of.
         """
         kept = {name: array for name, array in arrays.items() if name != "groups"}
-        for name, told in sums.items():
-            wanted = np.asarray(told, dtype=np.float64)
+        for name, value in sums.items():
+            wanted = np.asarray(value, dtype=np.float64)
             array = kept.get(name)
             if array is None or array.shape[1:] != wanted.shape:
                 raise ValueError("it does not belong to the record beside it")
@@ -58,8 +58,8 @@ class Statistics:
     def of_images(self, name: str) -> npt.NDArray[Any]:
         """Return a statistic of each image over all its pixels, (N, k)."""
         array = self.arrays[name]
-        whole: npt.NDArray[Any] = array.sum(axis=1) if array.ndim == 3 else array
-        return whole
+        total: npt.NDArray[Any] = array.sum(axis=1) if array.ndim == 3 else array
+        return total
 
     def sums(self) -> dict[str, Any]:
         """Return what a record keeps: the sums over images, as nested lists."""
@@ -117,5 +117,5 @@ def count_own(metric: Metric, probabilities: npt.NDArray[np.float32], masks: npt
 
 def _pairwise_sum(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Add up the last axis, each sum from one run of memory: only then does NumPy add pairwise, which errs least."""
-    whole: npt.NDArray[Any] = np.ascontiguousarray(array).sum(axis=-1)
-    return whole
+    total: npt.NDArray[Any] = np.ascontiguousarray(array).sum(axis=-1)
+    return total

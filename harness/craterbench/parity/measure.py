@@ -39,7 +39,7 @@ __all__ = [
 STEPS = (1, 20)
 
 #: The largest norm-relative difference of a tensor between twins, by precision and by what the tensor is. In single
-#: precision twenty steps wander as far as the network is sensitive to rounding: that is shown, and not judged.
+#: precision twenty steps wander as far as the network is sensitive to rounding: that is shown, without a tolerance.
 TOLERANCES: Mapping[str, Mapping[str, float]] = {
     "float64": {"activation": 1e-9, "objective": 1e-9, "gradient": 1e-7, "step 1": 1e-7, "step 20": 1e-6},
     "float32": {"activation": 1e-5, "objective": 1e-5, "gradient": 1e-4, "step 1": 1e-4, "crossed weights": 1e-5},
@@ -54,7 +54,7 @@ ParityMeasurement = dict[tuple[str, str], npt.NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class ParityTask:
-    """What a twin is asked.
+    """What is measured of a twin.
 
     Attributes:
         losses: the benchmark, in the precision that is measured and without dropout, with each loss.
@@ -83,7 +83,7 @@ class TensorDiff:
         what: the respect.
         largest: the largest norm-relative difference of a tensor.
         where: the tensor that differs most.
-        tolerance: how far it may, or ``None`` where that is not judged.
+        tolerance: how far it may, or ``None`` where there is none.
         first: the first tensor, in the order of computation, that differs by more.
     """
 

@@ -60,17 +60,17 @@ class ParityReport:
 
 
 def verify_parity(
-    registry: Registry, names: tuple[str, str], *, seed: int, device: str, say: Callable[[str], None]
+    registry: Registry, names: tuple[str, str], *, seed: int, device: str, report: Callable[[str], None]
 ) -> ParityReport:
     """Measure both, in every precision, loss and optimizer that they share, and compare.
 
     Args:
         seed: of the weights, the augmentation and the order.
         device: ``cpu`` or ``gpu``.
-        say: told what is being done.
+        report: called with a line on what is being done.
 
     Raises:
-        UserError: they are no twins, one cannot be had as asked, or its process raised or died.
+        UserError: they are no twins, one cannot be measured, or its process raised or died.
     """
     first, second = (resolve(registry, name).benchmark for name in names)
     _check_twins(first, second)
@@ -90,26 +90,26 @@ def verify_parity(
             for framework in frameworks
         ]
         for precision in precisions:
-            asked, measured = [], []
+            tasks, measured = [], []
             for name, child in zip(names, children, strict=True):
-                say(f"{name}: measuring in {precision}")
+                report(f"{name}: measuring in {precision}")
                 task = _task(registry, name, frameworks, precision, seed, device)
                 for benchmark in (*task.losses.values(), *task.optimizers.values()):
                     components |= benchmark.versions()
                     sources |= benchmark.sources_of_others()
-                asked.append(task)
-                with _told(name, log):
+                tasks.append(task)
+                with _named_errors(name, log):
                     measured.append(child.call(_MEASURE, {"task": task}, log=log))
             predicted = [arrays.pop(PREDICTED) for arrays in measured]
             diffs += compare(precision, *measured)
             if precision == "float32":
-                say("predicting from each other's weights")
-                diffs += _crossed(Path(folder), names, children, asked, measured, predicted, log)
+                report("predicting from each other's weights")
+                diffs += _crossed(Path(folder), names, children, tasks, measured, predicted, log)
     return ParityReport(names, diffs, components, sources, frameworks, precisions, device)
 
 
 @contextlib.contextmanager
-def _told(name: str, log: Path) -> Iterator[None]:
+def _named_errors(name: str, log: Path) -> Iterator[None]:
     """Turn what goes wrong in a child into an error that says in which, and with which last words."""
     try:
         yield
@@ -122,12 +122,12 @@ def _check_twins(first: BenchmarkConfig, second: BenchmarkConfig) -> None:
     names = f"{first.name} and {second.name}"
     one, other = ({k: v for k, v in flatten(b.as_dict()).items() if k != "summary"} for b in (first, second))
     differing = [key for key in {**one, **other} if key != "framework" and one.get(key) != other.get(key)]
-    told = [f"{key} is {one.get(key, 'not set')} and {other.get(key, 'not set')}" for key in differing]
+    different = [f"{key} is {one.get(key, 'not set')} and {other.get(key, 'not set')}" for key in differing]
     if one["framework"] == other["framework"]:
-        told.append(f"both are in {one['framework']}")
-    if told:
+        different.append(f"both are in {one['framework']}")
+    if different:
         raise UserError(
-            f"{names} are no twins: {', '.join(told)}; a twin extends the other and changes its framework alone"
+            f"{names} are no twins: {', '.join(different)}; a twin extends the other and changes its framework alone"
         )
     if first.model.initial is None:
         raise UserError(
@@ -172,7 +172,7 @@ def _crossed(
     folder: Path,
     names: tuple[str, str],
     children: list[WorkerProcess],
-    asked: list[ParityTask],
+    tasks: list[ParityTask],
     measured: list[ParityMeasurement],
     predicted: list[npt.NDArray[Any]],
     log: Path,
@@ -184,13 +184,13 @@ def _crossed(
     own: ParityMeasurement = {}
     crossed: ParityMeasurement = {}
     for trained, name in enumerate(names):
-        optimizer = next(iter(asked[trained].optimizers))
+        optimizer = next(iter(tasks[trained].optimizers))
         file = folder / f"{trained}.safetensors"
         last = f"step {STEPS[-1]}, {optimizer}"
         write_weights(file, {where: array for (what, where), array in measured[trained].items() if what == last})
         other = 1 - trained
         own["crossed weights", f"of {name}"] = predicted[trained]
-        with _told(names[other], log):
-            arguments = {"task": asked[other], "weights": file}
+        with _named_errors(names[other], log):
+            arguments = {"task": tasks[other], "weights": file}
             crossed["crossed weights", f"of {name}"] = children[other].call(_CROSS_PREDICT, arguments, log=log)
     return compare("float32", own, crossed)

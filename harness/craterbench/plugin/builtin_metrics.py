@@ -7,7 +7,7 @@ from craterbench.plugin.hookspecs import hookimpl
 
 __all__ = ["ALIASES", "BUILT_IN_METRICS", "bench_metrics"]
 
-#: Other names that users may give; histories and definitions have these.
+#: Other names that users may give; histories and configs have these.
 ALIASES = {"val_loss": "loss"}
 
 _FORMULAS = "craterbench.metrics.formulas"

@@ -299,8 +299,8 @@ class MetricSpec(Spec):
         if not self.label:
             object.__setattr__(self, "label", self.name.replace("_", " "))
         if not (callable(self.formula) or _is_target(self.formula)):
-            given = f"{self.formula!r} is none" if self.formula else "it has none"
-            raise ValueError(f"metric {self.name!r}: give a formula as 'module:attribute'; {given}")
+            what = f"{self.formula!r} is none" if self.formula else "it has none"
+            raise ValueError(f"metric {self.name!r}: give a formula as 'module:attribute'; {what}")
         if not (self.statistic in STATISTICS or _is_target(self.statistic)):
             cure = f"{nearest(self.statistic, STATISTICS)}; one of its own is given as 'module:attribute'"
             raise ValueError(f"metric {self.name!r}: nobody collects a statistic {self.statistic!r}; {cure}")
@@ -335,7 +335,7 @@ class ExecutorSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSpec(Spec):
-    """A named definition: a TOML file."""
+    """A named config: a TOML file."""
 
     kind: ClassVar[str] = "benchmark"
     file: Path
@@ -380,12 +380,12 @@ def _check_installed(spec: FrameworkSpec | ExecutorSpec) -> None:
 
 
 def benchmarks_in(folder: Path) -> list[BenchmarkSpec]:
-    """Return a spec for each definition (``*.toml`` with a ``summary``) in a folder; a file's stem is its name."""
+    """Return a spec for each config (``*.toml`` with a ``summary``) in a folder; a file's stem is its name."""
     specs = []
     for file in sorted(folder.glob("*.toml")):
-        definition = tomllib.loads(file.read_text(encoding="utf-8"))
-        if "summary" in definition:
-            specs.append(BenchmarkSpec(name=file.stem, summary=definition["summary"], file=file))
+        config = tomllib.loads(file.read_text(encoding="utf-8"))
+        if "summary" in config:
+            specs.append(BenchmarkSpec(name=file.stem, summary=config["summary"], file=file))
     return specs
 
 

@@ -1,4 +1,4 @@
-"""What a life-cycle hook is told it is about: a run, or a study."""
+"""What a life-cycle hook gets: the run or the study that it is about."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RunContext:
 
     Attributes:
         id: of its record.
-        folder: where its files lie until it has ended, then they are moved to where whole runs are. What a listener
+        folder: where its files lie until it has ended, then they are moved to where ended runs are. What a listener
             writes here before that goes with them.
         config: the resolved benchmark: its ``name``, and what ``benchmark.toml`` has.
         fold: which of how many folds validates, as ``2/5``, or ``None``.
@@ -49,7 +49,7 @@ class StudyContext:
 
     Attributes:
         folder: where its files lie.
-        config: what it was asked for, as ``study.json`` has it.
+        config: as ``study.json`` has it.
     """
 
     name: str

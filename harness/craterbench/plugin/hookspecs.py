@@ -4,9 +4,9 @@ The first group says what can be plugged in. Each returns a list, of which the o
 bringer's: craterbench's own plugins come first, then the others by name. What comes later under a name that is taken is
 left out, and ``bench list`` names both plugins.
 
-The second group tells what happens. They are called in the process that keeps the records, never in the one that
-trains. What they are given are copies of their own; what they return is not used, and what they raise stops nothing: it
-is shown, and of a run it is among the warnings of its record. Who was told that something has started is told that it
+The second group reports what happens. They are called in the process that keeps the records, never in the one that
+trains. Their arguments are copies of their own; what they return is not used, and what they raise stops nothing: it
+is shown, and of a run it is among the warnings of its record. Who was called when something started is called when it
 has finished, however it ended, as long as the process lives.
 """
 
@@ -93,7 +93,7 @@ def bench_executors() -> list[ExecutorSpec]:  # type: ignore[empty-body]
 
 @hookspec
 def bench_benchmarks() -> list[BenchmarkSpec]:  # type: ignore[empty-body]
-    """Return the definitions that ``bench run`` knows by name."""
+    """Return the benchmarks that ``bench run`` knows by name."""
 
 
 @hookspec
@@ -103,17 +103,17 @@ def bench_published() -> list[PublishedResult]:  # type: ignore[empty-body]
 
 @hookspec
 def bench_run_started(run: RunContext) -> None:
-    """Be told that a run starts, or goes on: ``history.csv`` in its folder has the epochs that it goes on after."""
+    """Called when a run starts, or goes on: ``history.csv`` in its folder has the epochs that it goes on after."""
 
 
 @hookspec
 def bench_epoch_finished(run: RunContext, epoch: Mapping[str, Any]) -> None:
-    """Be told that a run has finished an epoch: a row of its history."""
+    """Called when a run has finished an epoch: a row of its history."""
 
 
 @hookspec
 def bench_run_finished(run: RunContext, record: Mapping[str, Any], samples: Mapping[str, Any] | None) -> None:
-    """Be told that a run has ended, whatever its status, before its folder is moved to those that are whole.
+    """Called when a run has ended, whatever its status, before its folder is moved to the ended runs.
 
     Args:
         run: the run.
@@ -125,19 +125,19 @@ def bench_run_finished(run: RunContext, record: Mapping[str, Any], samples: Mapp
 
 @hookspec
 def bench_study_started(study: StudyContext) -> None:
-    """Be told that a study starts, or goes on."""
+    """Called when a study starts, or goes on."""
 
 
 @hookspec
 def bench_trial_finished(study: StudyContext, trial: Mapping[str, Any]) -> None:
-    """Be told that a trial has ended: its number, state, parameters, values, curve, record, reason if it failed."""
+    """Called when a trial has ended: its number, state, parameters, values, curve, record, reason if it failed."""
 
 
 @hookspec
 def bench_study_finished(study: StudyContext, summary: Mapping[str, Any] | None) -> None:
-    """Be told that a study has ended or was broken off: what it has found, or ``None`` where that cannot be told."""
+    """Called when a study has ended or was broken off: what it has found, or ``None`` where that is not known."""
 
 
 @hookspec
 def bench_commands(cli: click.Group) -> None:
-    """Add verbs to ``bench``. Called only where they are asked for, or listed."""
+    """Add verbs to ``bench``. Called only when one is used, or listed."""

@@ -29,11 +29,11 @@ class Range:
     ``filters: Annotated[int, Range(1, 256, search=(8, 32), log=True)] = 16``.
 
     Attributes:
-        search: the part that ``bench sweep`` tries unless it is told otherwise; ``None`` is all of it.
+        search: the part that ``bench sweep`` tries unless the user says otherwise; ``None`` is all of it.
         log: try it on a logarithmic scale.
 
     Raises:
-        ValueError: it or the part is empty, the part lies outside, or a logarithm would be taken of 0 or less.
+        ValueError: it or the part is empty, the part reaches outside, or a logarithm would be taken of 0 or less.
     """
 
     low: float
@@ -55,14 +55,14 @@ class Range:
 
     @property
     def searched(self) -> tuple[float, float]:
-        """The lowest and the highest value that a search tries unless it is told otherwise."""
+        """The lowest and the highest value that a search tries unless the user says otherwise."""
         return (self.low, self.high) if self.search is None else self.search
 
     def __str__(self) -> str:
         return f"{self.low:g} to {self.high:g}"
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        from pydantic_core import core_schema  # pydantic is asked for only where definitions are validated
+        from pydantic_core import core_schema  # pydantic is imported only where configs are validated
 
         return core_schema.no_info_after_validator_function(self._check, handler(source))
 
@@ -76,13 +76,13 @@ def check_parameters(what: str, parameters: Any, reserved: Collection[str]) -> N
     """Check that a class can be the parameters of a component.
 
     Args:
-        what: the component, for what is told.
+        what: the component, for messages.
         parameters: the class.
         reserved: names that no field may have, since they stand for something else in the component's table.
 
     Raises:
         ValueError: it is no frozen, keyword-only dataclass, names a type that is not there, has a field of a reserved
-            name, or a default that may not be given.
+            name, or a default that is not allowed.
     """
     if not isinstance(parameters, type) or not is_dataclass(parameters):
         raise ValueError(f"{what}: its parameters {parameters!r} are no dataclass; give the class itself")
@@ -102,7 +102,7 @@ def check_parameters(what: str, parameters: Any, reserved: Collection[str]) -> N
 
 
 def _misfit(annotation: Any, default: Any) -> str | None:
-    """Return why a default may not be given, as far as a range or a list of choices tells, or ``None``."""
+    """Return why a default is not allowed by its range or its list of choices, or ``None``."""
     kind, *notes = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     if get_origin(kind) is Literal and default not in get_args(kind):
         return f"is none of {', '.join(map(repr, get_args(kind)))}"

@@ -79,7 +79,7 @@ class Registry:
         """Load plugins, each a name and a function that imports it; what goes wrong is kept in ``problems``.
 
         Where two bring one name, it is the first one's: that of craterbench's own plugins, or else of those of others
-        by their names, whatever order they are given in.
+        by their names, in whatever order.
 
         Args:
             distributions: which distribution holds a plugin, by the plugin's name.
@@ -217,10 +217,10 @@ class Registry:
             self._digests[tuple(targets)] = source_digest(*targets)
         return self._digests[tuple(targets)], all(map(self._is_own, plugins))
 
-    def tell(self, hook: str, **arguments: object) -> list[Problem]:
+    def call_hook(self, hook: str, **arguments: object) -> list[Problem]:
         """Call a life-cycle hook of every plugin, and return what went wrong in which.
 
-        Each gets copies of its own, so that none can change what is kept or what another is told.
+        Each gets copies of its own, so that none can change what is kept or what another gets.
         """
         implementations = getattr(self._manager.hook, hook).get_hookimpls()
         return self._call(hook, lambda name: copy.deepcopy(arguments[name]), implementations)

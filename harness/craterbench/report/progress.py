@@ -23,7 +23,7 @@ __all__ = ["NoProgress", "ProgressLines", "RunProgress", "run_progress"]
 class RunProgress(Protocol):
     """Shows runs, several at once. Use it as a context manager, and have it listen meanwhile."""
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Show a line."""
 
     def __enter__(self) -> RunProgress: ...
@@ -49,13 +49,13 @@ _USUAL = (
 
 
 def _scores(row: Mapping[str, Any]) -> tuple[str, str]:
-    told = [
+    parts = [
         f"loss {row['training_loss']:.4f}",
         f"{LOSS.history_column} {row[LOSS.history_column]:.4f}",
         f"{BALANCED_ACCURACY.label} {row[BALANCED_ACCURACY.history_column]:.4f}",
         *(f"{key.replace('_', ' ')} {row[key]:.4f}" for key in row if key not in _USUAL),
     ]
-    return f"objective {row['objective']:.4f}", ", ".join(told)
+    return f"objective {row['objective']:.4f}", ", ".join(parts)
 
 
 def _beginning(history: Sequence[Mapping[str, Any]]) -> str:
@@ -92,7 +92,7 @@ class NoProgress:
     def __exit__(self, *error: object) -> None:
         """Leave nothing behind."""
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Print the line."""
         Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -109,22 +109,22 @@ class ProgressLines(NoProgress):
         """Print that a run starts."""
         history = _history(run)
         self._best[run.id] = _Best(history)
-        self.say(f"{run.title}: {_beginning(history)}")
+        self.log(f"{run.title}: {_beginning(history)}")
 
     @hookimpl
     def bench_epoch_finished(self, run: RunContext, epoch: Mapping[str, Any]) -> None:
         """Print a row of the history."""
         of = run.config["training"]["epochs"]
-        told = (f"epoch {epoch['epoch']}/{of}", *_scores(epoch), self._best[run.id](epoch))
-        self.say(f"{run.title}: {', '.join(told)}")
+        parts = (f"epoch {epoch['epoch']}/{of}", *_scores(epoch), self._best[run.id](epoch))
+        self.log(f"{run.title}: {', '.join(parts)}")
 
     @hookimpl
     def bench_run_finished(self, run: RunContext, record: Mapping[str, Any]) -> None:
         """Print the status."""
         del self._best[run.id]
-        self.say(f"{run.title}: {record['status']}")
+        self.log(f"{run.title}: {record['status']}")
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Print a line, however long."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -135,21 +135,21 @@ class _Task:
     def __init__(self, progress: rich_progress.Progress, run: RunContext) -> None:
         history = _history(run)
         self._progress, self._title = progress, run.title
-        self._best, self._told = _Best(history), list[str]()
+        self._best, self._shown = _Best(history), list[str]()
         self._epochs, self._of = len(history), run.config["training"]["epochs"]
         first = f"{self._title}: {_beginning(history)}"
         self._task = progress.add_task(first, total=self._of, completed=self._epochs)
 
     def epoch(self, row: Mapping[str, Any]) -> None:
         objective, scores = _scores(row)
-        self._epochs, self._told = row["epoch"], [self._best(row), scores]
-        first = f"{self._title}: {objective}, {self._told[0]}"
+        self._epochs, self._shown = row["epoch"], [self._best(row), scores]
+        first = f"{self._title}: {objective}, {self._shown[0]}"
         self._progress.update(self._task, description=f"{first}\n{scores}", completed=self._epochs)
 
     def end(self, status: str) -> str:
         """Take the bar away, and return what is left to say."""
         self._progress.remove_task(self._task)
-        return ", ".join([f"{self._title}: {status} after epoch {self._epochs}/{self._of}", *self._told])
+        return ", ".join([f"{self._title}: {status} after epoch {self._epochs}/{self._of}", *self._shown])
 
 
 class ProgressBars(NoProgress):
@@ -188,8 +188,8 @@ class ProgressBars(NoProgress):
     @hookimpl
     def bench_run_finished(self, run: RunContext, record: Mapping[str, Any]) -> None:
         """Put a line in the place of the bar."""
-        self.say(self._tasks.pop(run.id).end(record["status"]))
+        self.log(self._tasks.pop(run.id).end(record["status"]))
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Print a line above the bars."""
         self._progress.console.print(line, markup=False, highlight=False)

@@ -19,7 +19,7 @@ from craterbench.training.experiment import Samples
 
 __all__ = ["RunPlots", "draw_curves", "draw_samples", "save_plots"]
 
-# Two colours that people with any colour vision tell apart (Okabe and Ito 2008).
+# Two colours that people with any colour vision can distinguish (Okabe and Ito 2008).
 _MISSED = (0.34, 0.71, 0.91)  # sky blue: crater, called background
 _INVENTED = (0.90, 0.62, 0.00)  # orange: background, called crater
 

@@ -23,14 +23,14 @@ _VERSION = "1"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run after a whole epoch.
+    """A run after an epoch.
 
     Attributes:
         history: a row for each epoch so far.
         images_trained: how many images they showed, each counted as often as it was shown.
         best_weights: the weights of the best of them.
         session: the state of the session.
-        generators: the states of the harness's generators by name, as NumPy's bit generators tell them.
+        generators: the states of the harness's generators by name, as NumPy's bit generators return them.
     """
 
     history: list[dict[str, Any]]
@@ -41,7 +41,7 @@ class Checkpoint:
 
 
 def write_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint, whole or not at all, even if the machine stops meanwhile.
+    """Write a checkpoint, atomically, even if the machine stops meanwhile.
 
     Arrays stand as they are in a safetensors file, all else as JSON in its header: an integer of a generator keeps its
     128 bits there and a float its digits.
@@ -66,20 +66,20 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """
     try:
         with safe_open(path, framework="np") as file:
-            told = file.metadata() or {}
+            metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise ValueError(str(error)) from None
     except (AttributeError, KeyError, TypeError):  # safetensors' own, where NumPy has no such type
         raise ValueError("it holds numbers of a type that NumPy has not") from None
-    if told.get("version") != _VERSION:
+    if metadata.get("version") != _VERSION:
         raise ValueError(f"no checkpoint of version {_VERSION}")
     session, best = (
         {name.removeprefix(kind): array for name, array in arrays.items() if name.startswith(kind)}
         for kind in ("session ", "best ")
     )
     try:
-        plain = json.loads(told["plain"])
+        plain = json.loads(metadata["plain"])
         return Checkpoint(plain["history"], plain["images_trained"], best, session, plain["generators"])
     except (KeyError, TypeError) as error:
         raise ValueError(f"its header lacks {error}") from None

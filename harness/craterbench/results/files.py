@@ -12,7 +12,7 @@ PART = ".part"
 
 
 def write_atomically(path: Path, content: str | bytes, *, durable: bool = False) -> None:
-    """Write a file, whole or not at all: who reads it meanwhile finds what it was, or what it is to be.
+    """Write a file atomically: who reads it meanwhile finds what it was, or what it is to be.
 
     Args:
         path: the file; what it held is replaced.

@@ -20,7 +20,7 @@ _COSTS = ("num_weights", "epochs", "best_epoch", "images_per_second", "peak_memo
 
 
 def runs_frame(store: Store, metrics: Metrics | None = None) -> pd.DataFrame:
-    """Return a row for each whole run, the oldest first, by its id; what a run lacks is missing.
+    """Return a row for each ended run, the oldest first, by its id; what a run lacks is missing.
 
     The columns are ``benchmark``, ``seed``, ``fold``, ``status`` and ``started``; the keys of the config, dotted, such
     as ``optimizer.learning_rate``; of each part its scores and its fingerprint, such as ``test.balanced_accuracy`` and

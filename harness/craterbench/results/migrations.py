@@ -18,7 +18,7 @@ def migrated(content: dict[str, Any], folder: Path | None = None) -> dict[str, A
 
     Args:
         content: a parsed ``record.json``.
-        folder: the run's, whose other files tell what the record lacks; without it that is left out.
+        folder: the run's, whose other files hold what the record lacks; without it that is left out.
 
     Raises:
         ValueError: it is no record, of a newer schema, or older than any that is known.
@@ -36,7 +36,7 @@ def migrated(content: dict[str, Any], folder: Path | None = None) -> dict[str, A
 
 
 def _with_statistics(content: dict[str, Any]) -> dict[str, Any]:
-    """From schema 2: parts have the sums of statistics in place of scores, and a yardstick is called fingerprint."""
+    """From schema 2: parts hold sums of statistics, not scores, and ``yardstick`` is called ``fingerprint``."""
     parts = content.get("parts")
     if not isinstance(parts, dict):
         return content
@@ -58,7 +58,7 @@ def _part_with_statistics(part: Any) -> Any:
             },
         }
     except (KeyError, TypeError, ValueError):
-        return part  # whose misfit is told like any other
+        return part  # whose fault is reported like any other
 
 
 def _confusion(scores: dict[str, Any]) -> list[int]:

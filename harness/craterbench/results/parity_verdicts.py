@@ -59,18 +59,18 @@ class Verdict:
 
         Args:
             components: versions by ``kind name``; those that do not decide are passed over.
-            sources: digests of their source; of craterbench's own none is compared, since the versions tell.
+            sources: digests of their source; of craterbench's own none is compared, since their versions stand for it.
             packages: the versions of all packages that matter to the run.
         """
         known = {*_ALWAYS_KNOWN, *(name.split()[0] for name in self.components)}
         kinds = known.intersection(_JUDGED)
-        judged = {name: version for name, version in components.items() if name.split()[0] in kinds}
+        concerned = {name: version for name, version in components.items() if name.split()[0] in kinds}
         return (
             device == self.device
             and precision in self.precisions
-            and judged.items() <= self.components.items()
+            and concerned.items() <= self.components.items()
             and all(
-                self.sources[name] == sources[name] for name in judged.keys() & self.sources.keys() & sources.keys()
+                self.sources[name] == sources[name] for name in concerned.keys() & self.sources.keys() & sources.keys()
             )
             and all(self.packages[name] == packages[name] for name in self.packages.keys() & packages.keys())
         )

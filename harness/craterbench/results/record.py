@@ -30,9 +30,9 @@ class Record:
         benchmark: the benchmark's name.
         overrides: what the command line changed in it, each ``key=value``.
         config: the benchmark, resolved: every value that it had, nested as in its TOML file.
-        definition: digest of the whole definition and of its components' versions; the seed is not in it.
-        fold: which of how many folds validated, as ``2/5``; ``None`` where the definition's own split cut the parts.
-        identity: digest of what was asked for and of the data (see ``craterbench.config.identity``).
+        definition: digest of the complete config and of its components' versions; the seed is not in it.
+        fold: which of how many folds validated, as ``2/5``; ``None`` where the config's own split cut the parts.
+        identity: digest of the config and of the data (see ``craterbench.config.identity``).
         dataset: name, digest, provenance, licence and notes.
         parts: for each scored part its fingerprint, the number of its images, and its ``statistics``: by name their
             sums over images, rim and interior apart where they are counted apart. Scores follow from them.
@@ -97,7 +97,7 @@ class Record:
         """Return the record of a parsed ``record.json``.
 
         Args:
-            folder: the run's folder, whose other files tell what a record of an older schema lacks.
+            folder: the run's folder, whose other files hold what a record of an older schema lacks.
 
         Raises:
             ValueError: it is of a schema that is not known, or a field is missing or of no use.

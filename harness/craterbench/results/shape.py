@@ -46,7 +46,7 @@ class _Training(TypedDict):
 
 
 class Config(TypedDict):
-    """What every config says; a whole one says more."""
+    """What every config says; a complete one says more."""
 
     framework: str
     model: _Named

@@ -1,4 +1,4 @@
-"""The folder of results: runs under way, and runs that are whole."""
+"""The folder of results: runs under way, and ended runs."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def new_id() -> tuple[str, str]:
 
 
 class RunFolder:
-    """The files of one run, first among the runs under way, then among those that are whole.
+    """The files of one run, first among the runs under way, then among the ended runs.
 
-    Its lock is held while the run's process lives, and let go by the system however that ends. It lies beside the
-    folder, which moves: in it, to lock a run that has just moved would make its old folder anew.
+    Its lock is held while the run's process lives, and released by the system however that ends. It lies beside the
+    folder, which moves: in it, to lock a run that has just moved would make its old folder again.
     """
 
     def __init__(self, store: Store, record: Record, lock: filelock.BaseFileLock) -> None:
@@ -58,21 +58,21 @@ class RunFolder:
         self._num_epochs = 0
         self.path = store.running / record.id
 
-    def write_definition(self, definition: Mapping[str, Any]) -> None:
-        """Write the resolved definition as ``benchmark.toml``."""
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write the resolved config as ``benchmark.toml``."""
         import tomli_w
 
-        write_atomically(self.path / "benchmark.toml", tomli_w.dumps(definition))
+        write_atomically(self.path / "benchmark.toml", tomli_w.dumps(config))
 
     def write_record(self, record: Record) -> None:
-        """Write ``record.json``, whole or not at all, unless this is what it holds."""
+        """Write ``record.json``, atomically, unless this is what it holds."""
         if record == self._written:
             return
         write_atomically(self.path / _RECORD, json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n")
         self._written = record
 
     def write_history(self, history: Iterable[Mapping[str, Any]]) -> None:
-        """Write ``history.csv``, a row for each epoch; of those that it was given before it writes none again."""
+        """Write ``history.csv``, a row for each epoch; those that it has written it skips."""
         rows = list(history)
         if not rows:
             return
@@ -100,7 +100,7 @@ class RunFolder:
         return self.path / _CHECKPOINT
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Write ``state.safetensors``, from which the run can go on, whole or not at all."""
+        """Write ``state.safetensors``, from which the run can go on, atomically."""
         from craterbench.results.checkpoint import write_checkpoint
 
         write_checkpoint(self.checkpoint_file, checkpoint)
@@ -111,7 +111,7 @@ class RunFolder:
             (self.path / name).unlink(missing_ok=True)
 
     def finish(self, record: Record) -> Path:
-        """Write the record, move the run to where whole runs are, and return its folder.
+        """Write the record, move the run to where ended runs are, and return its folder.
 
         Where it cannot be moved, because a folder of its name is there already, it stays among those under way.
         """
@@ -160,15 +160,15 @@ class Store:
             self.remove_empty()
 
     def begin(self, record: Record) -> RunFolder:
-        """Make the folder of a run that starts, and the one where it will lie when it is whole.
+        """Make the folder of a run that starts, and the one where it will lie when it has ended.
 
         Raises:
             UserError: the results folder cannot be written.
         """
-        folder, whole, lock = self.running / record.id, self.folder(record), self._lock(record.id)
+        folder, final, lock = self.running / record.id, self.folder(record), self._lock(record.id)
         try:
             self._make(folder)
-            self._make(whole.parent)
+            self._make(final.parent)
             lock.acquire(timeout=0)
             run = RunFolder(self, record, lock)
             run.write_record(record)  # only now do others see the run, and its lock is held
@@ -190,21 +190,21 @@ class Store:
         Raises:
             UserError: another process has gone on with it since its record was read.
         """
-        whole, lock = self.folder(record), self._lock(record.id)
+        final, lock = self.folder(record), self._lock(record.id)
         try:
             lock.acquire(timeout=0)
         except (OSError, filelock.Timeout):
-            raise UserError(f"{whole} cannot be gone on with: another process is at it") from None
+            raise UserError(f"{final} cannot be gone on with: another process is at it") from None
         run = RunFolder(self, record, lock)
         try:
-            if _read(whole / _RECORD).as_json() != record.as_json():
+            if _read(final / _RECORD).as_json() != record.as_json():
                 raise ValueError
-            whole.replace(run.path)
+            final.replace(run.path)
         except (OSError, ValueError):
             _release_lock(lock)
             self.remove_empty()
             raise UserError(
-                f"{whole} cannot be gone on with: another process has just done so, or has removed it"
+                f"{final} cannot be gone on with: another process has just done so, or has removed it"
             ) from None
         return run
 
@@ -218,14 +218,14 @@ class Store:
             return None
 
     def move(self, folder: Path, record: Record, lock: filelock.BaseFileLock) -> Path:
-        """Move a run that has ended to those that are whole, let go of its lock, and return where it lies.
+        """Move a run that has ended to the ended runs, release its lock, and return its path.
 
         It stays where it is if it cannot be moved: no folder that is there already is ever written into.
         """
-        whole = self.folder(record)
+        final = self.folder(record)
         try:
-            self._make(whole.parent)
-            path_now = folder.replace(whole)
+            self._make(final.parent)
+            path_now = folder.replace(final)
         except OSError:
             path_now = folder
         _release_lock(lock)
@@ -246,7 +246,7 @@ class Store:
         self._made.clear()  # what is left has something in it
 
     def recover(self) -> tuple[list[Record], list[str]]:
-        """Move the runs that a dead process left under way to those that are whole.
+        """Move the runs that a dead process left under way to the ended runs.
 
         Returns:
             Their records, ``interrupted`` unless they had ended, and a line on each that could not be read or moved.
@@ -261,8 +261,8 @@ class Store:
                 if record.status == "running":
                     record = replace(record, status="interrupted")
                 if RunFolder(self, record, lock).finish(record) == folder:
-                    whole = self.folder(record)
-                    raise ValueError(f"{whole} {'is there already' if whole.exists() else 'cannot be made'}")
+                    final = self.folder(record)
+                    raise ValueError(f"{final} {'is there already' if final.exists() else 'cannot be made'}")
                 recovered.append(record)
             except filelock.Timeout:
                 continue  # its process lives
@@ -301,7 +301,7 @@ class Store:
         return False
 
     def records(self, benchmark: str | None = None) -> tuple[list[Record], list[str]]:
-        """Return the records of all whole runs, oldest first, and a line on each that could not be read.
+        """Return the records of all ended runs, oldest first, and a line on each that could not be read.
 
         Args:
             benchmark: the name of the one whose runs are wanted, or ``None`` for those of all.
@@ -331,11 +331,11 @@ class Store:
         return filelock.FileLock(self.running / f"{run}.lock")
 
     def folder(self, record: Record) -> Path:
-        """Return where a whole run lies."""
+        """Return the folder of a ended run."""
         return self.runs / record.benchmark / record.id
 
     def find(self, name: str) -> tuple[Record, Path]:
-        """Return the record and the folder of a whole run, of this store or of one of the studies in it.
+        """Return the record and the folder of a ended run, of this store or of one of the studies in it.
 
         Args:
             name: the run's id, a beginning of it that no other has, or the path of its folder, which may lie anywhere.
@@ -386,7 +386,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 
 
 def amend(folder: Path, record: Record, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
-    """Write the record and the statistics of a whole run anew, the record last; each file is whole or not written."""
+    """Write the record and the statistics of a ended run again, the record last; each file atomically."""
     _write_statistics(folder / _STATISTICS, parts)
     write_atomically(folder / _RECORD, json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n")
     (folder / _COUNTS).unlink(missing_ok=True)

@@ -19,7 +19,7 @@ __all__ = ["read_weights", "write_weights"]
 
 def write_weights(path: Path, weights: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write weights by name as safetensors."""
-    # safetensors writes the memory as it lies, whatever the strides say
+    # safetensors writes the memory as it is, whatever the strides say
     write_atomically(path, save({name: np.asarray(array, order="C") for name, array in weights.items()}))
 
 

@@ -1,4 +1,4 @@
-"""The search itself: it says which trials are wanted, and keeps and judges what the scheduler tells of them."""
+"""The optimization loop: asks the study for trials, has the scheduler run them, and reports what came of each."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class TrialLoop:
         Args:
             study: the study.
             space: what is tried.
-            resolve: returns the definition of a trial from its number and what it changes.
+            resolve: returns the config of a trial from its number and what it changes.
             factory: keeps the records of the trials.
             train_val: the images of all trials.
             progress: shows the trials.
@@ -106,7 +106,7 @@ class TrialLoop:
         self._train_val = train_val
         self._progress = progress
         self._last: float | None = None
-        self._asked: list[_Active] = []
+        self._running: list[_Active] = []
         self._active: dict[Run, _Active] = {}
         self._failures = 0
         self._best: Trial | None = None
@@ -120,7 +120,7 @@ class TrialLoop:
     def search(self, executor: Executor, *, timeout: float | None = None) -> None:
         """Search until as many trials as are wanted are complete or pruned.
 
-        Whatever stops it, such as Ctrl-C, leaves the study whole: trials under way have failed and are tried once more
+        Whatever stops it, such as Ctrl-C, leaves the study intact: trials under way have failed and are tried once more
         when it goes on.
 
         Args:
@@ -148,13 +148,13 @@ class TrialLoop:
                         self._show_progress(executor.workers)
             finally:
                 records = {active.trial.number: run.record for run, active in self._active.items()}
-                for active in list(self._asked):  # they are tried once more when the search goes on
+                for active in list(self._running):  # they are tried once more when the search goes on
                     self._fail(active, "the search was interrupted", records.get(active.trial.number), again=True)
 
     @property
     def wanted(self) -> bool:
         """Whether another trial is to be started."""
-        more = self._study.counted + len(self._asked) < self._study.config.trials and not self.gave_up
+        more = self._study.counted + len(self._running) < self._study.config.trials and not self.gave_up
         return more and (self._last is None or time.monotonic() < self._last)
 
     @property
@@ -162,10 +162,10 @@ class TrialLoop:
         """No trial is wanted because time has passed."""
 
     def next(self, threads: int) -> Run | None:
-        """Ask the study for a trial and begin its run; ``None`` if its definition is refused."""
+        """Ask the study for a trial and begin its run; ``None`` if its config is refused."""
         trial, study = self._study.ask(), self._study
         active = _Active(trial, self._space.suggest(trial), time.monotonic(), study.retry_of(trial))
-        self._asked.append(active)
+        self._running.append(active)
         number = trial.number
         try:
             resolved = self._resolve(number, self._space.overrides(active.parameters))
@@ -210,7 +210,7 @@ class TrialLoop:
             again = isinstance(event, WorkerLost) and active.retry_of is None
             self._fail(active, cause, record, again=again)
             return
-        self._asked.remove(active)
+        self._running.remove(active)
         if record.status == "pruned":
             study.prune(active.trial, epochs=record.epochs)
             shown = active.shown("pruned", record=record.id)
@@ -225,14 +225,14 @@ class TrialLoop:
 
     def _fail(self, active: _Active, cause: str, record: Record | None = None, *, again: bool = False) -> None:
         """Keep that a trial failed."""
-        self._asked.remove(active)
+        self._running.remove(active)
         self._study.fail(active.trial, cause, again=again, **({} if record is None else {"epochs": record.epochs}))
         self._failures += not again
         self._show(active.shown("failed", reason=cause, record=None if record is None else record.id))
 
     def _show(self, ended: Trial) -> None:
         self._progress.trial(ended, most=self._study.config.epochs)
-        self._factory.tell("bench_trial_finished", study=self._study.context, trial=asdict(ended))
+        self._factory.call_hook("bench_trial_finished", study=self._study.context, trial=asdict(ended))
 
     def _better(self, trial: Trial) -> bool:
         if self._best is None:
@@ -245,7 +245,7 @@ class TrialLoop:
         wanted, done = self._study.config.trials, self._study.counted
         if self._seconds:
             at_once = max(1, min(workers, wanted - done))
-            under_way = sum(time.monotonic() - active.started for active in self._asked)
+            under_way = sum(time.monotonic() - active.started for active in self._running)
             mean = sum(self._seconds) / len(self._seconds)
             left = max(0.0, (mean * (wanted - done) - under_way) / at_once)
         self._progress.progress(done=done, wanted=wanted, best=self._best, workers=workers, left=left)

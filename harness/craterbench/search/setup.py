@@ -1,4 +1,4 @@
-"""What must be settled before a search can start: its definition, its space, its data, and a config that holds them."""
+"""Prepares a search: resolves its benchmark, builds its space, reads its data, and makes or loads its config."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = ["EPOCHS", "PreparedSweep", "create_sweep", "load_sweep"]
 
 _TRAIN_VAL = "craterbench.training.experiment:train_val"
 
-#: The most that a trial trains, unless something else is asked for.
+#: The most that a trial trains, unless the user says otherwise.
 EPOCHS = 10
 
 
@@ -38,7 +38,7 @@ class PreparedSweep:
 
     Attributes:
         base: the benchmark of its trials, before anything is tried.
-        development: the images, without the test part.
+        train_val: the images, without the test part.
     """
 
     registry: Registry
@@ -56,17 +56,17 @@ class PreparedSweep:
         overrides = [*_fixed(self.config), *tried]
         return resolve(self.registry, self.config.benchmark, overrides, label=f"trial-{number}")
 
-    def anew(self, tried: Sequence[Override]) -> ResolvedConfig:
-        """Return the benchmark that trains what was tried as the definition says, with nothing made cheaper.
+    def full_config(self, tried: Sequence[Override]) -> ResolvedConfig:
+        """Return the benchmark that confirms what was tried, with nothing made cheaper.
 
         Raises:
-            UserError: it does not fit the framework that it is to be trained anew in.
+            UserError: it does not fit the framework that it is to be confirmed in.
         """
         kept = [override for override in _fixed(self.config) if override.key not in self.config.search_only]
         return resolve(self.registry, self.config.benchmark, [*_in(self.config.confirm_with, kept), *tried])
 
     def file(self, path: Path) -> ResolvedConfig:
-        """Return the benchmark of a definition that was written to a file.
+        """Return the benchmark of a file.
 
         Raises:
             UserError: it cannot be run.
@@ -77,7 +77,7 @@ class PreparedSweep:
         """Return the benchmark that the search started from, on the same data; it changes nothing else.
 
         Raises:
-            UserError: it does not fit the framework that candidates are trained anew in.
+            UserError: it does not fit the framework that candidates are confirmed in.
         """
         plain, framework = resolve(self.registry, self.config.benchmark, _data(self.config)), self.config.confirm_with
         if plain.benchmark.framework.name == framework:
@@ -106,12 +106,12 @@ def create_sweep(
     confirm_with: str | None = None,
     device: str = "auto",
 ) -> PreparedSweep:
-    """Settle what a new search needs.
+    """Prepare a new search.
 
     Args:
         registry: the components.
         name: of the study.
-        benchmark: name or path of the definition that it starts from.
+        benchmark: name or path of the benchmark that it starts from.
         framework: ``None`` is the benchmark's own, or one with bfloat16 where this machine computes in it.
         settings: what else holds for every trial, such as the data.
         epochs: of a trial; ``None`` is what a search finds right.
@@ -124,12 +124,12 @@ def create_sweep(
         seed: of the search.
         trials: how many there are to be, complete or pruned.
         trial_timeout: seconds after which a trial has failed.
-        confirm: how many settings are trained anew.
-        confirm_with: the framework that the best is trained anew in; ``None`` is that of the trials.
+        confirm: how many of the best trials are confirmed.
+        confirm_with: the framework that the best are confirmed in; ``None`` is that of the trials.
         device: what trials train on.
 
     Raises:
-        UserError: something is wrong with what is asked for.
+        UserError: an argument is wrong.
     """
     if not PLAIN_NAME.fullmatch(name):
         raise UserError(
@@ -161,7 +161,7 @@ def create_sweep(
     base = resolve(registry, benchmark, [*fixed, *cheaper]).benchmark
     frameworks = list(dict.fromkeys((chosen, confirm_with)))
     space = build_space(registry, base, space_overrides, frameworks)
-    train_val = _development(base)
+    train_val = _read_train_val(base)
     config = SweepConfig(
         name=name,
         created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -169,7 +169,7 @@ def create_sweep(
         fixed=[[override.key, override.value, override.source] for override in [*fixed, *cheaper]],
         search_only=[override.key for override in cheaper],
         pinned=[override.key for override in space_overrides.fixed],
-        vary={key: asdict(wish) for key, wish in space_overrides.varied.items()},
+        vary={key: asdict(override) for key, override in space_overrides.varied.items()},
         definition=base.as_dict(),
         versions=_versions(registry, base, space),
         frameworks=frameworks,
@@ -191,14 +191,14 @@ def create_sweep(
 def load_sweep(
     registry: Registry, folder: Path, changed: Mapping[str, Any], data: Override | None = None
 ) -> PreparedSweep:
-    """Settle what a search needs that goes on.
+    """Prepare a search that goes on.
 
     Args:
         changed: what is to be otherwise than before, of what a config may change.
         data: where its data lie now, if they have moved.
 
     Raises:
-        UserError: there is none, or its definition, its space or its data have changed since it began.
+        UserError: there is none, or its benchmark, its space or its data have changed since it began.
     """
     config = replace(SweepConfig.read(folder), **changed)
     if data is not None:
@@ -209,11 +209,11 @@ def load_sweep(
     for name in (base.framework.name, config.confirm_with):
         registry.get("framework", name).check_installed()
     varied = {
-        name: ParameterOverride(**wish | {"choices": tuple(wish["choices"])}) for name, wish in config.vary.items()
+        name: ParameterOverride(**saved | {"choices": tuple(saved["choices"])}) for name, saved in config.vary.items()
     }
     pinned = [override for override in _fixed(config) if override.key in config.pinned]
     space = build_space(registry, base, SpaceOverrides(varied=varied, fixed=pinned), config.frameworks)
-    train_val = _development(base)
+    train_val = _read_train_val(base)
     now = _versions(registry, base, space)
     versions = {name: version for name, version in now.items() if name in config.versions}  # optimizers had none once
     differing = [
@@ -240,9 +240,9 @@ def _fixed(config: SweepConfig) -> list[Override]:
     return [Override(*each) for each in config.fixed]
 
 
-def _wherever(definition: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a definition by dotted keys without where its data lie, which their digest makes up for."""
-    return {key: value for key, value in flatten(definition).items() if key != "dataset.path"}
+def _wherever(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config by dotted keys without where its data lie, which their digest makes up for."""
+    return {key: value for key, value in flatten(config).items() if key != "dataset.path"}
 
 
 def _anywhere(override: Override) -> Override:
@@ -294,14 +294,14 @@ def _framework_of_trials(
     names = [own, *(name for name in registry.names("framework") if name != own)]
     fitting = [name for name in names if _fits(registry, benchmark, settings, name)]
     if not fitting:
-        return own  # whose absence is told with its cure
+        return own  # whose absence is reported with its cure
     if computes_bfloat16(device):
         fitting.sort(key=lambda name: "bfloat16" not in registry.get("framework", name).precisions)
     return fitting[0]
 
 
 def _fits(registry: Registry, benchmark: str, settings: Sequence[Override], framework: str) -> bool:
-    """Whether a framework is installed, and the benchmark can be had in it."""
+    """Whether a framework is installed, and the benchmark fits it."""
     try:
         registry.get("framework", framework).check_installed()
         resolve(registry, benchmark, _in(framework, settings))
@@ -310,7 +310,7 @@ def _fits(registry: Registry, benchmark: str, settings: Sequence[Override], fram
     return True
 
 
-def _development(base: BenchmarkConfig) -> TrainVal:
+def _read_train_val(base: BenchmarkConfig) -> TrainVal:
     """Read the data in a process of its own, so that the test part is never in this one; if it is killed, once more."""
     cause: WorkerError | None = None
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""A study: what was asked for, what has been tried, and who is at it."""
+"""A study: its config, its trials, and the process that owns it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from craterbench.search.summary import Trial
 
 __all__ = ["Study", "StudyView", "SweepConfig", "differences", "studies"]
 
-#: What importances are told from: the share of the trials that is taken for the best, and as many trials with a
+#: What importances are computed from: the share of the trials that is taken for the best, and as many trials with a
 #: parameter as make five of them, the fewest that Optuna's documentation advises.
 _BEST_SHARE, _FEWEST_TRIALS = 0.25, 20
 
@@ -52,17 +52,17 @@ _STOPPED = "the search stopped in the middle of it"
 #: Raised whenever a field of ``study.json`` changes its name or its meaning.
 _SCHEMA = 1
 
-_PLAN, _JOURNAL, _LOCK, _OWNER = "study.json", "journal.log", ".lock", "owner.json"
+_CONFIG, _JOURNAL, _LOCK, _OWNER = "study.json", "journal.log", ".lock", "owner.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepConfig:
-    """What a study was asked for. It goes on only with what it began with, but for what stands last in the list.
+    """The config of a study. It goes on only with what it began with, but for what stands last in the list.
 
     Attributes:
-        benchmark: name or path of the definition that it starts from.
+        benchmark: name or path of the benchmark that it starts from.
         fixed: what was changed in it for all trials: key, value, and the option that said so.
-        search_only: those keys of ``fixed`` that make trials cheaper, and do not hold for what is trained anew.
+        search_only: those keys of ``fixed`` that make trials cheaper, and do not hold when it is confirmed.
         pinned: those keys of ``fixed`` that the user fixed, and so took out of the space.
         vary: what narrows the space: fields of a ``ParameterOverride`` by what they are about.
         definition: the benchmark of the trials before anything is tried, as ``BenchmarkConfig.as_dict`` gives it.
@@ -73,8 +73,8 @@ class SweepConfig:
         epochs: the most that a trial trains.
         trials: how many there are to be, complete or pruned. This and what follows may change when a study goes on.
         trial_timeout: seconds after which a trial has failed.
-        confirm: how many settings are trained anew.
-        confirm_with: the framework that they are trained in.
+        confirm: how many of the best trials are confirmed.
+        confirm_with: the framework that they are confirmed in.
     """
 
     name: str
@@ -102,7 +102,7 @@ class SweepConfig:
 
     def write(self, folder: Path) -> None:
         """Write it into the study's folder, whole or not at all, and onto the disk: without it its trials are lost."""
-        write_atomically(folder / _PLAN, json.dumps(asdict(self), indent=1) + "\n", durable=True)
+        write_atomically(folder / _CONFIG, json.dumps(asdict(self), indent=1) + "\n", durable=True)
 
     @classmethod
     def read(cls, folder: Path) -> SweepConfig:
@@ -111,7 +111,7 @@ class SweepConfig:
         Raises:
             UserError: there is no study, or its config cannot be read.
         """
-        file = folder / _PLAN
+        file = folder / _CONFIG
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
             if content["schema"] > _SCHEMA:
@@ -120,7 +120,7 @@ class SweepConfig:
                 )
             config = cls(**{key: content[key] for key in content.keys() & {field.name for field in fields(cls)}})
         except FileNotFoundError:
-            known = sorted(path.parent.name for path in folder.parent.glob(f"*/{_PLAN}"))
+            known = sorted(path.parent.name for path in folder.parent.glob(f"*/{_CONFIG}"))
             there = f"there are {', '.join(known)}" if known else "there is none yet"
             raise UserError(f"there is no study {folder.name!r} in {folder.parent}; {there}") from None
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -186,7 +186,7 @@ class StudyView:
                 return False
         except filelock.Timeout:
             return True
-        except OSError:  # of a folder that is only to be read nobody can tell
+        except OSError:  # of a folder that is only to be read it is not known
             return False
 
     def trials(self) -> list[Trial]:
@@ -224,9 +224,9 @@ class StudyView:
                 every = get_param_importances(self._optuna, evaluator=evaluator, target=target)
             except (ValueError, RuntimeError):
                 return {}
-        told = {name: share for name, share in every.items() if having[name] >= _FEWEST_TRIALS}
-        whole = sum(told.values())
-        return {name: share / whole for name, share in told.items()} if whole > 0 else {}
+        shares = {name: share for name, share in every.items() if having[name] >= _FEWEST_TRIALS}
+        total = sum(shares.values())
+        return {name: share / total for name, share in shares.items()} if total > 0 else {}
 
 
 class Study(StudyView):
@@ -242,7 +242,7 @@ class Study(StudyView):
         """Take a study in hand, and make it if there is none yet.
 
         Trials that a dead process left running have failed, and are tried once more; but not those that were so
-        already: what takes the whole machine with it, say its memory, would never let the search go on.
+        already: what takes the machine down with it, say its memory, would never let the search go on.
 
         Raises:
             UserError: another process owns it, there is another study of that name, or its folder cannot be written.
@@ -265,7 +265,7 @@ class Study(StudyView):
 
     def _open(self) -> None:
         folder, config = self.folder, self.config
-        self._new = not (folder / _PLAN).exists()
+        self._new = not (folder / _CONFIG).exists()
         if not self._new and SweepConfig.read(folder).created != config.created:
             raise UserError(f"there is a study {config.name!r} by now; give another --name")
         if self._new:  # what has no config is what is left of a study that was not begun, maybe with other objectives
@@ -307,17 +307,17 @@ class Study(StudyView):
         except filelock.Timeout:
             who = ""
             with contextlib.suppress(OSError, ValueError, KeyError):
-                told = json.loads(owner.read_text(encoding="utf-8"))
-                who = f": process {told['process']} on {told['host']}, since {told['since']}"
+                held_by = json.loads(owner.read_text(encoding="utf-8"))
+                who = f": process {held_by['process']} on {held_by['host']}, since {held_by['since']}"
             raise UserError(f"study {self.config.name!r} is being searched by another command{who}") from None
         since = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-        told = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
-        write_atomically(owner, json.dumps(told) + "\n")
+        held_by = {"process": os.getpid(), "host": socket.gethostname(), "since": since}
+        write_atomically(owner, json.dumps(held_by) + "\n")
 
     def _discard(self) -> None:
         """Remove what was made, with the lock while it is still held."""
         with contextlib.suppress(OSError):  # there is more in a folder
-            for name in (_PLAN, _JOURNAL, _OWNER, _LOCK):
+            for name in (_CONFIG, _JOURNAL, _OWNER, _LOCK):
                 (self.folder / name).unlink(missing_ok=True)
             self.folder.rmdir()
             self.folder.parent.rmdir()
@@ -330,7 +330,7 @@ class Study(StudyView):
 
     @cached_property
     def context(self) -> StudyContext:
-        """What listeners are told of it."""
+        """What hooks get of it."""
         return StudyContext(name=self.config.name, folder=self.folder, config=asdict(self.config))
 
     @property
@@ -374,8 +374,8 @@ class Study(StudyView):
         """Keep that a trial failed, and why.
 
         Args:
-            again: whether to try its parameters once more, in a trial of its own. What is asked for twice, by a process
-                that died in between, is tried but once.
+            again: whether to try its parameters once more, in a trial of its own. What a process that died in between
+                had enqueued already is not enqueued twice.
         """
         number = trial if isinstance(trial, int) else trial.number
         frozen = self._optuna.get_trials(deepcopy=False)[number]
@@ -396,7 +396,7 @@ class Study(StudyView):
 
 def studies(root: Path) -> Iterator[Path]:
     """Yield the folders of the studies below a folder of results, by name."""
-    yield from sorted(file.parent for file in (root / "studies").glob(f"*/{_PLAN}"))
+    yield from sorted(file.parent for file in (root / "studies").glob(f"*/{_CONFIG}"))
 
 
 def _trial(trial: FrozenTrial) -> Trial:

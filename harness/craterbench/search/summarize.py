@@ -1,4 +1,4 @@
-"""What a study's folder tells of it."""
+"""Reads a study's folder and makes its summary."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from craterbench.search.summary import Confirmation, ConfirmedScores, Score, Stu
 
 __all__ = ["CONFIRMATION", "listed", "summarize"]
 
-#: The file that keeps what came of training the candidates anew.
+#: The file that keeps what came of the confirmation.
 CONFIRMATION = "confirmation.json"
 
 _SCORES = ("validation", "val_loss", "objective", "test", "difference")
@@ -26,13 +26,13 @@ def summarize(study: StudyView) -> StudySummary:
         notes.append("with two objectives no trial is pruned; the best is that of the front which is best in the first")
     cheaper = [f"{key}={value}" for key, value, _ in study.config.fixed if key in study.config.search_only]
     if cheaper:
-        notes.append(f"trials were made cheaper: {', '.join(cheaper)}; what is trained anew has the definition's own")
+        notes.append(f"trials were made cheaper: {', '.join(cheaper)}; they are confirmed with the benchmark's own")
     best = study.best()
     try:
         confirmation = _confirmation(study)
         if confirmation is None and best:
-            anew = "" if study.config.confirm else " --confirm 1"
-            notes.append(f"the best was not trained anew; bench sweep --resume {study.config.name}{anew} does that")
+            option = "" if study.config.confirm else " --confirm 1"
+            notes.append(f"the best is not confirmed; bench sweep --resume {study.config.name}{option} does that")
     except (OSError, ValueError, KeyError, TypeError):
         confirmation = None
         notes.append(
@@ -41,10 +41,8 @@ def summarize(study: StudyView) -> StudySummary:
     trials = study.trials()
     counted = sum(trial.state in ("complete", "pruned") for trial in trials)
     if confirmation is not None and confirmation.tried != counted:
-        now = f"it has {counted} now; bench sweep --resume {study.config.name} trains the best of them anew"
-        notes.append(
-            f"what was trained anew is the best of the {confirmation.tried} trials that there were then; {now}"
-        )
+        now = f"it has {counted} now; bench sweep --resume {study.config.name} confirms the best of them"
+        notes.append(f"what was confirmed is the best of the {confirmation.tried} trials that there were then; {now}")
     return StudySummary(
         name=study.config.name,
         settings=_settings(study.config),
@@ -66,7 +64,7 @@ def listed(folder: Path, metrics: Metrics | None = None) -> dict[str, Any]:
     done = sum(trial.state in ("complete", "pruned") for trial in trials)
     state = "unfinished" if done < config.trials else "done"
     if state == "done" and best and config.confirm and not (folder / CONFIRMATION).exists():
-        state = "not trained anew"
+        state = "not confirmed"
     return {
         "name": config.name,
         "done": done,
@@ -110,7 +108,7 @@ def _confirmation(study: StudyView) -> Confirmation | None:
     if not file.exists():
         return None
     content = json.loads(file.read_text(encoding="utf-8"))
-    if "luck" in content:  # as it was called
+    if "luck" in content:  # its older name
         content["selection_bias"] = content.pop("luck")
     return Confirmation(**content | {"rows": [_confirmed(row) for row in content["rows"]]})
 

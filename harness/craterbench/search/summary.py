@@ -13,7 +13,7 @@ __all__ = ["Confirmation", "ConfirmedScores", "Progress", "Score", "StudySummary
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One run that the search asked for.
+    """One run of the search.
 
     Attributes:
         state: ``waiting``, ``running``, ``complete``, ``pruned`` or ``failed``.
@@ -50,7 +50,7 @@ class Score:
 
 @dataclass(frozen=True, kw_only=True)
 class ConfirmedScores:
-    """A setting that was trained anew on seeds that the search had not used: a candidate, or the reference.
+    """A config that was confirmed on seeds that the search had not used: a candidate, or the reference.
 
     Attributes:
         name: its row in the table.
@@ -64,7 +64,7 @@ class ConfirmedScores:
             ``None`` for the reference itself.
         problem: why it has no scores, if it has none: the scores are ``None`` then.
         smallest: of a candidate, the smallest true difference that its comparison would mostly find.
-        same: whether a candidate is the reference's own setting.
+        same: whether a candidate is the reference's own config.
         incomparable: why a candidate has no difference, if it has none.
     """
 
@@ -89,15 +89,15 @@ class ConfirmedScores:
 
 @dataclass(frozen=True, kw_only=True)
 class Confirmation:
-    """The candidates and the reference, trained anew.
+    """The candidates and the reference, trained again on fresh seeds.
 
     Attributes:
         rows: the candidates, best first, then the reference.
-        selection_bias: how far the best of so many equal settings lies above their mean by chance alone, in units
+        selection_bias: how far the best of so many equal configs lies above their mean by chance alone, in units
             of the first objective; ``None`` where no spread over seeds is known.
         tried: how many trials the search had to choose from then.
         part: the part on which candidates and reference are compared: ``test`` or, where there is none, ``validation``.
-        seed_sd: the standard deviation over seeds, pooled over settings, from which the selection bias follows.
+        seed_sd: the standard deviation over seeds, pooled over configs, from which the selection bias follows.
         runs: how many runs this was taken from.
         unvaried: what sets the best candidate apart from the reference although the search did not vary it: its value
             and the reference's, by key.
@@ -119,11 +119,11 @@ class StudySummary:
     """A study as it is now.
 
     Attributes:
-        settings: what it was asked for, in words: benchmark, framework, epochs, sampler, pruner and so on.
+        settings: its config in words: benchmark, framework, epochs, sampler, pruner and so on.
         objectives: what the search aims at, the first first.
         wanted: how many trials there are to be, complete or pruned.
         importances: how much each parameter matters for being among the best in the first objective, as shares of 1;
-            empty where it cannot be told.
+            empty where it is not known.
         logarithmic: the parameters that are tried on a logarithmic scale.
         front: the numbers of the trials of which none is better in every objective; with one objective, of the best.
     """
@@ -149,5 +149,5 @@ class Progress(Protocol):
     def progress(self, *, done: int, wanted: int, best: Trial | None, workers: int, left: float | None) -> None:
         """Show how many trials are complete or pruned, the best so far, and about how many seconds are left."""
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Show a line."""

@@ -1,4 +1,4 @@
-"""The two halves of a sweep: search, then train anew what was found."""
+"""The two halves of a sweep: search, then confirm the best."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from craterbench.search.summary import Progress, Trial
 
 __all__ = ["SEEDS", "confirm_best", "listened_to", "packages_for", "search", "select_best"]
 
-#: How many seeds a candidate is trained anew on, and the first of them: where ``bench run`` begins.
+#: How many seeds a candidate is confirmed on, and the first of them: where ``bench run`` begins.
 SEEDS, _FIRST_SEED = 3, 42
 
 
 @contextlib.contextmanager
-def listened_to(registry: Registry, study: Study, say: Callable[[str], None]) -> Iterator[None]:
-    """Tell all who listen that a study starts and, whatever happens meanwhile, that it has ended."""
+def listened_to(registry: Registry, study: Study, log: Callable[[str], None]) -> Iterator[None]:
+    """Call the hooks: a study starts and, whatever happens meanwhile, has ended."""
 
-    def tell(hook: str, **arguments: object) -> None:
-        for problem in registry.tell(hook, study=study.context, **arguments):
-            say(f"plugin {problem.plugin}: {problem.message}")
+    def call_hook(hook: str, **arguments: object) -> None:
+        for problem in registry.call_hook(hook, study=study.context, **arguments):
+            log(f"plugin {problem.plugin}: {problem.message}")
 
-    tell("bench_study_started")
+    call_hook("bench_study_started")
     try:
         yield
     finally:
@@ -48,7 +48,7 @@ def listened_to(registry: Registry, study: Study, say: Callable[[str], None]) ->
             with contextlib.suppress(OSError, UserError):
                 found = summarize(study)
                 summary = asdict(found) | {"objectives": [metric.name for metric in found.objectives]}
-            tell("bench_study_finished", summary=summary)
+            call_hook("bench_study_finished", summary=summary)
 
 
 def packages_for(prepared: PreparedSweep) -> dict[str, str]:
@@ -64,7 +64,7 @@ def search(
 
     Args:
         study: the study.
-        prepared: what it was asked for.
+        prepared: its config, space and data.
         executor: where its trials run.
         progress: shows them.
         device: what they train on.
@@ -74,14 +74,14 @@ def search(
         UserError: there have been no workers for a while, or a folder cannot be written.
     """
     for note in study.notes:
-        progress.say(note)
+        progress.log(note)
     if not study.single:
-        progress.say("there are two objectives, so no trial is pruned")
+        progress.log("there are two objectives, so no trial is pruned")
     store = Store(study.folder)
     for line in store.recover()[1]:
-        progress.say(line)
+        progress.log(line)
     factory = RunFactory(
-        registry=prepared.registry, store=store, device=device, say=progress.say, study=study.config.name
+        registry=prepared.registry, store=store, device=device, log=progress.log, study=study.config.name
     )
     loop = TrialLoop(
         study, prepared.space, prepared.trial, factory=factory, train_val=prepared.train_val, progress=progress
@@ -90,25 +90,25 @@ def search(
     if study.counted < study.config.trials:
         why = "too many trials in a row failed" if loop.gave_up else "the time is up"
         after = f"after {study.counted} of {study.config.trials} trials"
-        progress.say(f"{why}, {after}; bench sweep --resume {study.config.name} goes on")
+        progress.log(f"{why}, {after}; bench sweep --resume {study.config.name} goes on")
     return loop.gave_up
 
 
 def select_best(study: Study, prepared: PreparedSweep) -> list[Candidate]:
-    """Return the best of a study as they are to be trained anew, no setting twice; none if no trial is complete.
+    """Return the best of a study as they are to be confirmed, no config twice; none if no trial is complete.
 
-    Writes the best to ``best.toml``, whether it is to be trained anew or not, and others to ``best-2.toml`` and so on.
+    Writes the best to ``best.toml``, whether it is to be confirmed or not, and others to ``best-2.toml`` and so on.
 
     Raises:
-        UserError: one does not fit the framework that it is to be trained anew in.
+        UserError: one does not fit the framework that it is to be confirmed in.
     """
     config = study.config
     found: list[Candidate] = []
     for trial in _best(study):
         try:
-            resolved = prepared.anew(prepared.space.overrides(trial.parameters))
+            resolved = prepared.full_config(prepared.space.overrides(trial.parameters))
         except UserError as refusal:
-            cure = f"with --confirm-with {prepared.base.framework.name} it can be trained anew"
+            cure = f"with --confirm-with {prepared.base.framework.name} it can be confirmed"
             raise UserError(f"trial {trial.number}: {refusal}; {cure}") from None
         if any(alike(resolved, candidate.resolved) for candidate in found):
             continue
@@ -132,22 +132,22 @@ def confirm_best(
     candidates: Sequence[Candidate],
     results: Path,
     options: ExecutionOptions,
-    say: Callable[[str], None],
+    log: Callable[[str], None],
 ) -> None:
-    """Train the best of a study anew, beside the benchmark that it started from, and keep what comes of it.
+    """Train the best of a study again on fresh seeds, beside the benchmark that it started from, and keep the scores.
 
     Args:
         study: the study.
-        prepared: what it was asked for.
+        prepared: its config, space and data.
         candidates: the best of it, best first.
         results: the folder where the runs lie as those of ``bench run`` do.
         options: where they train.
-        say: shows a line.
+        log: shows a line.
 
     Raises:
         UserError: a folder cannot be written, or there is nobody to train.
     """
-    factory = RunFactory(registry=prepared.registry, store=Store(results), device=options.device, say=say)
+    factory = RunFactory(registry=prepared.registry, store=Store(results), device=options.device, log=log)
     reference = prepared.reference()
     confirmation = confirm(
         factory,
@@ -163,7 +163,7 @@ def confirm_best(
 
 
 def _best(study: Study) -> list[Trial]:
-    """Return the trials that may be trained anew, the best in the first objective first."""
+    """Return the trials that may be confirmed, the best in the first objective first."""
     trials = study.trials()
     if not study.single:
         return [trials[number] for number in study.best()]

@@ -47,11 +47,11 @@ def check_folds(benchmark: BenchmarkConfig) -> None:
 def make_training_data(
     train_val: Subset, benchmark: BenchmarkConfig, generator: np.random.Generator, fold: Fold | None = None
 ) -> TrainingData:
-    """Split the images, then augment the training part; or the other way round, where the definition asks for it.
+    """Split the images, then augment the training part; or the other way round, where the config says so.
 
     Args:
         generator: what augmentation is drawn from.
-        fold: the fold that validates, instead of the share that the definition says.
+        fold: the fold that validates, instead of the share that the config says.
 
     Raises:
         UserError: there is too little to split, or a part would have no crater.
@@ -84,7 +84,7 @@ def make_training_data(
     size = min(len(validation), len(originals))
     sample = originals.take(np.sort(fixed.choice(len(originals), size, replace=False)))
     if augmentation.warp == "image" and augmentation.copies and augmentation.steps:
-        # Known from the definition alone: whether a step moves anything cannot be told from its images for certain.
+        # Known from the config alone: its images do not show for certain whether a step moves anything.
         warnings.append("alignment: the masks of augmented images were not warped with them")
     return TrainingData(epochs, sample, validation, tuple(warnings))
 

@@ -72,7 +72,7 @@ class RunInfo:
     """What is known of a run before its first epoch.
 
     Attributes:
-        data_digest: of the whole data set.
+        data_digest: of the complete data set.
         data_notes: what the data set says of itself.
         device: what is trained on.
         python: the version of Python that trains.
@@ -96,7 +96,7 @@ class RunResult:
         seconds: start_up, training, scoring. Of a run that went on from a checkpoint, training is that of all epochs,
             the others are those of the process that ended it.
         warnings: on metrics of plugins that could not be had.
-        peak_memory: the most memory that this process has held, in bytes; ``None`` where the system does not tell.
+        peak_memory: the most memory that this process has held, in bytes; ``None`` where the system does not say.
     """
 
     start: RunInfo
@@ -131,7 +131,7 @@ class Evaluation:
     """What the weights of a finished run score.
 
     Attributes:
-        data_digest: of the whole data set.
+        data_digest: of the complete data set.
         scored: by the name of the part.
         warnings: on metrics of plugins that could not be had.
     """
@@ -141,7 +141,7 @@ class Evaluation:
     warnings: tuple[str, ...]
 
 
-def _noop(told: object) -> None:
+def _noop(content: object) -> None:
     """Listen to nothing."""
 
 
@@ -149,7 +149,7 @@ def train_and_evaluate(benchmark: BenchmarkConfig, *, seed: int, **options: Any)
     """Train a benchmark once in this process and score its parts with the best weights; arguments as for ``train``.
 
     Raises:
-        UserError: the data, the split or the model cannot be had as asked; nothing was trained.
+        UserError: the data, the split or the model cannot be had; nothing was trained.
     """
     clock = time.perf_counter()
     trained = train(benchmark, seed=seed, **options)
@@ -181,31 +181,31 @@ def train(
     on_epoch: Callable[[dict[str, Any]], None] = _noop,
     on_checkpoint: Callable[[Checkpoint], None] | None = None,
     checkpoint: Checkpoint | None = None,
-    given: TrainVal | None = None,
+    train_val: TrainVal | None = None,
     should_continue: Callable[[], bool] | None = None,
     objectives: Sequence[str] = (),
 ) -> Trained:
     """Train a benchmark once in this process.
 
     Args:
-        seed: moves initial weights, order, dropout and augmentation; the split has its own in the definition.
-        fold: the fold that validates, or ``None`` for the share that the definition says.
+        seed: moves initial weights, order, dropout and augmentation; the split has its own in the config.
+        fold: the fold that validates, or ``None`` for the share that the config says.
         device: ``auto``, ``cpu`` or ``gpu``.
         on_start: called once, before the first epoch.
         on_epoch: called with each row of the history as soon as it is known.
         on_checkpoint: called after each epoch with what the run can go on from.
-        checkpoint: what to go on from: one of a run that was asked for alike.
-        given: the images, if they are here already and the test part is not to be seen; then nothing else is read.
-        should_continue: asked after each epoch; without it training goes on as long as the definition says.
+        checkpoint: what to go on from: one of a run of the same spec.
+        train_val: the images, if they are here already and the test part is not to be seen; then nothing else is read.
+        should_continue: called after each epoch; without it training goes on as long as the config says.
         objectives: the metrics that a search goes by; each epoch of the history has them.
 
     Raises:
-        UserError: the data, the split or the model cannot be had as asked; nothing was trained.
+        UserError: the data, the split or the model cannot be had; nothing was trained.
     """
     clock = time.perf_counter()
     order, drawing = (np.random.default_rng([seed, stream]) for stream in range(2))
 
-    train_val, test = _data(benchmark) if given is None else (given, None)
+    train_val, test = _data(benchmark) if train_val is None else (train_val, None)
     data = make_training_data(train_val.part, benchmark, drawing, fold)
     session = open_session(benchmark, image_shape=train_val.part.images.shape[1:3], seed=seed, device=device)
     start = RunInfo(
@@ -246,7 +246,7 @@ def evaluate(
 ) -> dict[str, SplitResult]:
     """Score what a session predicts for the images of each part.
 
-    A plugin's statistic that cannot be counted takes no trained weights with it, but is told in ``warnings``.
+    A plugin's statistic that cannot be counted takes no trained weights with it, but is reported in ``warnings``.
     """
     scored = {}
     for name, part in parts.items():
@@ -276,7 +276,7 @@ def evaluate_weights(
     Args:
         benchmark: that of the run, or one that differs from it in its data.
         weights: the file that the run has left.
-        fold: the fold that validates, or ``None`` for the share that the definition says.
+        fold: the fold that validates, or ``None`` for the share that the config says.
         device: ``auto``, ``cpu`` or ``gpu``.
 
     Raises:
@@ -316,7 +316,7 @@ def data_digest(benchmark: BenchmarkConfig) -> str:
     """Return the digest of a benchmark's data, as ``RunInfo`` has it; no framework is needed.
 
     Raises:
-        UserError: the data cannot be had as asked.
+        UserError: the data cannot be had.
     """
     return _dataset(benchmark).digest()
 
@@ -325,7 +325,7 @@ def train_val(benchmark: BenchmarkConfig) -> TrainVal:
     """Return a benchmark's data without their test part; no framework is needed.
 
     Raises:
-        UserError: the data cannot be had as asked.
+        UserError: the data cannot be had.
     """
     return _dataset(benchmark).without_test()
 

@@ -24,7 +24,7 @@ __all__ = ["EarlyStopping", "TrainingResult", "fit"]
 
 
 class EarlyStopping:
-    """Tells the best epoch and when to stop, as Keras' EarlyStopping and ModelCheckpoint do with ``min_delta=0``.
+    """Finds the best epoch and says when to stop, as Keras' EarlyStopping and ModelCheckpoint do with ``min_delta=0``.
 
     An epoch is better only if its value is strictly better than the best before; NaN never is.
     """
@@ -60,7 +60,7 @@ class TrainingResult:
         best_weights: those weights.
         training_seconds: spent in the framework, training; scoring and the harness are not in it.
         images_trained: how many images went through it in that time, each counted as often as it was shown.
-        pruned: whether it was told to stop before its end.
+        pruned: whether it was stopped before its end.
     """
 
     history: list[dict[str, Any]]
@@ -95,18 +95,18 @@ def fit(
         drawing: what the data draws from, if it draws: its state is a part of a checkpoint.
         checkpoint: what to go on from; the data is as it was before the first epoch.
         on_checkpoint: called after each epoch with what training can go on from.
-        should_continue: asked after each epoch whether to go on.
+        should_continue: called after each epoch, and says whether to go on.
         objectives: the metrics that somebody goes by beside the monitor: they are in the history, too.
 
     Raises:
         UserError: a metric that training goes by cannot be computed.
     """
-    asked = benchmark.training
+    config = benchmark.training
     metrics = Metrics(benchmark.metrics)
-    monitor, followed = metrics.get(asked.monitor), metrics.in_history(asked.monitor, objectives)
+    monitor, followed = metrics.get(config.monitor), metrics.in_history(config.monitor, objectives)
     seen = Evaluator(data.sample.images, data.sample.masks, data.sample.groups)
     unseen = Evaluator(data.validation.images, data.validation.masks, data.validation.groups, followed)
-    early_stopping = EarlyStopping(higher=monitor.greater_is_better, patience=asked.patience)
+    early_stopping = EarlyStopping(higher=monitor.greater_is_better, patience=config.patience)
     schedule = load(benchmark.schedule.target)
     generators = {"order": order} | ({} if drawing is None else {"drawing": drawing})
     history: list[dict[str, Any]] = []
@@ -121,11 +121,11 @@ def fit(
         images_trained = checkpoint.images_trained
         for known in history:
             early_stopping.better(known[monitor.history_column])
-    last = len(history) if early_stopping.stop else asked.epochs
+    last = len(history) if early_stopping.stop else config.epochs
     for epoch, part in zip(range(len(history) + 1, last + 1), data.epochs, strict=False):
-        batches = batches_of(order.permutation(len(part)), asked.batch_size)
+        batches = batches_of(order.permutation(len(part)), config.batch_size)
         steps = np.arange(len(batches)) + (epoch - 1) * len(batches)
-        total = asked.epochs * len(batches)
+        total = config.epochs * len(batches)
         rates = schedule(benchmark.optimizer.learning_rate, steps, total, history, benchmark.schedule.parameters)
         started = time.perf_counter()
         objective = session.train_epoch(part.images, part.masks, batches, rates)
@@ -152,9 +152,9 @@ def fit(
         if on_checkpoint is not None:
             states = {name: generator.bit_generator.state for name, generator in generators.items()}
             on_checkpoint(Checkpoint(list(history), images_trained, best_weights, session.state(), states))
-        told_to_stop = should_continue is not None and not should_continue()
-        pruned = told_to_stop and not early_stopping.stop and epoch < last
-        if early_stopping.stop or told_to_stop:
+        stopped = should_continue is not None and not should_continue()
+        pruned = stopped and not early_stopping.stop and epoch < last
+        if early_stopping.stop or stopped:
             break
     training_seconds = sum(row["seconds"] for row in history)
     return TrainingResult(history, history[-1]["best"], best_weights, training_seconds, images_trained, pruned)

@@ -24,7 +24,7 @@ Weights = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, kw_only=True)
 class SessionConfig:
-    """What a framework is asked to open a session for.
+    """What a framework needs to open a session.
 
     Attributes:
         model: the model's target for this framework, imported.
@@ -36,7 +36,7 @@ class SessionConfig:
         optimizer: the optimizer's target for this framework, imported; the harness hands over its rate at every step.
         optimizer_parameters: its own parameters.
         precision: of the arithmetic: ``float32``, ``bfloat16`` or ``float64``.
-        seed: for all that the framework draws: dropout, and weights where none are given.
+        seed: for all that the framework draws: dropout, and weights where none are passed.
         device: ``auto``, ``cpu`` or ``gpu``.
     """
 
@@ -97,7 +97,7 @@ class Session(Protocol):
 
 
 class TwinSession(Session, Protocol):
-    """A session whose model claims a twin in another framework, and so can be looked into."""
+    """A session whose model has a twin in another framework, and so returns its activations."""
 
     def capture_activations(
         self, images: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]

@@ -1,4 +1,4 @@
-"""What may be said of a confirmation, in plain sentences."""
+"""A confirmation in plain sentences, for the terminal and the page."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ def sentences(confirmation: Confirmation, objective: Metric) -> Sequence[str]:
     """Return what may be said, first whether the candidate beats the reference.
 
     Args:
-        confirmation: the candidates and the reference, trained anew.
+        confirmation: the candidates and the reference.
         objective: the first that the search aimed at.
     """
     if confirmation.lines:
         return confirmation.lines
     first, *others, reference = confirmation.rows
     part = confirmation.part
-    found = [_found(first, objective), *_selection_bias(objective, confirmation), *_anew(first, objective)]
+    found = [_found(first, objective), *_selection_bias(objective, confirmation), *_confirmed(first, objective)]
     said = [_verdict(first, reference, part, f"the candidate, trial {first.trial},"), " ".join(found)]
     for other in others:
         verdict = _verdict(other, reference, part, f"trial {other.trial}")
-        said.append(" ".join([verdict, _found(other, objective), *_anew(other, objective)]))
+        said.append(" ".join([verdict, _found(other, objective), *_confirmed(other, objective)]))
     if others:
         said.append(
-            f"The search named its candidate before any of these {len(others) + 1} was trained anew. Whichever comes"
+            f"The search named its candidate before any of these {len(others) + 1} was confirmed. Whichever comes"
             " out best now is chosen once more, in part by chance, and its scores here flatter it again."
         )
     return [*said, *_unvaried(confirmation.unvaried)]
@@ -42,7 +42,7 @@ def _verdict(mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str)
     name = other.name.split()[0]
     reference = "the reference" if name == "reference" else name
     if mine.same:
-        return f"{_capital(who)} is {reference}'s own setting: there is nothing that it could beat."
+        return f"{_capital(who)} is {reference}'s own config: there is nothing that it could beat."
     if mine.incomparable is not None or difference is None:
         return f"It cannot be said whether {who} beats {reference}: {mine.incomparable}."
     on_test = part == "test"
@@ -57,7 +57,7 @@ def _verdict(mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str)
         if on_test
         else "The data have no test part. On the validation part, which chose the epochs and by which the search chose,"
     )
-    unsure = f"{where} it cannot be told whether {who} beats {reference}: {numbers}"
+    unsure = f"{where} it is not certain whether {who} beats {reference}: {numbers}"
     if number == 1:
         return f"{unsure}. An interval over one seed leaves out what another seed would change."
     if math.isnan(difference.low):
@@ -82,15 +82,15 @@ def _found(candidate: ConfirmedScores, objective: Metric) -> str:
 
 
 def _selection_bias(objective: Metric, confirmation: Confirmation) -> list[str]:
-    """Say how much of that a choice would give if all settings were equal."""
+    """Say how much of that a choice would give if all configs were equal."""
     tried, best, sd = confirmation.tried, confirmation.selection_bias, confirmation.seed_sd
     if tried < 2:
         return []  # nothing was chosen from
     if best is None or sd is None:
-        return [f"How far chance alone carries the best of {tried} cannot be told: no setting has scores of two seeds."]
+        return [f"How far chance alone carries the best of {tried} is not known: no config has scores of two seeds."]
     side = "above" if objective.greater_is_better else "below"
     return [
-        f"Of {tried} equal settings the luckiest would come out {best:.4f} {side} their mean by chance alone; "
+        f"Of {tried} equal configs the luckiest would come out {best:.4f} {side} their mean by chance alone; "
         f"this goes by a standard deviation over seeds of {sd:.4f}, which {confirmation.runs} runs tell only roughly, "
         "and trials that were shorter than these runs may spread more."
     ]
@@ -98,14 +98,14 @@ def _selection_bias(objective: Metric, confirmation: Confirmation) -> list[str]:
 
 def _unvaried(unvaried: Mapping[str, Sequence[Any]]) -> list[str]:
     """Say what sets the candidate apart from the reference that the search did not vary."""
-    told = ", ".join(f"{key} {mine} instead of {other}" for key, (mine, other) in sorted(unvaried.items()))
-    return [f"The search did not vary it, but a part of the difference may be due to it: {told}."] if told else []
+    text = ", ".join(f"{key} {mine} instead of {other}" for key, (mine, other) in sorted(unvaried.items()))
+    return [f"The search did not vary it, but a part of the difference may be due to it: {text}."] if text else []
 
 
-def _anew(candidate: ConfirmedScores, objective: Metric) -> list[str]:
-    """Say what became of it when it was trained anew."""
+def _confirmed(candidate: ConfirmedScores, objective: Metric) -> list[str]:
+    """Say how it scored when it was confirmed."""
     score = candidate.on_validation(objective)
-    return [] if score is None else [f"Trained anew it has {_mean(score)} on that part."]
+    return [] if score is None else [f"Confirmed, it has {_mean(score)} on that part."]
 
 
 def _mean(score: Score | None) -> str:

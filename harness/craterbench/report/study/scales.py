@@ -41,8 +41,8 @@ class Scale:
         tried = list(values)
         if not all(_is_number(value) for value in tried):
             return cls(steps=sorted({value_text(value) for value in tried}))
-        whole = all(isinstance(value, int) for value in tried)
-        if whole and len(set(tried)) <= _STEPS:
+        integers = all(isinstance(value, int) for value in tried)
+        if integers and len(set(tried)) <= _STEPS:
             return cls(steps=[value_text(value) for value in sorted(set(tried))])
         low, high = float(min(tried)), float(max(tried))
         return cls(low=low, high=high, logarithmic=logarithmic)

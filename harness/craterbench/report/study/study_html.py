@@ -95,16 +95,16 @@ def _confirmed(summary: StudySummary) -> str:
     body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(names, *columns, strict=True))
     seeds = ", ".join(map(str, dict.fromkeys(seed for row in rows for seed in row.seeds)))
     return (
-        f'<h2>Trained anew</h2><p class="dim">On seeds that the search had not used: {seeds}. Mean over seeds ± their '
+        f'<h2>Confirmed</h2><p class="dim">On seeds that the search had not used: {seeds}. Mean over seeds ± their '
         "standard deviation, with the 95 % interval of the mean. The search never saw the test part.</p>"
-        f'<div class="scroll"><table><thead><tr><th scope="col">setting</th>{"".join(heads)}</tr></thead>'
+        f'<div class="scroll"><table><thead><tr><th scope="col">config</th>{"".join(heads)}</tr></thead>'
         f"<tbody>\n{body}\n</tbody></table></div>"
     )
 
 
 def _head(heading: str, what: str, drawn: str = "") -> str:
-    told = f'{escape(heading)}<span class="interval">{escape(what)}</span>{drawn}'
-    return f'<th scope="col" class="number">{told}</th>'
+    content = f'{escape(heading)}<span class="interval">{escape(what)}</span>{drawn}'
+    return f'<th scope="col" class="number">{content}</th>'
 
 
 def _plain(text: str) -> str:
@@ -219,7 +219,7 @@ def _trials(summary: StudySummary) -> str:
 def _row(trial: Trial, names: Iterable[str], objectives: int, again: int | None) -> str:
     values = [*trial.values, *[math.nan] * objectives][:objectives]
     numbers = [*map(score_text, values), str(trial.epochs), "–" if trial.seconds is None else f"{trial.seconds:.1f}"]
-    told = [
+    parts = [
         trial.reason,
         f"tried once more as trial {again}" if again is not None else None,
         f"trial {trial.retry_of} once more" if trial.retry_of is not None else None,
@@ -230,7 +230,7 @@ def _row(trial: Trial, names: Iterable[str], objectives: int, again: int | None)
         f'<tr><th scope="row"{record}>{trial.number}</th><td>{escape(trial.state)}</td>'
         + "".join(f'<td class="number">{number}</td>' for number in numbers)
         + "".join(f"<td>{escape(text)}</td>" for text in chosen)
-        + f'<td class="long">{escape("; ".join(text for text in told if text))}</td></tr>'
+        + f'<td class="long">{escape("; ".join(text for text in parts if text))}</td></tr>'
     )
 
 

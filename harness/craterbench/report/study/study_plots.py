@@ -37,7 +37,7 @@ __all__ = [
     "well",
 ]
 
-# Colours that people with any colour vision tell apart (Okabe and Ito 2008); the markers differ too.
+# Colours that people with any colour vision can distinguish (Okabe and Ito 2008); the markers differ too.
 BLUE, AMBER, RED = "#0072b2", "#e69f00", "#d55e00"
 
 #: From how many trials on points and lines are drawn as dots of a picture, so that the page stays small.
@@ -61,7 +61,7 @@ def well(axes: Axes) -> None:
 
 
 def limits(values: Iterable[float], *, higher: bool) -> tuple[float, float]:
-    """Return the ends between which good trials can be told apart; what lies beyond is to be drawn at an end.
+    """Return the ends between which good trials can be distinguished; what lies beyond is to be drawn at an end.
 
     Trials that lie far on the bad side, by Tukey's fence of 1.5 interquartile ranges, are beyond the end.
     """
@@ -77,7 +77,7 @@ def limits(values: Iterable[float], *, higher: bool) -> tuple[float, float]:
 
 
 def roomy(ends: tuple[float, float]) -> tuple[float, float]:
-    """Return an axis on which what lies at the ends can be seen whole."""
+    """Return an axis on which what lies at the ends can be seen fully."""
     room = 0.06 * (ends[1] - ends[0])
     return ends[0] - room, ends[1] + room
 
@@ -187,7 +187,7 @@ def _finite(curve: Sequence[float]) -> list[float]:
 
 
 def _curve_limits(curves: Sequence[Sequence[float]], *, higher: bool) -> tuple[float, float]:
-    """Return ends of an axis on which the last epochs can be told apart, even if the first are beyond."""
+    """Return ends of an axis on which the last epochs can be distinguished, even if the first are beyond."""
     every = [value for curve in curves for value in curve if math.isfinite(value)]
     longest = max(map(len, curves))
     reached = [curve[-1] for curve in curves if len(curve) == longest and math.isfinite(curve[-1])] or every
@@ -246,7 +246,7 @@ def draw_front(summary: StudySummary) -> str:
 
 
 def _front_limits(best: Sequence[Trial], others: Sequence[Trial], side: int, *, higher: bool) -> tuple[float, float]:
-    """Return the limits of an objective, with the whole front between them however far that reaches."""
+    """Return the limits of an objective, with the complete front between them however far that reaches."""
     values = [trial.values[side] for trial in best]
     low, high = limits([*values, *(trial.values[side] for trial in others)], higher=higher)
     return min([low, *values]), max([high, *values])

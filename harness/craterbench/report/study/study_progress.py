@@ -66,7 +66,7 @@ class Quiet:
     def progress(self, *, done: int, wanted: int, best: Trial | None, workers: int, left: float | None) -> None:
         """Say nothing."""
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Print a line, however long."""
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -82,15 +82,15 @@ class Lines(Quiet):
         """Print how a trial has ended."""
         if trial.state in ("complete", "pruned", "failed"):
             names = short_names(trial.parameters)
-            told = [trial.state, _value(trial), f"epochs {trial.epochs}/{most}", trial.reason, _again(trial)]
-            said = ", ".join(text for text in told if text)
-            self.say(f"trial {trial.number}: {said}: {parameters_text(trial.parameters, names)}")
+            parts = [trial.state, _value(trial), f"epochs {trial.epochs}/{most}", trial.reason, _again(trial)]
+            line = ", ".join(text for text in parts if text)
+            self.log(f"trial {trial.number}: {line}: {parameters_text(trial.parameters, names)}")
 
     def progress(self, *, done: int, wanted: int, best: Trial | None, workers: int, left: float | None) -> None:
         """Print where the search is when there is a new best trial."""
         if best is not None and best.number != self._best:
             self._best = best.number
-            self.say(_where(done, wanted, best, workers, left))
+            self.log(_where(done, wanted, best, workers, left))
 
 
 class Trials(Quiet):
@@ -133,7 +133,7 @@ class Trials(Quiet):
         self._where = _where(done, wanted, best, workers, left)
         self._live.update(self._shown())
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Print a line above the table."""
         self._console.print(line, markup=False, highlight=False)
 
@@ -158,34 +158,34 @@ class Trials(Quiet):
 
     def _add(self, table: Table, trial: Trial, most: int, *, tight: bool) -> None:
         cells = (str(trial.number), trial.state, _value(trial), f"{trial.epochs}/{most}")
-        told = Text(self._told(trial), style="dim", no_wrap=tight, overflow="ellipsis")
-        table.add_row(*(Text(cell, style=_STYLES.get(trial.state, "")) for cell in cells), told)
+        parameters = Text(self._parameters(trial), style="dim", no_wrap=tight, overflow="ellipsis")
+        table.add_row(*(Text(cell, style=_STYLES.get(trial.state, "")) for cell in cells), parameters)
 
     def _lines(self, trial: Trial) -> int:
         """Return how many lines the parameters of a trial take."""
         width = max(1, self._console.width - _BESIDE)
-        return max(1, len(textwrap.wrap(self._told(trial), width, break_on_hyphens=False)))
+        return max(1, len(textwrap.wrap(self._parameters(trial), width, break_on_hyphens=False)))
 
-    def _told(self, trial: Trial) -> str:
+    def _parameters(self, trial: Trial) -> str:
         """Return what was tried, without what all trials share, or why it came to nothing."""
         if trial.state == "failed" and trial.reason:
             return " ".join(trial.reason.split())
         names = {name: short for name, short in short_names(self._values).items() if not self._shared(name)}
-        told = parameters_text(trial.parameters, names)
-        return told if trial.retry_of is None else f"{_again(trial)}: {told}"
+        text = parameters_text(trial.parameters, names)
+        return text if trial.retry_of is None else f"{_again(trial)}: {text}"
 
     def _shared(self, name: str) -> bool:
         return len(self._seen) > 1 and list(self._values[name].values()) == [len(self._seen)]
 
 
 def _where(done: int, wanted: int, best: Trial | None, workers: int, left: float | None) -> str:
-    told = [f"done {done} of {wanted}"]
+    parts = [f"done {done} of {wanted}"]
     if best is not None:
-        told.append(f"best {_value(best)} (trial {best.number})")
-    told.append(f"workers {workers}")
+        parts.append(f"best {_value(best)} (trial {best.number})")
+    parts.append(f"workers {workers}")
     if left is not None:
-        told.append(f"{_time(left)} left")
-    return ", ".join(told)
+        parts.append(f"{_time(left)} left")
+    return ", ".join(parts)
 
 
 def _value(trial: Trial) -> str:

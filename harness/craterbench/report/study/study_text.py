@@ -1,4 +1,4 @@
-"""A study as text on a terminal: what was tried, what came of it, and what of that held when it was trained anew."""
+"""A study as text on a terminal: what was tried, what came of it, and what of that held when it was confirmed."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def list_studies(studies: Sequence[Listed], console: Console) -> None:
 
 
 def render_study(summary: StudySummary, console: Console) -> None:
-    """Print a study: its settings, its best trials, importances, and the candidates trained anew if there are any."""
+    """Print a study: its settings, its best trials, importances, and the confirmed candidates if there are any."""
     console.print(Text(f"study {summary.name}", style="bold"))
     _print_settings(summary, console)
     complete = sort_by_objective(summary)
@@ -200,7 +200,7 @@ def _print_confirmation(summary: StudySummary, console: Console) -> None:
 
 def _print_rows(summary: StudySummary, confirmation: Confirmation, console: Console) -> None:
     seeds = dict.fromkeys(seed for row in confirmation.rows for seed in row.seeds)
-    _print(console, f"Trained anew on seeds the search had not used ({', '.join(map(str, seeds))})")
+    _print(console, f"Confirmed on seeds that the search had not used ({', '.join(map(str, seeds))})")
     # the same score as was searched for, so that what was found can be looked at beside it
     objective = summary.objectives[0]
     other = objective != BALANCED_ACCURACY  # of which the scores on the test part are
@@ -211,7 +211,7 @@ def _print_rows(summary: StudySummary, confirmation: Confirmation, console: Cons
     if all(row.test is None for row in confirmation.rows):
         del scores["test"]
     last = f"difference to {baseline_name(confirmation)}{', balanced accuracy' if other else ''}"
-    right = ("found in\nsearch", "expected\nluck", *scores, last)
+    right = ("found in\nsearch", "expected\nselection\nbias", *scores, last)
     table = _table("", *right, right=right, wrapped=("", last))
     for row in confirmation.rows:
         cells = [row.name, score_text(row.found), selection_bias_text(confirmation, row)]

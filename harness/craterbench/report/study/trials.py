@@ -117,7 +117,7 @@ def _names(trials: Sequence[Trial]) -> list[str]:
 
 
 def _value(trial: Trial, name: str) -> str:
-    return repr(trial.parameters.get(name))  # which tells True from 1
+    return repr(trial.parameters.get(name))  # which differs for True and 1
 
 
 def objective_value(trial: Trial) -> float | None:
@@ -146,8 +146,8 @@ def highlighted(summary: StudySummary) -> list[Trial]:
 def counted(summary: StudySummary) -> str:
     """Return how many trials are in which state: ``38 complete, 12 pruned, 2 failed``."""
     states = [trial.state for trial in summary.trials]
-    told = [f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed", "running", "waiting")]
-    return ", ".join(text for text in told if not text.startswith("0 "))
+    parts = [f"{states.count(state)} {state}" for state in ("complete", "pruned", "failed", "running", "waiting")]
+    return ", ".join(text for text in parts if not text.startswith("0 "))
 
 
 def reasons(summary: StudySummary) -> list[str]:
@@ -181,14 +181,14 @@ def unconfirmed(summary: StudySummary) -> str:
     best = sort_by_objective(summary)[0]
     score = f"{summary.objectives[0].label} of {score_text(objective_value(best))}"
     return (
-        f"The best trial so far is {best.number}, with a {score}. It has not been trained anew, and the best of many "
+        f"The best trial so far is {best.number}, with a {score}. It is not confirmed, and the best of many "
         "is always in part the luckiest."
     )
 
 
 def nothing_complete(summary: StudySummary) -> str:
     """Return in words that no trial is complete."""
-    told = f"No trial is complete: {counted(summary) or 'none was started'}."
+    line = f"No trial is complete: {counted(summary) or 'none was started'}."
     if any(trial.state == "pruned" for trial in summary.trials):
-        told += " The pruner lets none come to its end; --pruner none in another study does."
-    return told
+        line += " The pruner lets none come to its end; --pruner none in another study does."
+    return line

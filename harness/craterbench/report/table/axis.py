@@ -22,7 +22,7 @@ class Axis:
 
     @classmethod
     def over(cls, values: Iterable[Any]) -> Axis | None:
-        """Return a scale for the spreads with an interval, or ``None`` if there are not two to tell apart."""
+        """Return a scale for the spreads with an interval, or ``None`` if there are not two of them."""
         spreads = [value for value in values if isinstance(value, Spread) and value.low is not None]
         if len(spreads) < 2:
             return None

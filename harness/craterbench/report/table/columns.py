@@ -61,14 +61,14 @@ class Column:
     Attributes:
         key: what it shows.
         heading: what a person calls that.
-        value: gives a row's value: text, a whole number, a list of lines, a ``Spread``, or ``None``.
+        value: gives a row's value: text, an integer, a list of lines, a ``Spread``, or ``None``.
         part: the part that was scored, if it is about one.
         label: what the columns of one fingerprint are headed.
         fields: what a ``Spread`` has here; each is a column for a program.
         decimals: how many of a number are shown.
         signed: whether its numbers show a plus.
         optional: whether it may be left out where it does not fit.
-        factor: whether it says what was asked for, and so is left out where all rows have the same.
+        factor: whether it is a config key, and so is left out where all rows have the same.
     """
 
     key: str
@@ -97,7 +97,10 @@ def run_columns() -> list[Column]:
     """Return the columns that say what a row is."""
     return [
         Column(key="benchmark", heading="benchmark", value=lambda row: row.name),
-        *(Column(key=name, heading=name, value=partial(_asked, key), factor=True) for key, name in FACTORS.items()),
+        *(
+            Column(key=name, heading=name, value=partial(_config_value, key), factor=True)
+            for key, name in FACTORS.items()
+        ),
         Column(key="protocol", heading="protocol", value=lambda row: row.newest.protocol, factor=True),
         Column(key="folds", heading="folds", value=lambda row: row.folds, factor=True),
         Column(key="weights", heading="weights", value=lambda row: (row.done or row.runs)[-1].num_weights),
@@ -117,7 +120,7 @@ def cost_columns(verdicts: Verdicts) -> list[Column]:
     ]
 
 
-def _asked(key: str, row: Row) -> Any:
+def _config_value(key: str, row: Row) -> Any:
     return row.config.get(key)
 
 

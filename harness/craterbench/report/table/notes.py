@@ -24,9 +24,9 @@ def mixture_notes(rows: Iterable[Row]) -> list[str]:
     """Return a line on each row whose runs had not the same threads, device and packages; their scores stay."""
     found = []
     for row in rows:
-        told = _differing([_environment(record) for record in row.done])
-        if told:
-            found.append(f"{row.title}: runs with {', '.join(told)}")
+        versions = _differing([_environment(record) for record in row.done])
+        if versions:
+            found.append(f"{row.title}: runs with {', '.join(versions)}")
     return found
 
 
@@ -38,28 +38,28 @@ def _environment(record: Record) -> dict[str, Any]:
 def _apart(rows: Sequence[Row]) -> str:
     """Name the keys of the config and the components' versions that differ, and the data.
 
-    Where these do not tell all of the rows apart, the components whose source differs do, or else the digests.
+    Where these do not differ in all of the rows, the components whose source differs do, or else the digests.
     """
     newest = [(row.done or row.runs)[-1] for row in rows]
     versions = [record.environment.get("components", {}) for record in newest]
-    told = [
+    parts = [
         f"{key} {_listed('–' if value is None else str(value) for value in values)}"
         for key, values in differing_keys(rows).items()
     ]
-    told += _differing(versions)
-    definitions = dict.fromkeys(record.definition for record in newest)
+    parts += _differing(versions)
+    digests = dict.fromkeys(record.definition for record in newest)
     known = {repr((sorted(each.items()), row.config)) for each, row in zip(versions, rows, strict=True)}
-    if len(known) < len(definitions):
+    if len(known) < len(digests):
         sources = [record.environment.get("sources", {}) for record in newest]
-        told += _differing(
+        parts += _differing(
             [{f"source of {name}": digest[:8] for name, digest in each.items()} for each in sources]
-        ) or [f"definition {_listed(digest[:8] for digest in definitions)}"]
+        ) or [f"config {_listed(digest[:8] for digest in digests)}"]
     data = dict.fromkeys(
         f"{record.dataset['name']} {record.dataset['digest'][:8]}" for record in newest if "digest" in record.dataset
     )
     if len(data) > 1:
-        told.append(f"data {_listed(data)}")
-    return ", ".join(told)
+        parts.append(f"data {_listed(data)}")
+    return ", ".join(parts)
 
 
 def _differing(values: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -17,13 +17,13 @@ def provenance_notes(rows: Iterable[Row]) -> dict[str, list[str]]:
     for row in rows:
         for record in row.runs:
             machines.setdefault(_environment(record), {})[row.name] = None
-            told = [record.dataset.get(key) for key in ("name", "provenance", "licence")]
-            data["; ".join(str(text) for text in told if text)] = None
+            parts = [record.dataset.get(key) for key in ("name", "provenance", "licence")]
+            data["; ".join(str(text) for text in parts if text)] = None
     lines = [f"{', '.join(names)}: {environment}" for environment, names in machines.items()]
     return {"Versions and machine": lines, "Data": list(data)}
 
 
 def _environment(record: Record) -> str:
-    told = {key: value for key, value in record.environment.items() if key not in ("components", "sources")}
-    packages = told.pop("packages", {})
-    return ", ".join(f"{name} {value}" for name, value in (told | packages).items())
+    versions = {key: value for key, value in record.environment.items() if key not in ("components", "sources")}
+    packages = versions.pop("packages", {})
+    return ", ".join(f"{name} {value}" for name, value in (versions | packages).items())

@@ -117,7 +117,7 @@ class RowIntervals:
 
     def _gather(self, scored: ScoredRuns) -> Mapping[Hashable, Statistics]:
         read = {record.id: self._of(record, scored.part) for record in scored.runs}
-        if not scored.whole or None in read.values():
+        if not scored.complete or None in read.values():
             return {}
         statistics = {run: found for run, found in read.items() if found is not None}
         if scored.pooled_over_folds:

@@ -29,11 +29,13 @@ class Verdicts:
         return ", ".join(sorted({verdict for record in row.done if (verdict := self._of(record))})) or None
 
     def _of(self, record: Record) -> str | None:
-        judged: dict[str, Any] = {key: record.environment.get(key) for key in ("components", "packages", "device")}
-        if not all(judged.values()):
+        trained_with: dict[str, Any] = {
+            key: record.environment.get(key) for key in ("components", "packages", "device")
+        }
+        if not all(trained_with.values()):
             return record.parity  # a verdict would hold for whatever is not known
-        judged["sources"] = record.environment.get("sources", {})
-        key = json.dumps([judged, record.precision], sort_keys=True)
+        trained_with["sources"] = record.environment.get("sources", {})
+        key = json.dumps([trained_with, record.precision], sort_keys=True)
         if key not in self._found:
-            self._found[key] = standing(self._results, precision=record.precision, **judged)
+            self._found[key] = standing(self._results, precision=record.precision, **trained_with)
         return self._found[key] or record.parity

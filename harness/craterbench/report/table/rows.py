@@ -20,7 +20,7 @@ __all__ = ["Row", "ScoredRuns", "label_fingerprints", "rows_of", "slug"]
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """The runs of a benchmark as it was asked for, of each seed and fold one, oldest first.
+    """The runs of one config of a benchmark, of each seed and fold one, oldest first.
 
     Attributes:
         common: changes by the command line that all rows share, and so are not in its name.
@@ -37,7 +37,7 @@ class Row:
 
     @cached_property
     def config(self) -> dict[str, Any]:
-        """What was asked for, by dotted keys; a step of an augmentation has a key of its own, beside its parameters."""
+        """Its config, by dotted keys; a step of an augmentation has a key of its own, beside its parameters."""
         steps: dict[str, Any] = {
             f"augmentation.{name}": {} for name, step in self._sections("augmentation") if isinstance(step, dict)
         }
@@ -64,7 +64,7 @@ class Row:
 
     @cached_property
     def folds(self) -> int | None:
-        """Into how many folds the development part was cut; ``None`` where the definition's own split cut it."""
+        """Into how many folds the development part was cut; ``None`` where the config's own split cut it."""
         return _num_folds(self.newest)
 
     @property
@@ -123,7 +123,7 @@ class ScoredRuns:
         return " | ".join("+".join(each) for each in sorted(sets))
 
     @cached_property
-    def whole(self) -> bool:
+    def complete(self) -> bool:
         """Whether each seed has all the folds."""
         return not self.pooled_over_folds or {len(runs) for runs in self.by_seed.values()} == {self.row.folds}
 
@@ -165,19 +165,19 @@ class ScoredRuns:
         """The folds that are pooled, if there are any."""
         if not self.pooled_over_folds:
             return ""
-        return f"{self.row.folds} folds" if self.whole else f"{self.row.folds} folds, incomplete"
+        return f"{self.row.folds} folds" if self.complete else f"{self.row.folds} folds, incomplete"
 
 
 def rows_of(records: Iterable[Record]) -> list[Row]:
     """Return the rows in the order of their first runs: of each seed and fold the newest done run, or else the newest.
 
-    The same definition on other data, or in folds, is another row; a run that ended before its data was known joins the
+    The same config on other data, or in folds, is another row; a run that ended before its data was known joins the
     latest.
     """
     rows: dict[tuple[Any, ...], dict[str, dict[tuple[int, str | None], Record]]] = {}
     for record in sorted(records, key=lambda record: (record.status != "done", record.id)):
-        asked = (record.benchmark, *comparable_overrides(record.overrides), record.definition, _num_folds(record))
-        on = rows.setdefault(asked, {})
+        key = (record.benchmark, *comparable_overrides(record.overrides), record.definition, _num_folds(record))
+        on = rows.setdefault(key, {})
         key = record.seed, record.fold
         if record.status == "done":
             on.setdefault(record.dataset["digest"], {})[key] = record
@@ -203,8 +203,8 @@ def label_fingerprints(rows: Iterable[Row], part: str) -> list[tuple[str, Scored
     splits = {example.split for example in examples.values()}
     plain = []
     for example in examples.values():
-        told = [part, example.data if len(data) > 1 else "", example.split if len(splits) > 1 else "", example.folds]
-        plain.append(", ".join(text for text in told if text))
+        context = [part, example.data if len(data) > 1 else "", example.split if len(splits) > 1 else "", example.folds]
+        plain.append(", ".join(text for text in context if text))
     slugs = [slug(label) for label in plain]
     labels = [
         f"{label} {_letters(slugs[:position].count(own))}" if slugs.count(own) > 1 else label

@@ -18,7 +18,7 @@ from craterbench.results.record import Record
 __all__ = ["chosen", "differing_columns", "differing_keys", "filtered", "sorted_by"]
 
 #: Keys that make no other row; where the data lie means nothing beside their digest.
-_NOT_ASKED = ("summary", "dataset.path")
+_NOT_FACTORS = ("summary", "dataset.path")
 
 #: Keys that the column ``protocol`` is made of.
 _PROTOCOL = ("split.when", "augmentation.warp")
@@ -31,11 +31,11 @@ def differing_keys(rows: Iterable[Row]) -> dict[str, list[Any]]:
     """Return the config keys in which rows differ, each with the values that it has.
 
     A parameter that only some components have differs if those rows do that have it: that the others have another
-    component is told by the component's name. Of other keys that a row lacks the value is ``None``.
+    component is that component's name. Of other keys that a row lacks the value is ``None``.
     """
     configs = [row.config for row in rows]
     found = {}
-    for key in dict.fromkeys(key for config in configs for key in config if key not in _NOT_ASKED):
+    for key in dict.fromkeys(key for config in configs for key in config if key not in _NOT_FACTORS):
         of_a_component = key.partition(".")[0] in COMPONENT_SECTIONS or key.count(".") > 1
         values = [_plain(config.get(key)) for config in configs if key in config or not of_a_component]
         if len(several := list(dict.fromkeys(values))) > 1:
@@ -44,7 +44,7 @@ def differing_keys(rows: Iterable[Row]) -> dict[str, list[Any]]:
 
 
 def differing_columns(rows: Sequence[Row]) -> list[Column]:
-    """Return a column for each config key in which rows differ, unless a usual column tells it."""
+    """Return a column for each config key in which rows differ, unless a usual column shows it."""
     return [
         replace(_config_column(key), heading=key.removesuffix(".name"), optional=True, factor=True)
         for key in differing_keys(rows)

@@ -21,7 +21,7 @@ from craterbench.results.store import Store
 
 __all__ = ["Table", "tabulate"]
 
-#: What is shown, with what was asked for, by default; and of that, what may be left out where it does not fit.
+#: What is shown by default, with config keys; and of that, what may be left out where it does not fit.
 _USUAL = ("benchmark", "runs", "epochs", BALANCED_ACCURACY.name, "difference", LOSS.name, "warnings")
 _OPTIONAL = ("epochs", LOSS.name)
 
@@ -63,7 +63,7 @@ def tabulate(
     notes: Sequence[str] = (),
     metrics: Metrics | None = None,
 ) -> Table:
-    """Return a table with a row for each benchmark as it was asked for, over its seeds and folds.
+    """Return a table with a row for each config of a benchmark, over its seeds and folds.
 
     Of runs that repeat each other the newest counts. Numbers on another fingerprint stand in columns of their own,
     headed by what differs.
@@ -135,7 +135,7 @@ def _common(rows: Sequence[Row]) -> list[str]:
 def drop_constant_columns(
     columns: Sequence[Column], cells: Sequence[Sequence[Any]]
 ) -> tuple[list[Column], list[list[Any]], list[str]]:
-    """Leave out what tells no row from another: empty columns, and factors that are the same in all rows.
+    """Leave out what is the same in all rows: empty columns, and factors that are the same in all rows.
 
     Returns:
         The columns and cells that are left, and what all rows have in common.
@@ -230,5 +230,5 @@ def _selection_bias(rows: Iterable[Row]) -> list[str]:
         if len(folds) > 1:
             sd = statistics.stdev(statistics.fmean(values) for values in folds.values())
             found.append(f"{scored.row.name} {sd:.4f}")
-    told = "variation over splits, as the standard deviation of balanced accuracy over folds"
-    return [f"{told}: {', '.join(found)}"] if found else []
+    label = "variation over splits, as the standard deviation of balanced accuracy over folds"
+    return [f"{label}: {', '.join(found)}"] if found else []

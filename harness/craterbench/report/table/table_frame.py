@@ -64,7 +64,7 @@ def _flat(table: Table) -> pd.DataFrame:
         for position, column in enumerate(table.columns)
         for field in column.fields or ("",)
     }
-    return pd.DataFrame(columns, dtype=object)  # or a whole number beside an empty cell would be none
+    return pd.DataFrame(columns, dtype=object)  # or an integer beside an empty cell would be none
 
 
 def _name(column: Column, field: str) -> str:

@@ -109,8 +109,8 @@ def _rich(table: Table, columns: Mapping[int, Column]) -> RichTable:
         cells = [cell_text(row[position], column, between="\n") for row in table.cells]
         words = f"{column.label} {column.heading}".split()
         # on a narrow terminal names break between words, but no number does
-        whole = [piece for cell in cells for piece in (cell.splitlines() if column.fields else cell.split())]
-        width = max(map(len, [*whole, *words]))
+        pieces = [piece for cell in cells for piece in (cell.splitlines() if column.fields else cell.split())]
+        width = max(map(len, [*pieces, *words]))
         heading = "\n".join(textwrap.fill(text, width) for text in (column.label, column.heading) if text)
         number = bool(column.fields)
         shown.add_column(Text(heading), justify="right" if number else "left", min_width=width, no_wrap=number)
@@ -150,8 +150,8 @@ def _markdown(table: Table) -> str:
                     ]
                 )
             )
-    for heading, told in provenance_notes(table.rows).items():
-        lines += ["", f"{heading}:", "", *(f"- {_escaped(line)}" for line in told)]
+    for heading, notes in provenance_notes(table.rows).items():
+        lines += ["", f"{heading}:", "", *(f"- {_escaped(line)}" for line in notes)]
     return "\n".join(lines) + "\n"
 
 

@@ -1,4 +1,4 @@
-"""The confirmation: what a search found is trained anew, on seeds and images that had no part in the choice.
+"""The confirmation: what a search found is trained again, on seeds and images that had no part in the choice.
 
 The best of many trials is in part the luckiest, and the search chose it by the validation part. So it is trained again
 as ordinary runs beside the reference, and what counts is the difference on the test part, which no trial loads.
@@ -27,7 +27,7 @@ __all__ = ["Candidate", "alike", "confirm", "write_best"]
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A setting of the search as it will be trained anew.
+    """A config that the search found, as it will be confirmed.
 
     Attributes:
         trial: the number of the trial that found it.
@@ -40,7 +40,7 @@ class Candidate:
 
 
 def write_best(file: Path, resolved: ResolvedConfig, *, name: str, summary: str) -> None:
-    """Write a whole definition as a TOML file that ``bench run`` takes, whole or not at all.
+    """Write a complete config as a TOML file that ``bench run`` takes, atomically.
 
     Args:
         name: what the benchmark is called, in the table and in the folder of results.
@@ -48,9 +48,9 @@ def write_best(file: Path, resolved: ResolvedConfig, *, name: str, summary: str)
     """
     import tomli_w
 
-    definition = {"name": name, **resolved.benchmark.as_dict(), "summary": summary}
-    about = f"# What bench sweep found, as a whole definition: bench run {file.name} trains it.\n\n"
-    write_atomically(file, about + tomli_w.dumps(definition))
+    config = {"name": name, **resolved.benchmark.as_dict(), "summary": summary}
+    about = f"# What bench sweep found, as a complete benchmark: bench run {file.name} trains it.\n\n"
+    write_atomically(file, about + tomli_w.dumps(config))
 
 
 def confirm(
@@ -66,31 +66,33 @@ def confirm(
     """Train the candidates and the reference on these seeds, and say whether the candidates beat it.
 
     The runs lie in the factory's store as those of ``bench run`` do. What is done already is not repeated, and what was
-    interrupted is gone on with. A candidate that is the reference's own setting is not trained twice.
+    interrupted is gone on with. A candidate that is the reference's own config is not trained twice.
 
     Args:
         candidates: what the search found, best first, at least one.
         options: where they train.
         seeds: seeds that the search has not used.
         objective: the first that the search aimed at.
-        tried: how many settings the search had to choose from.
+        tried: how many configs the search had to choose from.
 
     Raises:
         UserError: the results folder cannot be written, or there is nobody to train.
     """
     resolved = [*(candidate.resolved for candidate in candidates), reference]
-    settings = {_setting(each): each for each in resolved}  # of two that are alike the last, so of any the reference
-    asked = [RunSpec(each, seed) for each in settings.values() for seed in seeds]
-    records = _trained(factory, dict(enumerate(asked)), options)
+    configs = {_config_key(each): each for each in resolved}  # of two that are alike the last, so of any the reference
+    specs = [RunSpec(each, seed) for each in configs.values() for seed in seeds]
+    records = _trained(factory, dict(enumerate(specs)), options)
     # those whose process was killed are gone on with, once: they left what they can go on from
     killed = {
-        p: one for p, one in enumerate(asked) if records[p].status == "failed" and factory.store.checkpoint(records[p])
+        p: spec
+        for p, spec in enumerate(specs)
+        if records[p].status == "failed" and factory.store.checkpoint(records[p])
     }
     records |= _trained(factory, killed, options)
 
     def trained(of: ResolvedConfig, trial: int | None = None, found: float | None = None) -> CandidateResult:
-        alike = settings[_setting(of)]
-        runs = [records[position] for position, each in enumerate(asked) if each.resolved is alike]
+        alike = configs[_config_key(of)]
+        runs = [records[position] for position, each in enumerate(specs) if each.resolved is alike]
         return CandidateResult(name=_row(alike), records=runs, trial=trial, found=found)
 
     return conclude(
@@ -102,19 +104,19 @@ def confirm(
     )
 
 
-def _trained(factory: RunFactory, asked: Mapping[int, RunSpec], options: ExecutionOptions) -> dict[int, Record]:
+def _trained(factory: RunFactory, specs: Mapping[int, RunSpec], options: ExecutionOptions) -> dict[int, Record]:
     """Train what is not done already, and return the records by the same numbers."""
-    numbers = list(asked)
-    with closing(train(factory, list(asked.values()), options, resume=True)) as ends:
+    numbers = list(specs)
+    with closing(train(factory, list(specs.values()), options, resume=True)) as ends:
         return {numbers[ended.position]: ended.record for ended in ends}
 
 
 def alike(one: ResolvedConfig, other: ResolvedConfig) -> bool:
     """Whether two train alike, whatever they are called."""
-    return _setting(one) == _setting(other)
+    return _config_key(one) == _config_key(other)
 
 
-def _setting(resolved: ResolvedConfig) -> str:
+def _config_key(resolved: ResolvedConfig) -> str:
     """Return what is equal for two that train alike, whatever they are called."""
     return repr(replace(resolved.benchmark, name="", summary=""))
 

@@ -1,4 +1,4 @@
-"""What comes of a confirmation: the scores of the settings that were trained anew, from what is kept of their runs."""
+"""The scores of a confirmation, from the records of its runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["CandidateResult", "conclude"]
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateResult:
-    """A setting that was trained anew: a candidate of the search, or the reference.
+    """The runs of a config that was confirmed: a candidate of the search, or the reference.
 
     Attributes:
         name: its row in the table.
@@ -39,16 +39,16 @@ def conclude(
 ) -> Confirmation:
     """Return the scores of the candidates and of the reference, and how sure they are.
 
-    A setting of which a run failed has no scores: those of its other seeds would leave out where it goes wrong.
+    A config of which a run failed has no scores: those of its other seeds would leave out where it goes wrong.
 
     Args:
         store: where the statistics behind the records lie.
         candidates: what the search found, best first, at least one.
         objective: the first that the search aimed at.
-        tried: how many settings the search had to choose from.
+        tried: how many configs the search had to choose from.
     """
     rows, against = [_Row.read(store, candidate) for candidate in candidates], _Row.read(store, reference)
-    distinct = {row.runs: row for row in (*rows, against)}  # a candidate may be the reference's own setting
+    distinct = {row.runs: row for row in (*rows, against)}  # a candidate may be the reference's own config
     scored = [row for row in distinct.values() if row.problem is None]
     part = "test" if all("test" in row.statistics for row in scored) else "validation"
     compared = []
@@ -77,7 +77,7 @@ def conclude(
 
 @dataclass(frozen=True)
 class _Row:
-    """A setting and the statistics of its runs, by part and seed; none where there is a problem."""
+    """A config and the statistics of its runs, by part and seed; none where there is a problem."""
 
     trained: CandidateResult
     statistics: Mapping[str, Mapping[int, Statistics]]
@@ -85,12 +85,12 @@ class _Row:
 
     @classmethod
     def read(cls, store: Store, trained: CandidateResult) -> _Row:
-        """Read the statistics behind a setting's scores."""
+        """Read the statistics behind a config's scores."""
         records = trained.records
         lacking = [f"seed {record.seed} {_end(record)}" for record in records if record.status != "done"]
         if lacking:
-            told = f"{len(lacking)} of {len(records)} {'run' if len(records) == 1 else 'runs'} without scores"
-            return cls(trained, {}, f"{trained.name} has {told}: {'; '.join(lacking)}")
+            count = f"{len(lacking)} of {len(records)} {'run' if len(records) == 1 else 'runs'} without scores"
+            return cls(trained, {}, f"{trained.name} has {count}: {'; '.join(lacking)}")
         statistics: dict[str, dict[int, Statistics]] = {}
         for part in set[str].intersection(*(set(record.parts) for record in records)):
             if len({record.parts[part]["fingerprint"] for record in records}) > 1:
@@ -142,7 +142,7 @@ def _end(record: Record) -> str:
 
 
 def _apart(row: _Row, reference: _Row, part: str) -> str | None:
-    """Say why a setting has no difference to the reference on a part, if it has none."""
+    """Say why a config has no difference to the reference on a part, if it has none."""
     fingerprints = {record.parts[part]["fingerprint"] for each in (row, reference) for record in each.trained.records}
     return f"they were not scored on the same {part} images" if len(fingerprints) > 1 else None
 

@@ -45,27 +45,27 @@ def required(parameters: type) -> frozenset[str]:
     )
 
 
-def narrowed(name: str, distribution: Distribution, wish: ParameterOverride) -> Distribution:
+def narrowed(name: str, distribution: Distribution, override: ParameterOverride) -> Distribution:
     """Return a distribution as the user space_overrides it.
 
     Raises:
         UserError: it holds nothing of the kind.
     """
-    said = f"{wish.source} {name}"
-    if wish.choices:
-        choices = tuple(_choice(said, distribution, choice) for choice in wish.choices)
+    said = f"{override.source} {name}"
+    if override.choices:
+        choices = tuple(_choice(said, distribution, choice) for choice in override.choices)
         return replace(distribution, kind="choice", choices=choices, log=False)
-    if wish.low is None or wish.high is None:
+    if override.low is None or override.high is None:
         return distribution
     if distribution.allowed is None:
         raise UserError(f"{said}: is no number; choose among {_listed(distribution.choices)}, with | between them")
-    log = distribution.log if wish.log is None else wish.log
-    if log and wish.low <= 0:
+    log = distribution.log if override.log is None else override.log
+    if log and override.low <= 0:
         raise UserError(
-            f"{said}: is searched on a logarithmic scale, which has no {wish.low:g}; start above 0, "
-            f"or say that it is linear: {name}={wish.low:g}..{wish.high:g}:linear, in a file log = false"
+            f"{said}: is searched on a logarithmic scale, which has no {override.low:g}; start above 0, "
+            f"or say that it is linear: {name}={override.low:g}..{override.high:g}:linear, in a file log = false"
         )
-    low, high = (_number(said, distribution.kind, distribution.allowed, end) for end in (wish.low, wish.high))
+    low, high = (_number(said, distribution.kind, distribution.allowed, end) for end in (override.low, override.high))
     return replace(distribution, low=low, high=high, log=log)
 
 
@@ -103,12 +103,12 @@ def _choice(said: str, distribution: Distribution, choice: Any) -> Any:
 
 
 def _number(said: str, kind: Kind, allowed: Range, value: Any) -> int | float:
-    whole = kind == "int"
-    if isinstance(value, bool) or not isinstance(value, int | float) or (whole and not float(value).is_integer()):
-        raise UserError(f"{said}: {_written(value)} is no {'whole number' if whole else 'number'}")
+    integer = kind == "int"
+    if isinstance(value, bool) or not isinstance(value, int | float) or (integer and not float(value).is_integer()):
+        raise UserError(f"{said}: {_written(value)} is no {'whole number' if integer else 'number'}")
     if not allowed.low <= value <= allowed.high:
         raise UserError(f"{said}: {value:g} is outside {allowed}, which is all that it may be")
-    return int(value) if whole else float(value)
+    return int(value) if integer else float(value)
 
 
 def _listed(choices: tuple[Any, ...]) -> str:

@@ -1,4 +1,4 @@
-"""What a user space_overrides of the search: what to vary and how far, what to fix."""
+"""What a user says of the search space: what to vary and how far, what to fix."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SpaceOverrides:
     """What the command line and a file say of the search.
 
     Attributes:
-        varied: by full name, key of the definition, or section; with none, all that can be varied is.
+        varied: by full name, key of the config, or section; with none, all that can be varied is.
         fixed: to be applied to the benchmark that the search starts from, and so to every trial.
     """
 
@@ -79,22 +79,27 @@ def parse_space_overrides(vary: Sequence[str], fix: Sequence[str], file: Path | 
         tables = _tables(file)
         varied |= dict(_in_table(tables["vary"], "", f"{file.name} [vary]"))
         fixed |= {key: Override(key, value, file.name) for key, value in flatten(tables["fix"]).items()}
-    asked: dict[str, ParameterOverride] = {}
+    on_command_line: dict[str, ParameterOverride] = {}
     for text in (part.strip() for option in vary for part in option.split(",")):
-        key, wish = _parameter_override(text)
-        if key in asked and asked[key].says_how and wish.says_how and asked[key] != wish:
+        key, parameter = _parameter_override(text)
+        if (
+            key in on_command_line
+            and on_command_line[key].says_how
+            and parameter.says_how
+            and on_command_line[key] != parameter
+        ):
             raise UserError(f"--vary {text}: {key} is to be varied in two ways; leave one of them out")
-        if wish.says_how or key not in asked:
-            asked[key] = wish
+        if parameter.says_how or key not in on_command_line:
+            on_command_line[key] = parameter
     for override in (parse_override(text, "--fix") for text in fix):
         fixed[override.key] = override
     for override in fixed.values():
         _check_key(override)
-    return SpaceOverrides(varied=varied | asked, fixed=tuple(fixed.values()))
+    return SpaceOverrides(varied=varied | on_command_line, fixed=tuple(fixed.values()))
 
 
 def _check_key(override: Override) -> None:
-    """Refuse what is a name in the space and no key of a definition, which has one component of each kind."""
+    """Refuse what is a name in the space and no key of a config, which has one component of each kind."""
     section, *rest = override.key.split(".")
     if section in COMPONENT_SECTIONS and len(rest) > 1:
         cure = f"fix {section}.name={rest[0]} and {section}.{'.'.join(rest[1:])}={override.value}"

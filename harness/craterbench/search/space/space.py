@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Parameter", "Space", "build_space"]
 
-#: The parts of a definition of which something is searched.
+#: The parts of a config of which something is searched.
 _SECTIONS = ("loss", "model", "augmentation", "optimizer", "schedule", "training")
 
 #: What a search leaves as the benchmark has it, and why.
@@ -44,7 +44,7 @@ class Parameter:
     Attributes:
         name: how Optuna and people see it: ``loss.focal.gamma`` where the loss varies, too, and ``loss.gamma`` where
             it does not.
-        key: the dotted key of the definition, ``loss.gamma``; for an augmentation, whether it is a step.
+        key: the dotted key of the config, ``loss.gamma``; for an augmentation, whether it is a step.
         kind: ``int`` and ``float`` from ``low`` to ``high``, both included, or a ``choice`` among ``choices``.
         when: the name of another parameter, and the values of it with which this one is in play; ``None`` is always.
     """
@@ -103,13 +103,13 @@ class Space:
         return values
 
     def varies(self, key: str) -> bool:
-        """Whether a key of the definition is varied, or belongs to a component or a step that is."""
+        """Whether a key of the config is varied, or belongs to a component or a step that is."""
         varied = {parameter.key.removesuffix(".name") for parameter in self.parameters}
         pieces = key.split(".")
         return any(".".join(pieces[:end]) in varied for end in range(1, len(pieces) + 1))
 
     def overrides(self, values: Mapping[str, Any]) -> list[Override]:
-        """Return what the values of ``suggest``, or a trial's stored ones, change in the definition.
+        """Return what the values of ``suggest``, or a trial's stored ones, change in the config.
 
         Raises:
             UserError: they are values of another space.
@@ -145,13 +145,13 @@ def build_space(
         frameworks: others that the components are to fit as well.
 
     Raises:
-        UserError: a wish cannot be met, or nothing is left to vary.
+        UserError: an override cannot be applied, or nothing is left to vary.
     """
     return _SpaceBuilder(registry, base, space_overrides, frameworks).space()
 
 
 class _SpaceBuilder:
-    """Goes through all that can be varied, takes what is wished, and keeps in mind why the rest is not taken."""
+    """Goes through all that can be varied, takes what the overrides name, and notes why the rest is not taken."""
 
     def __init__(
         self, registry: Registry, base: BenchmarkConfig, space_overrides: SpaceOverrides, frameworks: Sequence[str]
@@ -162,15 +162,15 @@ class _SpaceBuilder:
         self.space_overrides = space_overrides
         self.fixed = space_overrides.fixed_keys
         self.parameters: list[Parameter] = []
-        self.met: set[str] = set()
+        self.used: set[str] = set()
         self.known: set[str] = set()
         self.not_taken: dict[str, str] = {}
 
     def space(self) -> Space:
         """Return the parameters in the order in which people think of them."""
-        for key, wish in self.space_overrides.varied.items():
-            if key in _SECTIONS and wish.says_how:
-                raise UserError(f"{wish.source} {key}: is a whole section; give values to one of its parameters")
+        for key, override in self.space_overrides.varied.items():
+            if key in _SECTIONS and override.says_how:
+                raise UserError(f"{override.source} {key}: is a section; give values to one of its parameters")
         self.section("loss", self.fitting("loss"))
         self.section("model", self.fitting("model"))
         self.augmentation()
@@ -193,20 +193,20 @@ class _SpaceBuilder:
             if isinstance(spec.target, str) or all(name in spec.target for name in self.frameworks)
         }
 
-    def wish(self, key: str, *aliases: str) -> ParameterOverride | None:
+    def override(self, key: str, *aliases: str) -> ParameterOverride | None:
         """Return how a parameter is to be varied, or None if it is not to be varied."""
         section = key.partition(".")[0]
         self.known |= {*aliases, key, section}
-        asked = [name for name in (*aliases, key, section) if name in self.space_overrides.varied]
-        self.met |= set(asked)
+        names = [name for name in (*aliases, key, section) if name in self.space_overrides.varied]
+        self.used |= set(names)
         if key in self.fixed:
-            if asked and asked[0] != section:
-                raise UserError(f"{asked[0]} is both to be varied and fixed; leave out one of the two")
+            if names and names[0] != section:
+                raise UserError(f"{names[0]} is both to be varied and fixed; leave out one of the two")
             return None
         if not self.space_overrides.varied:
             return ParameterOverride()
-        said = [self.space_overrides.varied[name] for name in asked]
-        return next((wish for wish in said if wish.says_how), said[0] if said else None)
+        said = [self.space_overrides.varied[name] for name in names]
+        return next((override for override in said if override.says_how), said[0] if said else None)
 
     def add(
         self,
@@ -221,10 +221,10 @@ class _SpaceBuilder:
             why = "its declaration does not say what to try: that is a Range with two ends, a Literal or a bool"
             self.leave((*aliases, key), why)
             return None
-        wish = self.wish(key, *aliases)
-        if wish is None:
+        override = self.override(key, *aliases)
+        if override is None:
             return None
-        distribution = narrowed(name or key, distribution, wish)
+        distribution = narrowed(name or key, distribution, override)
         parameter = Parameter(
             name=name or key,
             key=key,
@@ -267,22 +267,22 @@ class _SpaceBuilder:
     def names(self, section: str, components: Mapping[str, type]) -> list[str]:
         """Return the components of a section that are to be tried: the benchmark's own, if no more."""
         key, own = f"{section}.name", getattr(self.base, section).name
-        wish = self.wish(key)
-        if wish is None:
+        override = self.override(key)
+        if override is None:
             return [own]
-        for choice in wish.choices:
+        for choice in override.choices:
             if choice not in components:
-                raise UserError(f"{wish.source} {key}: {self.why_not(section, choice, components)}")
+                raise UserError(f"{override.source} {key}: {self.why_not(section, choice, components)}")
         complete = [name for name in components if name == own or not self.lacking(section, name, components[name])]
-        for choice in wish.choices:
+        for choice in override.choices:
             if choice not in complete:
                 lacking = ", ".join(self.lacking(section, choice, components[choice]))
                 why = f"{section} {choice!r} needs {lacking}, which has no default and is not varied"
-                raise UserError(f"{wish.source} {key}: {why}")
+                raise UserError(f"{override.source} {key}: {why}")
         if len(complete) == 1 and key in self.space_overrides.varied:
             alone = f"{own!r} is the only {section} for {' and '.join(self.frameworks)}"
-            raise UserError(f"{wish.source} {key}: there is nothing to choose, since {alone}")
-        return list(wish.choices) or complete
+            raise UserError(f"{override.source} {key}: there is nothing to choose, since {alone}")
+        return list(override.choices) or complete
 
     def why_not(self, section: str, choice: Any, components: Mapping[str, type]) -> str:
         if isinstance(choice, str):
@@ -298,12 +298,12 @@ class _SpaceBuilder:
         """Return the parameters of a component that have no default and that the search gives no value."""
         domains = declared(parameters)
 
-        def given(field: str) -> bool:
+        def has_value(field: str) -> bool:
             alone = f"{section}.{name}.{field}"
             key = alone if section == "augmentation" else f"{section}.{field}"
-            return domains[field] is not None and self.wish(key, alone) is not None
+            return domains[field] is not None and self.override(key, alone) is not None
 
-        return [field for field in domains if field in required(parameters) and not given(field)]
+        return [field for field in domains if field in required(parameters) and not has_value(field)]
 
     def check_common(self, section: str) -> None:
         """Refuse a fixed parameter of one component where another may take its place."""
@@ -340,15 +340,15 @@ class _SpaceBuilder:
                     self.leave((field,), f"{key} is no step of the augmentation; vary that, too, or --fix {key}=true")
 
     def check(self) -> None:
-        """Raise a UserError unless every wish is met and something varies."""
-        for key, wish in self.space_overrides.varied.items():
-            if key not in self.met:
-                raise UserError(f"{wish.source} {key}: {self.why(key)}")
+        """Raise a UserError unless every override is used and something varies."""
+        for key, override in self.space_overrides.varied.items():
+            if key not in self.used:
+                raise UserError(f"{override.source} {key}: {self.why(key)}")
         if not self.parameters:
             raise UserError("nothing is left to vary; fix less, or vary something else")
 
     def why(self, key: str) -> str:
-        """Say why a wish is not met."""
+        """Say why an override cannot be applied."""
         if key in self.not_taken:
             return f"cannot be varied: {self.not_taken[key]}"
         for kept, reason in _NOT_SEARCHED.items():
@@ -358,7 +358,7 @@ class _SpaceBuilder:
         section = key.partition(".")[0]
         for name in known:
             if name.endswith(f".{key}"):
-                return f"give the whole key: {name}"
+                return f"give the full key: {name}"
         if section in _SECTIONS:
             return f"no component has it; {nearest(key, (name for name in known if name.startswith(section)))}"
         ends = {name.rpartition(".")[2]: name for name in reversed(known)}

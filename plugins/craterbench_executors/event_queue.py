@@ -1,4 +1,4 @@
-"""What one thread has for another, which can wait for it together with pipes."""
+"""A queue between threads that can be waited for together with pipes."""
 
 from __future__ import annotations
 
@@ -8,32 +8,32 @@ from collections import deque
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["Mailbox"]
+__all__ = ["EventQueue"]
 
 
-class Mailbox:
-    """A queue with a ``connection`` that is readable as long as there is something in it.
+class EventQueue:
+    """A queue with a ``connection`` that is readable while the queue is not empty.
 
-    Only a sign goes through the pipe, so that ``put`` never waits for a reader however large the item is.
+    Only one byte an item goes through the pipe, so that ``put`` never waits for a reader, however large the item is.
     """
 
     def __init__(self) -> None:
         self.connection: Connection
-        self.connection, self._bell = multiprocessing.Pipe(duplex=False)
+        self.connection, self._writer = multiprocessing.Pipe(duplex=False)
         self._items: deque[Any] = deque()
 
     def put(self, item: Any) -> None:
-        """Add an item; it is lost if the mailbox is closed."""
+        """Add an item; it is lost if the queue is closed."""
         self._items.append(item)
         with contextlib.suppress(OSError):
-            self._bell.send_bytes(b"!")
+            self._writer.send_bytes(b"!")
 
-    def take(self) -> Any:
+    def get(self) -> Any:
         """Wait for an item and return it."""
         self.connection.recv_bytes()
         return self._items.popleft()
 
     def close(self) -> None:
-        """Give back the pipe."""
+        """Close the pipe."""
         self.connection.close()
-        self._bell.close()
+        self._writer.close()
