@@ -57,7 +57,7 @@ class Run:
     """A finished run, in a results folder.
 
     Attributes:
-        folder: where its files lie.
+        folder: of its files.
     """
 
     def __init__(self, name: str | Run, results: _Path = "results") -> None:

@@ -1,4 +1,4 @@
-"""Where the trials of a search run: on this machine, or on a Dask cluster."""
+"""The executors: worker processes on this machine, or the workers of a Dask cluster."""
 
 from craterbench.plugin import ExecutorSpec, hookimpl
 

@@ -1,8 +1,8 @@
 """The workers of a Dask cluster, each with a warm child of ours.
 
 A worker is acquired by a Dask task, bound to one Dask worker, that lives until the worker is released (see
-``craterbench_executors.relay``). It does nothing unless it is asked. So Dask, which starts a task again whose worker
-was lost, never repeats a trial: the scheduler of runs is informed of the loss and decides.
+``craterbench_executors.relay``). It is idle until it is sent a run. So Dask, which starts a task again whose worker was
+lost, never repeats a trial: the scheduler of runs is informed of the loss and decides.
 
 All that waits for the network runs in the client's event loop; the loop's thread only starts it.
 """
@@ -222,7 +222,7 @@ class DaskExecutor:
             self._had_fit = time.monotonic()
 
     async def _handshake(self, address: str, threads: int) -> None:
-        """See whether a Dask worker can be acquired; one that does not answer is asked again at the next look."""
+        """See whether a Dask worker can be acquired; one that does not answer gets another handshake."""
         try:
             broadcast = self._client.scheduler.broadcast(msg=question(self._versions), workers=[address])
             answers = await asyncio.wait_for(broadcast, _PATIENCE)

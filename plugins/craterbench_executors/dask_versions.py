@@ -14,7 +14,7 @@ __all__ = ["at_scheduler", "differences", "found", "here", "other_versions", "qu
 #: What must be equal at the scheduler too, which reads the tasks that it hands on.
 _EVERYWHERE = ("craterbench", "distributed")
 
-#: What Dask reports in any case, beside the packages that it is asked for.
+#: What Dask reports in any case, beside the packages in the question.
 _PYTHON, _ARCHITECTURE = "python", "architecture"
 
 

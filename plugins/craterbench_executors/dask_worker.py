@@ -82,14 +82,14 @@ class DaskWorker:
         start(self._client, self._send(self._call, relay.ask, kind, pickle.dumps(arguments)))
 
     def answer(self, *, should_continue: bool) -> None:
-        """Answer an epoch of a task that asks after each whether to go on."""
+        """Answer an epoch of an interactive task: whether to go on."""
         start(self._client, self._send(self._call, relay.answer, should_continue))
 
     def hear(self) -> tuple[str, Any]:
         """Wait for what the child sends next, and return its kind and content, at the end ``finished``.
 
         Raises:
-            UserError: the task cannot be done as asked.
+            UserError: the task cannot be done, for a reason that the user can mend.
             WorkerError: it raised.
             WorkerDied: the child died, or the Dask worker was lost.
         """

@@ -44,7 +44,7 @@ __all__ = [
 
 TOPIC = "craterbench"
 
-#: Kinds of events that no child sends: the relay can be asked, and the task has ended.
+#: Kinds of events that no child sends: the relay is ready, and the task has ended.
 READY, ENDED = "ready", "ended"
 
 #: What a child sends that has to be collected.
@@ -104,7 +104,7 @@ def answer(task_key: str, should_continue: bool) -> None:
 
 
 def collect(task_key: str) -> bytes:
-    """Return, pickled, what the task that has ended came to: its kind and content as a child sends them, and the log.
+    """Return, pickled, the outcome of the task that has ended: its kind and content as a child sends them, and the log.
 
     Beside them stands whether the child has grown by much, or beyond the memory that its Dask worker may take.
     """
@@ -114,7 +114,7 @@ def collect(task_key: str) -> bytes:
 
 
 def checkpoint(task_key: str) -> bytes:
-    """Return, pickled, what the task can go on from since this was asked last; nothing if that is what it was."""
+    """Return, pickled, the last checkpoint of the task; nothing if it was collected already."""
     relay = _relays[task_key]
     last, relay.checkpoint = relay.checkpoint, b""
     return last
@@ -132,8 +132,8 @@ class _Relay:
 
     Attributes:
         requests: queue of what the client sends, each a kind and its content.
-        outcome: what the last task came to, until it is collected.
-        checkpoint: what the task can go on from, until it is collected.
+        outcome: of the last task, until it is collected.
+        checkpoint: of the task, until it is collected.
     """
 
     def __init__(self, worker: Any, task_key: str, child: WorkerProcess, log: Path) -> None:

@@ -30,7 +30,7 @@ class KerasSession:
         """Build and compile the model.
 
         Raises:
-            UserError: a GPU is asked for and TensorFlow sees none.
+            UserError: the device is a GPU and TensorFlow sees none.
         """
         gpus = tf.config.list_physical_devices("GPU")
         if task.device == "gpu" and not gpus:

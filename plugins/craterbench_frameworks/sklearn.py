@@ -44,7 +44,7 @@ class SklearnSession:
         """Build the model.
 
         Raises:
-            UserError: a GPU is asked for.
+            UserError: the device is a GPU.
         """
         if task.device == "gpu":
             raise UserError("framework 'sklearn' trains on the CPU; use --device cpu")

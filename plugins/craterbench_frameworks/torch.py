@@ -39,7 +39,7 @@ class TorchSession:
         """Build the model.
 
         Raises:
-            UserError: a GPU is asked for and PyTorch sees none.
+            UserError: the device is a GPU and PyTorch sees none.
         """
         if task.device == "gpu" and not torch.cuda.is_available():
             raise UserError("PyTorch sees no GPU; use --device cpu, or install a PyTorch built for this GPU")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_size", "dropouts", "kernels", "weights"]
 
-#: Standard deviation of a standard normal cut off at two: Keras divides by it to keep the variance that He asks for.
+#: Standard deviation of a standard normal cut off at two: Keras divides by it to keep the variance of He et al.
 _CUT = 2.0
 _CUT_DEVIATION = 0.87962566103423978
 

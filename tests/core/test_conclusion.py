@@ -176,7 +176,7 @@ def test_one_seed_has_no_interval_over_seeds_and_so_no_verdict(store):
 
 
 @pytest.mark.parametrize(
-    ("skill", "verdict"), [(0.9, "is ahead of the reference"), (0.7, "is worse than"), (0.8, "it cannot be told")]
+    ("skill", "verdict"), [(0.9, "is ahead of the reference"), (0.7, "is worse than"), (0.8, "it is not certain")]
 )
 def test_without_a_test_part_the_validation_part_is_asked_and_what_it_chose_is_said(store, reference, skill, verdict):
     candidate = without_test(trained(store, "candidate", skill=skill, trial=17))

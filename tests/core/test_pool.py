@@ -16,7 +16,7 @@ from held_plugin import Hold, held
 from processes import BENCH, PATIENCE, children, eventually, started
 
 from craterbench.config.resolve import parse_override, resolve
-from craterbench.execution.batch import Ended, train
+from craterbench.execution.batch import EndedRun, train
 from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.run import RunFactory
 from craterbench.execution.run_spec import RunSpec
@@ -153,7 +153,7 @@ class Listener:
         (run.folder / "samples.png").write_bytes(b"")
 
 
-def trained(results: Path, listener: Listener, *seeds: int) -> tuple[dict[int, Ended], list[str]]:
+def trained(results: Path, listener: Listener, *seeds: int) -> tuple[dict[int, EndedRun], list[str]]:
     """Train seeds from this process, and return what comes of them and what is said."""
     points = importlib.metadata.entry_points(group="craterbench")
     registry = Registry([*((point.name, point.load) for point in points), ("listener", lambda: listener)])

@@ -1,1 +1,1 @@
-"""The command line, a file for each verb."""
+"""The command line: ``main.py`` is ``bench``; each verb has a file, reads its options and calls the other rooms."""

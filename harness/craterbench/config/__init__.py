@@ -1,1 +1,4 @@
-"""What is wanted: benchmarks, resolved and validated. Everything above reads configs; nothing else makes them."""
+"""Benchmarks as configs: found by name, resolved from TOML files and overrides, validated, and given an identity.
+
+Called by the command line, ``craterbench.api`` and the search, which hand configs on to all that trains.
+"""

@@ -68,7 +68,7 @@ def run_identities(
 def comparable_overrides(overrides: Iterable[str]) -> list[str]:
     """Return what a command line changed in a benchmark, each ``key=value``, the same for two that change the same.
 
-    The order means nothing, but for steps of an augmentation, whose order is in the config. Where the data lie means
+    The order means nothing, but for steps of an augmentation, whose order is in the config. The path of the data means
     nothing, either: their digest says which they are.
     """
     return sorted(each for each in overrides if not each.startswith("summary=") and not _is_about_data(each))

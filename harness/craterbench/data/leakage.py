@@ -1,4 +1,4 @@
-"""Doubts about data as they were split: images that are scored and were trained on too."""
+"""Leakage: images that are scored and were trained on too."""
 
 from __future__ import annotations
 

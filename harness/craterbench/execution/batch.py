@@ -12,21 +12,21 @@ from craterbench.execution.cache import RunCache
 from craterbench.execution.devices import workers_and_threads
 from craterbench.execution.executor import ExecutionOptions, open_executor
 from craterbench.execution.held_ctrl_c import HeldCtrlC
-from craterbench.execution.run import Run, RunFactory
+from craterbench.execution.run import ActiveRun, RunFactory
 from craterbench.execution.run_spec import RunSpec
 from craterbench.execution.scheduler import RunFailed, RunFinished, Scheduler
 from craterbench.execution.versions import distributions_of, packages_of, versions_of
 from craterbench.plugin import UserError
 from craterbench.results.record import Record
 
-__all__ = ["Ended", "train"]
+__all__ = ["EndedRun", "train"]
 
 #: Seconds after which it is seen again whether another process still has a run under way.
 _PATIENCE = 0.5
 
 
 @dataclass(frozen=True)
-class Ended:
+class EndedRun:
     """What came of a run.
 
     Attributes:
@@ -47,7 +47,7 @@ def train(
     *,
     force: bool = False,
     resume: bool = False,
-) -> Generator[Ended]:
+) -> Generator[EndedRun]:
     """Yield what comes of runs: of those that are done already first, of the others as they end.
 
     What another process has under way is not trained beside it, but waited for while others train, and taken over once
@@ -81,7 +81,7 @@ def train(
         record = None if force else cache.done(spec)
         if record is not None:
             factory.log(_done_already(spec, record, now))
-            yield Ended(position, record)
+            yield EndedRun(position, record)
             continue
         missing.append(position)
         if resume and isinstance(before := cache.interrupted(spec, device=factory.device), tuple):
@@ -103,15 +103,15 @@ def train(
         yield from wanted.ended_elsewhere()
 
 
-def _ended(factory: RunFactory, position: int, event: RunFinished | RunFailed) -> Ended:
+def _ended(factory: RunFactory, position: int, event: RunFinished | RunFailed) -> EndedRun:
     run = event.run
     if not isinstance(event, RunFailed):
-        return Ended(position, run.record)
+        return EndedRun(position, run.record)
     refusal = event.cause if event.cause.startswith(run.spec.title) else f"{run.spec.title}: {event.cause}"
     if run.record.status == "failed":
         log = factory.store.folder(run.record) / "log.txt"
         factory.log(f"{run.spec.title} failed: {event.cause}; see {log}")
-    return Ended(position, run.record, refusal if event.refused else None)
+    return EndedRun(position, run.record, refusal if event.refused else None)
 
 
 class _Wanted:
@@ -127,8 +127,8 @@ class _Wanted:
         self._elsewhere: dict[int, Record] = {}  # what another process had under way when it was last seen
         self._asleep: list[int] = []
         self._look_again = 0.0
-        self._ended: list[Ended] = []
-        self.positions: dict[Run, int] = {}
+        self._ended: list[EndedRun] = []
+        self.positions: dict[ActiveRun, int] = {}
 
     @property
     def wanted(self) -> bool:
@@ -143,7 +143,7 @@ class _Wanted:
         """In how many seconds another process may have come to its end."""
         return max(0.0, self._look_again - time.monotonic()) if self._asleep else None
 
-    def next(self, threads: int) -> Run | None:
+    def next(self, threads: int) -> ActiveRun | None:
         """Begin the next; ``None`` if another process trains it, or has done so.
 
         Raises:
@@ -166,25 +166,25 @@ class _Wanted:
                 done = self._cache.done(spec)
                 if done is not None:
                     self._factory.log(_done_already(spec, done, {}))
-                    self._ended.append(Ended(position, done))
+                    self._ended.append(EndedRun(position, done))
                     return None
             run = self._begun(position, spec, threads)
         if run is not None:
             self.positions[run] = position
         return run
 
-    def ended_elsewhere(self) -> Iterator[Ended]:
+    def ended_elsewhere(self) -> Iterator[EndedRun]:
         """Yield what was not trained here and has come to its end since the last call."""
         yield from self._ended
         self._ended = []
 
-    def _begun(self, position: int, spec: RunSpec, threads: int) -> Run | None:
+    def _begun(self, position: int, spec: RunSpec, threads: int) -> ActiveRun | None:
         left = self._cache.interrupted(spec, device=self._factory.device) if self._resume else None
         if isinstance(left, tuple):
             try:
                 return self._factory.resume(spec, *left)
             except UserError as refusal:
-                self._ended.append(Ended(position, left[0], f"{spec.title}: {refusal}"))
+                self._ended.append(EndedRun(position, left[0], f"{spec.title}: {refusal}"))
                 return None
         if left is not None:
             self._factory.log(f"{spec.title}: {left}")

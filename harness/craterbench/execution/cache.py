@@ -1,4 +1,4 @@
-"""What has been run before, so that no run is repeated for nothing."""
+"""The cache of runs: finds what has been run before, so that no run is repeated for nothing."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ class FinishedRun:
 
     Attributes:
         record: its record.
-        folder: where it lies.
+        folder: of its files.
     """
 
     def __init__(self, store: Store, name: str) -> None:
@@ -49,7 +49,7 @@ class FinishedRun:
 
     @property
     def weights_file(self) -> Path:
-        """Where its weights lie.
+        """The file of its weights.
 
         Raises:
             UserError: it has left none.
@@ -81,7 +81,7 @@ class FinishedRun:
         return found
 
     def is_on(self, found: Evaluation) -> bool:
-        """Say whether a run was scored on the data that it was trained on, wherever they lie."""
+        """Say whether a run was scored on the data that it was trained on, whatever their path."""
         return found.data_digest == self.record.dataset.get("digest")
 
     def supplement(self, found: Evaluation) -> list[str]:
@@ -104,7 +104,7 @@ class FinishedRun:
         return added
 
     def _arrays(self, part: str) -> dict[str, npt.NDArray[Any]]:
-        """Return the statistics that lie beside the record, or nothing where they are lost or of another record."""
+        """Return the statistics kept beside the record, or nothing where they are lost or of another record."""
         try:
             arrays = read_statistics(self.folder, part)
             Statistics.beside(self.record.parts[part]["statistics"], arrays)

@@ -1,4 +1,4 @@
-"""A run as the process sees it that keeps its record, whatever the worker does that trains it."""
+"""A run under way: its worker trains it, and this process keeps its record and its files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from craterbench.results.record import Record
 from craterbench.results.store import RunFolder, Store, new_id
 from craterbench.training.experiment import RunInfo, RunResult, Samples, SplitResult
 
-__all__ = ["Run", "RunFactory", "arrays_of", "parts_of"]
+__all__ = ["ActiveRun", "RunFactory", "arrays_of", "parts_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ class RunFactory:
     study: str | None = None
     _logged: set[str] = field(default_factory=set, init=False, repr=False)
 
-    def start(self, spec: RunSpec, *, threads: int, trial: int | None = None) -> Run:
+    def start(self, spec: RunSpec, *, threads: int, trial: int | None = None) -> ActiveRun:
         """Make the folder of a new run, which nobody trains yet.
 
         Args:
@@ -59,15 +59,15 @@ class RunFactory:
             UserError: the results folder cannot be written.
         """
         record = self._new_record(spec, threads)
-        return Run(self, spec, record, self.store.begin(record), trial=trial)
+        return ActiveRun(self, spec, record, self.store.begin(record), trial=trial)
 
-    def resume(self, spec: RunSpec, interrupted: Record, checkpoint: Checkpoint) -> Run:
+    def resume(self, spec: RunSpec, interrupted: Record, checkpoint: Checkpoint) -> ActiveRun:
         """Take up a run from a checkpoint, with as many threads and on the device that it began with.
 
         Raises:
             UserError: another process does so already.
         """
-        return Run(self, spec, interrupted, self.store.reopen(interrupted), checkpoint)
+        return ActiveRun(self, spec, interrupted, self.store.reopen(interrupted), checkpoint)
 
     def call_hook(self, hook: str, **arguments: Any) -> list[str]:
         """Call a life-cycle hook of all plugins, and return what went wrong in which; each problem is logged once."""
@@ -109,7 +109,7 @@ class RunFactory:
         )
 
 
-class Run:
+class ActiveRun:
     """A run: what its worker reports, and what is kept of it.
 
     Attributes:
@@ -362,7 +362,7 @@ def parts_of(scored: Mapping[str, SplitResult]) -> dict[str, dict[str, Any]]:
 
 
 def arrays_of(scored: Mapping[str, SplitResult]) -> dict[str, dict[str, Any]]:
-    """Return the arrays that lie beside the record, by part and name."""
+    """Return the arrays that are kept beside the record, by part and name."""
     return {name: {**part.statistics.arrays, "groups": part.statistics.groups} for name, part in scored.items()}
 
 

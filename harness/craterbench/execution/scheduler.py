@@ -15,7 +15,7 @@ from typing import Any, Protocol, cast
 
 from craterbench.data.dataset import TrainVal
 from craterbench.execution.executor import Executor, Worker
-from craterbench.execution.run import Run
+from craterbench.execution.run import ActiveRun
 from craterbench.plugin import UserError
 
 __all__ = [
@@ -41,14 +41,14 @@ _LONGEST_WAIT = 5.0
 class RunStarted:
     """A worker has begun a run."""
 
-    run: Run
+    run: ActiveRun
 
 
 @dataclass(frozen=True)
 class EpochFinished:
-    """A run has a new row of its history. One that can be pruned waits until this is taken: see ``Run.stop``."""
+    """A run has a new row of its history. One that can be pruned waits until this is taken: see ``ActiveRun.stop``."""
 
-    run: Run
+    run: ActiveRun
     row: dict[str, Any]
 
 
@@ -56,14 +56,14 @@ class EpochFinished:
 class CheckpointWritten:
     """A run could go on from here."""
 
-    run: Run
+    run: ActiveRun
 
 
 @dataclass(frozen=True)
 class RunFinished:
     """A run is done, or was pruned."""
 
-    run: Run
+    run: ActiveRun
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class RunFailed:
         refused: whether the cause is one that the user can mend.
     """
 
-    run: Run
+    run: ActiveRun
     cause: str
     refused: bool = False
 
@@ -98,7 +98,7 @@ class Source(Protocol):
     def ask_again(self) -> float | None:
         """In how many seconds one may be wanted although nothing has happened here; ``None`` where that cannot be."""
 
-    def next(self, threads: int) -> Run | None:
+    def next(self, threads: int) -> ActiveRun | None:
         """Return the next run, which nobody trains yet; ``None`` if there turned out to be none.
 
         Args:
@@ -136,9 +136,9 @@ class Scheduler:
         self._train_val = train_val
         self._prunable = prunable
         self._timeout = timeout
-        self._workers: dict[Run, Worker] = {}
-        self._started: dict[Run, float] = {}
-        self._without_worker: Run | None = None
+        self._workers: dict[ActiveRun, Worker] = {}
+        self._started: dict[ActiveRun, float] = {}
+        self._without_worker: ActiveRun | None = None
 
     def events(self, source: Source) -> Generator[Event]:
         """Train until nothing is wanted any more, and yield what happens.
@@ -220,11 +220,11 @@ class Scheduler:
             run.fail(f"it took longer than {self._timeout:g} s, the --trial-timeout")
             yield self._end(run)
 
-    def _left(self, run: Run) -> float:
+    def _left(self, run: ActiveRun) -> float:
         """Return in how many seconds a run will have taken too long."""
         return float("inf") if self._timeout is None else self._started[run] + self._timeout - time.monotonic()
 
-    def _end(self, run: Run) -> Event:
+    def _end(self, run: ActiveRun) -> Event:
         """Give a run's worker back, and return what came of it."""
         del self._started[run]
         self._executor.release(self._workers.pop(run), usable=self._warm and run.worker_free)

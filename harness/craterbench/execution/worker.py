@@ -219,7 +219,7 @@ def _without_main() -> Iterator[None]:
 def _holding_back_ctrl_c() -> Iterator[None]:
     """Hold Ctrl-C back for a moment: a process that is started meanwhile does not get it from its first instruction.
 
-    Ctrl-C reaches the whole group of processes; the parent decides what comes of it, after that moment if it comes in
+    Ctrl-C reaches all processes of the group; the parent decides what comes of it, after that moment if it comes in
     it. Where signals cannot be held back, as on Windows, one that comes in it is lost.
     """
     if hasattr(signal, "pthread_sigmask"):

@@ -1,1 +1,4 @@
-"""What is measured, and how sure it is: the evaluator, the metrics, their intervals."""
+"""Metrics, the evaluator that counts their statistics, confidence intervals, and selection bias.
+
+Called by training, which scores with them, and by the search and the reports, which read the statistics of records.
+"""

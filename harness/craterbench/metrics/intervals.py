@@ -275,7 +275,7 @@ def _share_found(sample: _Sample, alike: float) -> tuple[float, float]:
 def _intraclass_correlation(values: Floats, sample: _Sample) -> float:
     """Return how values (N,) of images of one group correlate, by the analysis of variance (intraclass correlation).
 
-    1, which asks most of the groups, where it cannot be estimated.
+    1, which needs the most groups, where it cannot be estimated.
     """
     num_images, num_groups = len(values), len(sample.sizes)
     if not 1 < num_groups < num_images:

@@ -12,7 +12,7 @@ __all__ = ["expected_maximum", "pooled_sd"]
 
 
 def expected_maximum(number: int, sd: float) -> float:
-    """Return how far the best of so many equal settings is expected to lie above their mean, by chance alone.
+    """Return how far the best of so many equal configs is expected to lie above their mean, by chance alone.
 
     That is the expected maximum of independent normal variables of this standard deviation: the integral over x > 0 of
     1 - F(x)^n - F(-x)^n, with F the standard normal distribution function, times the deviation (David and Nagaraja,

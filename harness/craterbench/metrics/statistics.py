@@ -35,7 +35,7 @@ class Statistics:
 
     @classmethod
     def beside(cls, sums: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Statistics:
-        """Return the statistics that lie beside a record.
+        """Return the statistics that are kept beside a record.
 
         Args:
             sums: those of the record, by name.

@@ -1,1 +1,4 @@
-"""Whether twins are twins: what each of two frameworks computes, compared. Called by ``bench parity``."""
+"""Verification that two frameworks compute the same: activations, gradients, training steps and predictions compared.
+
+Called by ``bench parity``; the verdicts are kept in ``craterbench.results.parity_verdicts``.
+"""

@@ -1,4 +1,4 @@
-"""What a person sees of a report that two benchmarks are twins."""
+"""A parity report as text."""
 
 from __future__ import annotations
 

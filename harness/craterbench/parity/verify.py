@@ -1,4 +1,4 @@
-"""Put two benchmarks that claimed to be twins to the proof, each in a process of its own."""
+"""Verify that two benchmarks are twins, each in a process of its own."""
 
 from __future__ import annotations
 

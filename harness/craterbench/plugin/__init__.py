@@ -1,4 +1,7 @@
-"""What can be plugged in. A plugin's ``__init__`` imports the standard library and this module, nothing more."""
+"""The interface to plugins: the specs of components, the hooks, the registry that finds plugins, and ``UserError``.
+
+Called by every room. A plugin's ``__init__`` imports the standard library and this module, nothing more.
+"""
 
 from craterbench.plugin.components import (
     AugmentationSpec,

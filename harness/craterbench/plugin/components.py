@@ -261,7 +261,7 @@ class ScheduleSpec(Component):
 #: The statistics that the evaluator always collects.
 STATISTICS = ("confusion", "cross_entropy")
 
-#: Where the values of a metric lie: from 0 to 1; above 0; anywhere, in a unit of their own.
+#: The range of the values of a metric: from 0 to 1; above 0; anywhere, in a unit of their own.
 Scale = Literal["unit", "log", "linear"]
 
 
@@ -279,7 +279,7 @@ class MetricSpec(Spec):
         formula: ``formula(sums) -> array (...)`` on sums (..., k), as ``"module:attribute"``; NaN where the metric is
             not defined.
         greater_is_better: whether more of it is better.
-        scale: ``unit``, ``log`` or ``linear``: where its values lie. Intervals and decimals follow from it.
+        scale: ``unit``, ``log`` or ``linear``: the range of its values. Intervals and decimals follow from it.
         weight: the columns of the statistic that add up to how much an image weighs in the metric, mostly those of
             its denominator; by default all images weigh alike.
         version: raised when the numbers can change.

@@ -21,7 +21,7 @@ class RunContext:
 
     Attributes:
         id: of its record.
-        folder: where its files lie until it has ended, then they are moved to where ended runs are. What a listener
+        folder: of its files until it has ended, then they are moved to where ended runs are. What a listener
             writes here before that goes with them.
         config: the resolved benchmark: its ``name``, and what ``benchmark.toml`` has.
         fold: which of how many folds validates, as ``2/5``, or ``None``.
@@ -48,7 +48,7 @@ class StudyContext:
     """A study that is being searched.
 
     Attributes:
-        folder: where its files lie.
+        folder: of its files.
         config: as ``study.json`` has it.
     """
 

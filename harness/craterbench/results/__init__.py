@@ -1,1 +1,4 @@
-"""What a run leaves in the results folder, written and read here alone."""
+"""The files of a results folder: records, weights, checkpoints, statistics and parity verdicts, read and written.
+
+Called by execution, search and reports, which open none of these files themselves.
+"""

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from craterbench.results.migrations import SCHEMA, migrated
-from craterbench.results.shape import Config, Dataset, Environment, PartRecord, misfit_of, misshapen
+from craterbench.results.shape import Config, DatasetRecord, Environment, PartRecord, misfit_of, misshapen
 
 __all__ = ["STATUSES", "Record"]
 
@@ -131,7 +131,7 @@ class Record:
 def _misfits() -> dict[str, Callable[[Any], str | None]]:
     """Return what finds a misfit in each field; resolving annotations takes longer than a record."""
     kinds = {**get_type_hints(Record), "config": Config}
-    kinds |= {"environment": Environment, "dataset": Dataset, "parts": dict[str, PartRecord]}
+    kinds |= {"environment": Environment, "dataset": DatasetRecord, "parts": dict[str, PartRecord]}
     return {name: misfit_of(kind) for name, kind in kinds.items()}
 
 

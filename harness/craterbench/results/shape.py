@@ -10,7 +10,7 @@ from functools import cache
 from types import UnionType
 from typing import Any, TypedDict, get_args, get_origin, get_type_hints, is_typeddict
 
-__all__ = ["Config", "Dataset", "Environment", "PartRecord", "misfit_of", "misshapen"]
+__all__ = ["Config", "DatasetRecord", "Environment", "PartRecord", "misfit_of", "misshapen"]
 
 
 class Environment(TypedDict, total=False):
@@ -31,7 +31,7 @@ class _Named(TypedDict):
     name: str
 
 
-class Dataset(_Named, total=False):
+class DatasetRecord(_Named, total=False):
     """Where the data come from; the digest is known once they have been read."""
 
     provenance: str

@@ -47,7 +47,7 @@ def new_id() -> tuple[str, str]:
 class RunFolder:
     """The files of one run, first among the runs under way, then among the ended runs.
 
-    Its lock is held while the run's process lives, and released by the system however that ends. It lies beside the
+    Its lock is held while the run's process lives, and released by the system however that ends. It is beside the
     folder, which moves: in it, to lock a run that has just moved would make its old folder again.
     """
 
@@ -160,7 +160,7 @@ class Store:
             self.remove_empty()
 
     def begin(self, record: Record) -> RunFolder:
-        """Make the folder of a run that starts, and the one where it will lie when it has ended.
+        """Make the folder of a run that starts, and the one where it will be when it has ended.
 
         Raises:
             UserError: the results folder cannot be written.
@@ -338,7 +338,7 @@ class Store:
         """Return the record and the folder of a ended run, of this store or of one of the studies in it.
 
         Args:
-            name: the run's id, a beginning of it that no other has, or the path of its folder, which may lie anywhere.
+            name: the run's id, a beginning of it that no other has, or the path of its folder, wherever that is.
 
         Raises:
             UserError: there is none, there are several, or its record cannot be read.

@@ -1,1 +1,4 @@
-"""What is tried: a study of trials, and what comes of it."""
+"""Hyperparameter search: studies of trials with Optuna, their space, and the confirmation of the best.
+
+Called by ``bench sweep`` and ``craterbench.api``; trials run through ``craterbench.execution``.
+"""

@@ -14,7 +14,7 @@ from craterbench.config.resolve import Override, ResolvedConfig
 from craterbench.data.dataset import TrainVal
 from craterbench.execution.executor import Executor
 from craterbench.execution.held_ctrl_c import HeldCtrlC
-from craterbench.execution.run import Run, RunFactory
+from craterbench.execution.run import ActiveRun, RunFactory
 from craterbench.execution.run_spec import RunSpec
 from craterbench.execution.scheduler import EpochFinished, Event, RunFailed, RunFinished, Scheduler, WorkerLost
 from craterbench.metrics.metric import Metric
@@ -39,7 +39,7 @@ def trial_seed(study_seed: int, number: int) -> int:
 
 
 @dataclass(eq=False)
-class _Active:
+class _ActiveTrial:
     """A trial under way.
 
     Attributes:
@@ -106,8 +106,8 @@ class TrialLoop:
         self._train_val = train_val
         self._progress = progress
         self._last: float | None = None
-        self._running: list[_Active] = []
-        self._active: dict[Run, _Active] = {}
+        self._running: list[_ActiveTrial] = []
+        self._active: dict[ActiveRun, _ActiveTrial] = {}
         self._failures = 0
         self._best: Trial | None = None
         self._seconds: list[float] = []  # that trials took, of those that ended here
@@ -161,10 +161,10 @@ class TrialLoop:
     def ask_again(self) -> None:
         """No trial is wanted because time has passed."""
 
-    def next(self, threads: int) -> Run | None:
+    def next(self, threads: int) -> ActiveRun | None:
         """Ask the study for a trial and begin its run; ``None`` if its config is refused."""
         trial, study = self._study.ask(), self._study
-        active = _Active(trial, self._space.suggest(trial), time.monotonic(), study.retry_of(trial))
+        active = _ActiveTrial(trial, self._space.suggest(trial), time.monotonic(), study.retry_of(trial))
         self._running.append(active)
         number = trial.number
         try:
@@ -197,7 +197,7 @@ class TrialLoop:
             del self._active[event.run]
             self._end(active, event)
 
-    def _end(self, active: _Active, event: RunFinished | RunFailed) -> None:
+    def _end(self, active: _ActiveTrial, event: RunFinished | RunFailed) -> None:
         """Keep what came of a trial."""
         study, record = self._study, event.run.record
         values = _values(record, study.objectives)
@@ -223,7 +223,7 @@ class TrialLoop:
         self._seconds.append(shown.seconds or 0.0)
         self._show(shown)
 
-    def _fail(self, active: _Active, cause: str, record: Record | None = None, *, again: bool = False) -> None:
+    def _fail(self, active: _ActiveTrial, cause: str, record: Record | None = None, *, again: bool = False) -> None:
         """Keep that a trial failed."""
         self._running.remove(active)
         self._study.fail(active.trial, cause, again=again, **({} if record is None else {"epochs": record.epochs}))

@@ -195,7 +195,7 @@ def load_sweep(
 
     Args:
         changed: what is to be otherwise than before, of what a config may change.
-        data: where its data lie now, if they have moved.
+        data: the path of its data now, if they have moved.
 
     Raises:
         UserError: there is none, or its benchmark, its space or its data have changed since it began.
@@ -241,7 +241,7 @@ def _fixed(config: SweepConfig) -> list[Override]:
 
 
 def _wherever(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config by dotted keys without where its data lie, which their digest makes up for."""
+    """Return a config by dotted keys without the path of its data, for which their digest stands."""
     return {key: value for key, value in flatten(config).items() if key != "dataset.path"}
 
 

@@ -101,7 +101,7 @@ class SweepConfig:
     schema: int = _SCHEMA
 
     def write(self, folder: Path) -> None:
-        """Write it into the study's folder, whole or not at all, and onto the disk: without it its trials are lost."""
+        """Write it into the study's folder, atomically, and onto the disk: without it its trials are lost."""
         write_atomically(folder / _CONFIG, json.dumps(asdict(self), indent=1) + "\n", durable=True)
 
     @classmethod

@@ -140,7 +140,7 @@ def confirm_best(
         study: the study.
         prepared: its config, space and data.
         candidates: the best of it, best first.
-        results: the folder where the runs lie as those of ``bench run`` do.
+        results: the folder where the runs are kept like those of ``bench run``.
         options: where they train.
         log: shows a line.
 

@@ -1,1 +1,4 @@
-"""How a network learns; this runs in the child."""
+"""Training, evaluation and prediction, the same for every framework: augmentation, the epoch loop, early stopping.
+
+Runs in a worker process. Called by ``craterbench.execution.worker``; a framework plugin implements ``Session``.
+"""

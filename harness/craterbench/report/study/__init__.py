@@ -1,1 +1,4 @@
-"""What is seen of a search: on the terminal, while it goes and after it, and as a page."""
+"""A study as it is shown: progress while it runs, and after it text for the terminal and an HTML page with plots.
+
+Called by ``bench sweep``.
+"""

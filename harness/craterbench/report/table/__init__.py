@@ -1,1 +1,4 @@
-"""The table of runs: its rows, its columns, how sure it is, and how it is shown."""
+"""The table of runs: its rows and columns, their intervals and notes, as text, HTML page and DataFrame.
+
+Called by ``bench table``, ``bench run`` and ``craterbench.api``.
+"""

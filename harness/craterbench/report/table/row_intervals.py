@@ -1,4 +1,4 @@
-"""How sure a table may be: intervals and differences, from the statistics that lie beside the records."""
+"""How sure a table may be: intervals and differences, from the statistics that are kept beside the records."""
 
 from __future__ import annotations
 

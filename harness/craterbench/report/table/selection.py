@@ -17,7 +17,7 @@ from craterbench.results.record import Record
 
 __all__ = ["chosen", "differing_columns", "differing_keys", "filtered", "sorted_by"]
 
-#: Keys that make no other row; where the data lie means nothing beside their digest.
+#: Keys that make no other row; the path of the data means nothing beside their digest.
 _NOT_FACTORS = ("summary", "dataset.path")
 
 #: Keys that the column ``protocol`` is made of.

@@ -69,7 +69,7 @@ def tabulate(
     headed by what differs.
 
     Args:
-        store: where the statistics behind the records lie, and verdicts on twins.
+        store: of the statistics behind the records, and of parity verdicts.
         test: whether to show the test part too.
         columns: what to show, by name or dotted key, or ``["all"]``; by default what is usually wanted, and in what
             configs differ.

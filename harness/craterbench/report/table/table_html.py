@@ -30,7 +30,7 @@ def page(table: Table, store: Store, metrics: Metrics | None = None) -> str:
     """Return a table as HTML, with the curves and the samples of its rows.
 
     Args:
-        store: where the runs lie.
+        store: of the runs.
         metrics: those that curves can show; by default the built-in ones.
     """
     runs = sum(len(row.runs) for row in table.rows)

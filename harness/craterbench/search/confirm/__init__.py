@@ -1,1 +1,4 @@
-"""The best trials are trained again on fresh seeds beside the benchmark that the search started from."""
+"""The confirmation of a search: its best trials and the reference trained on fresh seeds, and their scores compared.
+
+Called by ``craterbench.search.sweep`` when the trials have ended.
+"""

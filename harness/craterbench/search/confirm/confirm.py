@@ -65,8 +65,8 @@ def confirm(
 ) -> Confirmation:
     """Train the candidates and the reference on these seeds, and say whether the candidates beat it.
 
-    The runs lie in the factory's store as those of ``bench run`` do. What is done already is not repeated, and what was
-    interrupted is gone on with. A candidate that is the reference's own config is not trained twice.
+    The runs are kept in the factory's store like those of ``bench run``. What is done already is not repeated, and what
+    was interrupted is resumed. A candidate that is the reference's own config is not trained twice.
 
     Args:
         candidates: what the search found, best first, at least one.

@@ -42,12 +42,15 @@ def conclude(
     A config of which a run failed has no scores: those of its other seeds would leave out where it goes wrong.
 
     Args:
-        store: where the statistics behind the records lie.
+        store: of the statistics behind the records.
         candidates: what the search found, best first, at least one.
         objective: the first that the search aimed at.
         tried: how many configs the search had to choose from.
     """
-    rows, against = [_Row.read(store, candidate) for candidate in candidates], _Row.read(store, reference)
+    rows, against = (
+        [_CandidateStatistics.read(store, candidate) for candidate in candidates],
+        _CandidateStatistics.read(store, reference),
+    )
     distinct = {row.runs: row for row in (*rows, against)}  # a candidate may be the reference's own config
     scored = [row for row in distinct.values() if row.problem is None]
     part = "test" if all("test" in row.statistics for row in scored) else "validation"
@@ -76,7 +79,7 @@ def conclude(
 
 
 @dataclass(frozen=True)
-class _Row:
+class _CandidateStatistics:
     """A config and the statistics of its runs, by part and seed; none where there is a problem."""
 
     trained: CandidateResult
@@ -84,7 +87,7 @@ class _Row:
     problem: str | None = None
 
     @classmethod
-    def read(cls, store: Store, trained: CandidateResult) -> _Row:
+    def read(cls, store: Store, trained: CandidateResult) -> _CandidateStatistics:
         """Read the statistics behind a config's scores."""
         records = trained.records
         lacking = [f"seed {record.seed} {_end(record)}" for record in records if record.status != "done"]
@@ -141,7 +144,7 @@ def _end(record: Record) -> str:
     return record.status if record.error is None else f"{record.status}: {' '.join(record.error.split())}"
 
 
-def _apart(row: _Row, reference: _Row, part: str) -> str | None:
+def _apart(row: _CandidateStatistics, reference: _CandidateStatistics, part: str) -> str | None:
     """Say why a config has no difference to the reference on a part, if it has none."""
     fingerprints = {record.parts[part]["fingerprint"] for each in (row, reference) for record in each.trained.records}
     return f"they were not scored on the same {part} images" if len(fingerprints) > 1 else None
