@@ -248,7 +248,7 @@ def test_what_was_not_scored_on_the_same_images_is_not_compared(store, reference
 def test_the_reference_does_not_beat_itself(store, reference):
     confirmation = conclusion(store, [replace(reference, trial=0, found=0.9)], reference)
     assert sentences(confirmation, BALANCED_ACCURACY)[0] == (
-        "The candidate, trial 0, is the reference's own setting: there is nothing that it could beat."
+        "The candidate, trial 0, is the reference's own config: there is nothing that it could beat."
     )
     sd = statistics.stdev(scores(reference))  # of three runs, not of six
     assert confirmation.selection_bias == pytest.approx(LUCK_OF_50 * sd, rel=1e-5)

@@ -3,7 +3,7 @@
 One process, ``study.optimize``, TPE, MedianPruner and a bare PyTorch loop: float32, channels last, fused optimizers,
 PyTorch's own dropout, all threads, data in memory, one scoring of the validation part an epoch. What is searched is the
 space of ``bench sweep``; images, split, augmentation, network, its initial weights and losses are the harness's own
-functions, so that the same setting learns the same. At the end the best setting is trained anew on seeds that the
+functions, so that the same setting learns the same. At the end the best setting is confirmed on seeds that the
 search has not used, one after the other. Printed is a line of JSON for every trial that ends and for the confirmation,
 with seconds since the start. ``search.py`` sets it against ``bench sweep``.
 """
@@ -38,7 +38,7 @@ from craterbench_unet import torch as unet
 OPTIMIZERS: Mapping[str, Any] = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch.optim.SGD}
 EPSILON = {"adam": {"eps": 1e-7}, "adamw": {"eps": 1e-7}, "sgd": {}}
 
-#: The seeds on which ``bench sweep`` trains anew; no trial has one of them.
+#: The seeds on which ``bench sweep`` confirms; no trial has one of them.
 CONFIRMED_ON = (42, 43, 44)
 
 Images = tuple[torch.Tensor, torch.Tensor]

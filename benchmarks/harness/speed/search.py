@@ -1,7 +1,7 @@
 """What ``bench sweep`` gains on a plain script: ``search.py [--trials N] [--seeds 0 1 2]``.
 
 For each seed of the sampler ``bench sweep`` and ``plain_search.py`` run, one after the other on the whole machine, the
-first of them in turn. Both search the same space on the same images, of as many epochs, and train their best anew in
+first of them in turn. Both search the same space on the same images, of as many epochs, and confirm their best in
 single precision on the same three seeds. Printed for each seed, and as a geometric mean, are the ratios plain / bench:
 
 - search: until the last trial has ended.
@@ -102,13 +102,13 @@ def run_bench(seed: int, options: Sequence[str], results: Path) -> Side:
     study = sweep(results, f"seed-{seed}", ["--seed", str(seed), *options])
     whole = time.time() - started
     trials = trials_of(study)
-    anew = list((results / "runs" / study.name).glob("*/record.json"))
+    confirmed = list((results / "runs" / study.name).glob("*/record.json"))
     candidate = json.loads((study / "confirmation.json").read_text(encoding="utf-8"))["rows"][0]
     return Side(
         [(ended(trial) - started, trial.values[0]) for trial in trials if trial.state == TrialState.COMPLETE],
         sum(len(trial.intermediate_values) for trial in trials),
         max(map(ended, trials)) - started,
-        max(record.stat().st_mtime for record in anew) - started,
+        max(record.stat().st_mtime for record in confirmed) - started,
         candidate["validation"]["mean"],
         whole,
     )

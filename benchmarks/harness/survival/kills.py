@@ -92,10 +92,10 @@ def sound(results: Path) -> bool:
     kept = {record.id: record for record in records}
     lacking = [trial.number for trial in trials if not has_record(trial, kept)]
     statuses = dict(Counter(record.status for record in records))
-    print(f"records: {len(records)} whole {statuses}, {len(damaged)} damaged, {len(left)} left under way")
+    print(f"records: {len(records)} ended {statuses}, {len(damaged)} damaged, {len(left)} left under way")
     print(f"trials with an end, but without the record of it: {lacking}")
     confirmed, broken = Store(results).records()
-    print(f"trained anew: {len(confirmed)} records, {len(broken)} damaged")
+    print(f"confirmed: {len(confirmed)} records, {len(broken)} damaged")
     return (
         counted == study.plan.trials
         and not (states["running"] or states["waiting"])

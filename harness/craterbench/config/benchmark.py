@@ -79,7 +79,7 @@ class AugmentationConfig:
 
     Attributes:
         copies: augmented copies of every image, beside the image itself.
-        drawn: ``once``, before the first epoch, or again for ``every-epoch``.
+        drawn: ``once``, before the first epoch, or again before each one for ``every-epoch``.
         warp: ``both`` image and mask; ``image`` repeats a published mistake: the mask stays where it was.
         steps: the augmentations, in the order in which they are applied.
     """

@@ -331,11 +331,11 @@ class Store:
         return filelock.FileLock(self.running / f"{run}.lock")
 
     def folder(self, record: Record) -> Path:
-        """Return the folder of a ended run."""
+        """Return the folder of an ended run."""
         return self.runs / record.benchmark / record.id
 
     def find(self, name: str) -> tuple[Record, Path]:
-        """Return the record and the folder of a ended run, of this store or of one of the studies in it.
+        """Return the record and the folder of an ended run, of this store or of one of the studies in it.
 
         Args:
             name: the run's id, a beginning of it that no other has, or the path of its folder, wherever that is.
@@ -386,7 +386,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 
 
 def amend(folder: Path, record: Record, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
-    """Write the record and the statistics of a ended run again, the record last; each file atomically."""
+    """Write the record and the statistics of an ended run again, the record last; each file atomically."""
     _write_statistics(folder / _STATISTICS, parts)
     write_atomically(folder / _RECORD, json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n")
     (folder / _COUNTS).unlink(missing_ok=True)
