@@ -21,6 +21,7 @@ from rich.console import Console
 from craterbench.execution import devices
 from craterbench.plugin import RunContext
 from craterbench.report.progress import ProgressBars
+from craterbench.results.store import Store
 
 SMALL = ("--dataset", "synthetic", "--set", "dataset.images=12", "--set", "dataset.size=16", "--epochs", "2")
 ENDLESS = ("--dataset", "synthetic", "--epochs", "100000", "--set", "training.patience=100000")
@@ -389,16 +390,12 @@ def npz(path: Path, side: int = 16, number: int = 10) -> str:
         (["run", "constant", "--epochs", "0"], "training.epochs: 0 is outside 1 to 100000"),
         (["run", "constant", "--set", "epochs"], "--set key=value"),
         (["run", "constant", "--dataset", "npz"], "dataset.path: is missing"),
-        (["run", "constant", "--dataset", "npz", "--data", "gone.npz"], "gone.npz: there is no such file"),
         (["run", "constant", "--data", "some.npz"], "unknown key of dataset 'mars-hrsc'"),
-        (["run", "constant", *SMALL, "--device", "gpu"], "use --device cpu"),
-        (["run", "constant", *SMALL, "--folds", "13"], "ask for --folds 12 or fewer"),
         (
             ["run", "constant", *SMALL, "--set", "split.when=after-augmentation", "--folds", "2"],
             "set split.when=before-augmentation",
         ),
         (["run", "constant", *SMALL, "--folds", "1"], "x>=2"),
-        (["run", "constant", *SMALL, "--set", "split.validation=0.01"], "too small to split"),
         (["run", "constant", "--results", "/dev/null/results"], "cannot be written"),
         (["table"], "no runs in"),
         (["show", "refrence"], "did you mean 'reference'"),
@@ -413,18 +410,36 @@ def test_bad_input_is_named_with_its_cure_and_writes_nothing(bench, tmp_path, mo
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_refused_run_leaves_the_disk_as_it_was_and_shows_what_was_done_before_it(bench, tmp_path):
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    refused = ("--dataset", "npz", "--data", "gone.npz")
-    assert bench("run", "constant", *refused, "--results", str(mine)).exit_code == 2
-    assert bench("run", "constant", *refused, "--results", str(tmp_path / "a" / "b")).exit_code == 2
-    assert list(tmp_path.rglob("*")) == [mine]
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--dataset", "npz", "--data", "gone.npz"], "gone.npz: there is no such file"),
+        ([*SMALL, "--device", "gpu"], "use --device cpu"),
+        ([*SMALL, "--folds", "13"], "ask for --folds 12 or fewer"),
+        ([*SMALL, "--set", "split.validation=0.01"], "too small to split"),
+    ],
+)
+def test_a_run_that_cannot_be_had_as_asked_keeps_a_failed_record_and_says_the_cure(bench, arguments, said):
+    result = bench("run", "constant", *arguments)
+    assert result.exit_code == 2, result.output
+    assert said in result.stderr
+    assert "Traceback" not in result.stderr
+    for record in Store(bench.results).records()[0]:
+        assert (record.benchmark, record.status) == ("constant", "failed")
+        assert said in record.error
+
+
+def test_those_beside_a_run_that_cannot_be_had_are_done(bench, tmp_path):
     path = tmp_path / "bad.toml"
     path.write_text(tomli_w.dumps({"extends": "constant", "dataset": {"name": "npz", "path": "gone.npz"}}))
-    result = bench("run", "constant", str(path), "--json")
+    result = bench("run", str(path), "constant", "--json")
     assert result.exit_code == 2
-    assert [record["status"] for record in json.loads(result.stdout)] == ["done"]
+    assert {record["benchmark"]: record["status"] for record in json.loads(result.stdout)} == {
+        "bad": "failed",
+        "constant": "done",
+    }
+    assert "bad" in result.stderr.splitlines()[-1]
+    assert "gone.npz: there is no such file" in result.stderr
 
 
 def test_definitions_are_all_checked_before_the_first_run_starts(bench):

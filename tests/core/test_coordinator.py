@@ -276,8 +276,8 @@ def test_what_is_pruned_counts_and_leaves_a_record_with_its_history_and_counts(s
         assert 2 <= trial.epochs == len(history(tmp_path, record)) < 6
         scored = record.parts["validation"]
         assert list(trial.values) == [BALANCED_ACCURACY.score(scored["statistics"])] == trial.curve[-1:]
-        kept = Store(tmp_path / "studies" / "s").statistics(record, "validation")
-        assert kept["groups"].size == scored["num_images"]
+        statistics = Store(tmp_path / "studies" / "s").statistics(record, "validation")
+        assert statistics["groups"].size == scored["num_images"]
         better = [each.curve[trial.epochs - 1] for each in ended if len(each.curve) >= trial.epochs]
         assert trial.values[0] < sorted(better)[len(better) // 2]
 

@@ -133,6 +133,8 @@ def test_neither_the_folder_of_the_data_nor_the_order_of_what_is_set_makes_anoth
     first = run("here", *settings)
     assert run("there", *settings) == first
     assert run("here", *settings[2:4], *settings[:2]) == first
+    assert run("there", *settings[2:4], *settings[:2], "--seed", "43") != first
+    assert len(rows(bench)) == 1  # of both seeds
     assert run("there", "--set", "training.batch_size=8", *settings[2:]) != first
     assert len(rows(bench)) == 2
     np.savez(tmp_path / "there" / "mine.npz", images=images, masks=images > 0.6)

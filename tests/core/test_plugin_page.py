@@ -24,7 +24,10 @@ def test_the_model_of_the_page_gets_its_row(tmp_path):
     assert "steepness of the image" in plugin_page.bench(environment, tmp_path, *listing[1:])
     small = ["--dataset", "synthetic", "--set", "dataset.images=20", "--epochs", "2"]
     records = json.loads(plugin_page.bench(environment, tmp_path, *running[1:], *small, "--json"))
-    assert [(record["model"], record["status"]) for record in records] == [("logistic", "done"), ("steep", "done")]
+    assert [(record["config"]["model"]["name"], record["status"]) for record in records] == [
+        ("logistic", "done"),
+        ("steep", "done"),
+    ]
     table = plugin_page.bench(environment, tmp_path, "table", "--format", "csv").splitlines()
     (row,) = (line for line in table if line.startswith("steep"))
     assert "1 done" in row
@@ -41,4 +44,4 @@ def test_the_model_of_the_page_gets_its_row(tmp_path):
 
     columns = set(re.findall(r"`(\w+)`", (reference / "columns.md").read_text(encoding="utf-8")))
     shown = {re.sub(r"_(sd|low|high)$", "", name).removeprefix("validation_") for name in table[0].split(",")}
-    assert shown <= columns
+    assert {name for name in shown if "." not in name} <= columns  # with a dot it is a key of the config

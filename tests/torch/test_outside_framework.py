@@ -24,7 +24,7 @@ def test_it_trains_what_others_brought(tmp_path):
     assert result.returncode == 0, result.stderr
     assert "problem" not in run(tmp_path, "list").stdout
     torch, outside = json.loads(result.stdout)
-    assert (outside["status"], outside["framework"]) == ("done", "outside")
+    assert (outside["status"], outside["config"]["framework"]) == ("done", "outside")
     assert outside["parts"] == torch["parts"]  # it computes what PyTorch computes
     (tmp_path / "dice.toml").write_text('extends = "outside.toml"\nloss.name = "dice"\n')
     refused = run(tmp_path, "show", "dice.toml")
