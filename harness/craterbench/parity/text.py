@@ -20,14 +20,14 @@ def show_parity(report: ParityReport, console: Console) -> None:
     shown.add_column("difference", justify="right")
     shown.add_column("tolerance")
     shown.add_column("worst at", overflow="fold")
-    for agreement in report.diffs:
-        tolerance = "–" if agreement.tolerance is None else f"{agreement.tolerance:.0e}"
+    for diff in report.diffs:
+        tolerance = "–" if diff.tolerance is None else f"{diff.tolerance:.0e}"
         shown.add_row(
-            agreement.precision,
-            agreement.what,
-            Text(f"{agreement.largest:.1e}", style="bold red" if agreement.first else ""),
+            diff.precision,
+            diff.what,
+            Text(f"{diff.largest:.1e}", style="bold red" if diff.first else ""),
             tolerance,
-            agreement.where,
+            diff.where,
         )
     console.print(shown)
     names = " and ".join(report.benchmarks)
@@ -35,9 +35,9 @@ def show_parity(report: ParityReport, console: Console) -> None:
         console.print(f"{names} are twins: no difference is over its tolerance", highlight=False)
         return
     console.print(f"{names} are NOT twins:", style="bold red", highlight=False)
-    for agreement in report.diffs:
-        if agreement.first:
+    for diff in report.diffs:
+        if diff.first:
             console.print(
-                f"  {agreement.precision} {agreement.what}: over {agreement.tolerance:.0e}, first at {agreement.first}",
+                f"  {diff.precision} {diff.what}: over {diff.tolerance:.0e}, first at {diff.first}",
                 highlight=False,
             )

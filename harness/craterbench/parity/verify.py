@@ -56,7 +56,7 @@ class ParityReport:
     @property
     def equal(self) -> bool:
         """Whether no difference is over its tolerance."""
-        return all(agreement.first is None for agreement in self.diffs)
+        return all(diff.first is None for diff in self.diffs)
 
 
 def verify_parity(
