@@ -13,6 +13,31 @@ from scripted_plugin import Script
 from craterbench.cli.main import main
 from craterbench.results.store import Store
 
+pytest_plugins = ["dask_cluster"]
+
+#: What a test file needs installed, by the end of its name: such a file is imported only where ``-m`` asks for it, for
+#: two frameworks in one process may hang.
+FRAMEWORKS = ("keras", "torch", "both")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out the files of frameworks that are not asked for."""
+    framework = _framework(collection_path)
+    asked = str(config.option.markexpr).replace("not ", "not-").split()
+    return True if framework is not None and framework not in asked else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of a file by its name."""
+    for item in items:
+        framework = _framework(item.path)
+        if framework is not None:
+            item.add_marker(framework)
+
+
+def _framework(file: Path) -> str | None:
+    return next((name for name in FRAMEWORKS if file.stem.endswith(f"_{name}")), None)
+
 
 class Bench:
     """Runs the command line in this process; what it trains still trains in real children."""

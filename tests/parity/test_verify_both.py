@@ -49,7 +49,7 @@ def write_twins(folder: Path, fault: str) -> None:
 def site(tmp_path: Path) -> list[str]:
     """What is to be on the path for the plugin with the faults to be found as installed ones are."""
     register(tmp_path / "site", "faults")
-    return [str(tmp_path / "site"), str(Path(__file__).parent)]
+    return [str(tmp_path / "site"), str(Path(__file__).parents[1] / "support")]
 
 
 class KerasTwin:

@@ -154,9 +154,9 @@ def test_who_is_stopped_in_the_middle_leaves_and_so_does_everyone_when_the_engin
 def test_a_coordinator_that_is_killed_leaves_nothing_running(address, dask_pids, tmp_path):
     script = f"""
         import sys, time
-        sys.path[:0] = {[str(folder) for folder in (Path(__file__).parent, Path(__file__).parents[1])]!r}
+        sys.path[:0] = {[str(folder) for folder in (Path(__file__).parent, Path(__file__).parents[1] / "support")]!r}
         from pathlib import Path
-        from test_dask import ENDLESS, begin, dask, executor_options, acquired, small
+        from test_dask_torch import ENDLESS, begin, dask, executor_options, acquired, small
         executor = dask.open_executor(executor_options({address!r}))
         idle, asking = acquired(executor), acquired(executor)
         begin(idle, small(), Path("log.txt"))

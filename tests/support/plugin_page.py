@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-DOCS = Path(__file__).parents[1] / "docs"
+DOCS = Path(__file__).parents[2] / "docs"
 PAGE = DOCS / "how-to" / "write-a-plugin.md"
 
 #: A file's name in backticks at the start of a paragraph, and the code block that follows it.

@@ -162,12 +162,13 @@ def busy(file: Path) -> None:
 def test_a_child_does_not_outlive_a_parent_that_is_killed_even_while_it_is_busy(tmp_path):
     script = f"""
         import sys
-        sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
+        sys.path[:0] = {[str(folder) for folder in (Path(__file__).parent, Path(__file__).parents[1] / "support")]!r}
         from dataclasses import replace
         from pathlib import Path
-        from test_child import WorkerProcess, small, trained_and_evaluated
+        from test_worker import WorkerProcess, small, trained_and_evaluated
         if __name__ == "__main__":
-            busy = replace(small(), dataset=replace(small().dataset, target="test_child:busy", parameters=Path("busy")))
+            data = replace(small().dataset, target="test_worker:busy", parameters=Path("busy"))
+            busy = replace(small(), dataset=data)
             with WorkerProcess({{}}) as process:
                 print(process.pid, flush=True)
                 trained_and_evaluated(process, busy, seed=1, log=Path("log.txt"))

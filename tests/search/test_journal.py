@@ -130,7 +130,7 @@ def test_a_trial_waits_once_for_the_disk_however_many_parameters_and_epochs_it_h
 def test_what_a_process_had_told_before_it_was_killed_is_there_and_plain_optuna_reads_the_same(folder):
     script = f"""
         import sys
-        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        sys.path.insert(0, {str(Path(__file__).parents[1] / "support")!r})
         from dataclasses import replace
         from pathlib import Path
         from study_plan import PLAN

@@ -149,7 +149,7 @@ def test_a_folder_that_cannot_be_written_is_named_with_the_cure(tmp_path):
 def test_what_a_killed_process_left_under_way_is_marked_as_interrupted(tmp_path):
     script = f"""
         import sys, time
-        sys.path[:0] = {[str(folder) for folder in Path(__file__).parents[:2]]!r}
+        sys.path[:0] = {[str(folder) for folder in (Path(__file__).parent, Path(__file__).parents[1] / "support")]!r}
         from pathlib import Path
         from test_store import Store, record
         store = Store(Path({str(tmp_path)!r}))
