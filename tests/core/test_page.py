@@ -15,6 +15,7 @@ from craterbench.results.store import Store
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
 CLAIM = PublishedResult(
+    dataset="mars-hrsc",
     name="c",
     summary="U-Net <i>",
     source="slides",

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from craterbench.report.table.table_text import render
 from craterbench.results.store import Store
 
 CLAIM = PublishedResult(
+    dataset="mars-hrsc",
     name="published",
     summary="U-Net",
     source="slides, 2025",
@@ -206,3 +208,11 @@ def test_the_command_chooses_and_sorts(bench):
     result = bench("table", "--columns", "benchmarks")
     assert result.exit_code == 2
     assert "there is no column 'benchmarks'; did you mean 'benchmark'?" in result.stderr
+
+
+@pytest.mark.parametrize("form", ["rich", "markdown", "json"])
+def test_published_results_about_other_data_are_not_shown(store, form):
+    run(store, "reference")
+    text = rendered(store, form, published=[replace(CLAIM, dataset="course")], columns=None)
+    assert "0.8867" not in text
+    assert "slides" not in text

@@ -194,7 +194,7 @@ def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:
     ids = {record.id for record in ran}
     records, damaged = store.records()
     beside = [record for record in records if record.id in ids or fingerprints(record) & of_these]
-    published = [entry.spec for entry in registry.entries("published")]
+    published = [entry.spec for entry in registry.entries("published") if entry.spec.headline]
     render(tabulate(store, beside, published, notes=damaged, metrics=Metrics.of(registry)), "rich", Console())
     for record in ran:
         click.echo(store.folder(record))

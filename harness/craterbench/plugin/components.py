@@ -343,9 +343,11 @@ class BenchmarkSpec(Spec):
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedResult(Spec):
-    """A published figure, shown in the ledger below the table and never in the table's columns.
+    """A published figure, shown below a table of runs on its data and never in the table's columns.
 
     Attributes:
+        dataset: the data set that it is about.
+        headline: whether it is the one that ``bench run`` shows.
         source: who published it, where and when.
         definition: what was measured, on what.
         scores: the published values by the name of the score.
@@ -359,6 +361,8 @@ class PublishedResult(Spec):
     scores: Mapping[str, float]
     status: str
     reason: str
+    dataset: str = ""
+    headline: bool = False
 
 
 def _check_name(what: str, attribute: str, name: Any) -> None:

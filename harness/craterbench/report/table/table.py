@@ -32,7 +32,7 @@ class Table:
 
     Attributes:
         cells: by row and column.
-        published: the ledger, which stands below.
+        published: the published results about the data of its rows, which stand below.
         remarks: lines on each fingerprint, by its label.
         notes: lines on all of it.
     """
@@ -123,6 +123,8 @@ def tabulate(
     said = [f"all rows: {', '.join(common)}"] if common else []
     said += [*same_name_notes(rows), *mixture_notes(rows), *_selection_bias(rows)]
     said += [f"{row.name}: warning: {line}" for row in rows for line in row.warnings]
+    data = {row.newest.dataset.get("name") for row in rows}
+    published = [result for result in published if result.dataset in data]
     return Table(shown, rows, cells, published, remarks, [*said, *evidence.lacking, *notes])
 
 
