@@ -8,6 +8,7 @@ from session_contract import SessionContract, arrays, rates
 from craterbench.metrics.evaluator import Evaluator
 from craterbench.metrics.metric import LOSS
 from craterbench.plugin import NoParameters
+from craterbench.results.store import Store
 from craterbench.training.fit import batches_of
 from craterbench_losses.keras import bce
 
@@ -49,8 +50,10 @@ def test_bce_is_the_evaluators_cross_entropy_where_nothing_is_clipped():
     assert float(loss) == pytest.approx(float(keras.losses.BinaryCrossentropy()(masks, probabilities)), rel=1e-6)
 
 
-def test_a_depth_that_does_not_divide_the_image_writes_nothing(bench, tmp_path):
+def test_a_depth_that_does_not_divide_the_image_fails_with_its_cure(bench):
     result = bench("run", "reference", "--dataset", "synthetic", "--set", "dataset.size=20")
     assert result.exit_code == 2
     assert "multiples of 8, and the images are 20x20" in result.stderr
-    assert list(tmp_path.iterdir()) == []
+    ((record,), _) = Store(bench.results).records()
+    assert record.status == "failed"
+    assert "multiples of 8" in record.error
