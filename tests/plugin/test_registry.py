@@ -21,6 +21,7 @@ from craterbench.plugin import (
     UserError,
     hookimpl,
 )
+from craterbench.plugin.errors import nearest
 from craterbench.plugin.registry import Registry
 
 
@@ -331,3 +332,8 @@ def test_every_target_of_a_frameworkless_component_can_be_imported():
     for kind in ("augmentation", "dataset", "schedule"):
         for entry in registry.entries(kind):
             assert callable(load(entry.spec.target))
+
+
+def test_of_many_names_a_message_has_the_first_twenty():
+    assert nearest("zzz", [f"{number:03}" for number in range(20)]).endswith("018, 019")
+    assert nearest("zzz", [f"{number:03}" for number in range(60)]).endswith("018, 019 and 40 more")
