@@ -23,7 +23,7 @@ from craterbench.plugin.components import load
 from craterbench.plugin.registry import Registry
 from craterbench.results.store import Store
 from craterbench.results.weights import read_weights
-from craterbench.training.augment import prepare
+from craterbench.training.augment import make_training_data
 from craterbench.training.session import open_session
 
 IN_TORCH = [Override("framework", "torch", ""), Override("training.precision", "float32", "")]
@@ -43,7 +43,7 @@ def scores(folder: Path) -> tuple[float, float, float, float]:
     dataset: Dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
     if dataset.test is None:
         raise SystemExit(f"{folder}: its data have no test part")
-    validation = prepare(dataset.train_val, benchmark, np.random.default_rng(0)).validation
+    validation = make_training_data(dataset.train_val, benchmark, np.random.default_rng(0)).validation
     session = open_session(benchmark, image_shape=dataset.test.images.shape[1:3], seed=0, device="cpu")
     session.load_weights(read_weights(folder / "weights.safetensors"))
     chosen, scored = (

@@ -210,7 +210,7 @@ def sweep(
         trials: complete or pruned, in all.
         vary: what to vary and no more, as for ``--vary``, such as ``"model.depth=2..4"``.
         fix: values for all trials, by dotted keys.
-        objective: ``balanced_accuracy`` or ``val_loss``, of the validation part.
+        objective: a metric, of the validation part, such as ``balanced_accuracy`` or ``val_loss``.
         epochs: the most that a trial trains.
         framework: what trains the trials; by default what is fast here.
         sampler: ``tpe`` or ``random``.

@@ -118,7 +118,7 @@ class InstantWorker:
         yield "finished", replace(self._made, training=course, scored=scored)
 
 
-class InstantEngine:
+class InstantExecutor:
     """A fake executor of two such workers."""
 
     workers, threads, shares_files = 2, 1, True
@@ -127,7 +127,7 @@ class InstantEngine:
         self._all = [InstantWorker(made) for _ in range(self.workers)]
         self._idle: list[Worker] = list(self._all)
 
-    def __enter__(self) -> InstantEngine:
+    def __enter__(self) -> InstantExecutor:
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -205,6 +205,7 @@ def made_outcome(resolved: ResolvedConfig, train_val: TrainVal) -> RunResult:
         samples=Samples(shown.images, shown.masks, shown.images),
         seconds={"start_up": 0.0, "training": 1.0, "scoring": 0.0},
         peak_memory=None,
+        warnings=(),
     )
 
 
@@ -212,7 +213,7 @@ def search(study: Study, prepared: PreparedSweep, clock: Clock) -> None:
     """Bring a study to its trials."""
     store = Store(study.folder)
     factory = RunFactory(registry=prepared.registry, store=store, device="cpu", log=clock.log, study=study.config.name)
-    with InstantEngine(made_outcome(prepared.trial(0, []), prepared.train_val)) as executor:
+    with InstantExecutor(made_outcome(prepared.trial(0, []), prepared.train_val)) as executor:
         TrialLoop(
             study,
             prepared.space,

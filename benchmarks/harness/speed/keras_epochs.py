@@ -27,7 +27,7 @@ from craterbench.data.dataset import Subset
 from craterbench.plugin import NoParameters
 from craterbench.plugin.registry import Registry
 from craterbench.report.run_plots import draw_curves, draw_samples
-from craterbench.training.augment import Feed, prepare
+from craterbench.training.augment import TrainingData, make_training_data
 from craterbench.training.experiment import Samples
 from craterbench.training.fit import fit
 from craterbench.training.session import open_session
@@ -94,16 +94,16 @@ def main() -> None:
     benchmark = resolve(Registry.installed(), "reference", overrides).benchmark
     started = time.perf_counter()
     dataset = mars_hrsc(NoParameters())
-    feed = prepare(dataset.train_val, benchmark, np.random.default_rng([SEED, 1]))
+    data = make_training_data(dataset.train_val, benchmark, np.random.default_rng([SEED, 1]))
     session = open_session(benchmark, image_shape=(48, 48), seed=SEED, device="auto")
     print(f"start-up (data, split, augmentation, model): {time.perf_counter() - started:.2f} s")
-    part = next(feed.epochs)
+    part = next(data.epochs)
     begun: list[float] = []
     whole: list[float] = []
 
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        script = PlainScript(part, feed.validation, session.weights(), folder)
+        script = PlainScript(part, data.validation, session.weights(), folder)
 
         def in_turn() -> Iterator[Subset]:
             """Give the loop its images; the script goes before each odd epoch and after each even one."""
@@ -117,7 +117,7 @@ def main() -> None:
 
         course = fit(
             session,
-            Feed(in_turn(), feed.sample, feed.validation),
+            TrainingData(in_turn(), data.sample, data.validation),
             benchmark=benchmark,
             order=np.random.default_rng([SEED, 0]),
             on_epoch=lambda row: whole.append(time.perf_counter() - begun[-1]),
@@ -126,7 +126,7 @@ def main() -> None:
             script.epoch()
         started = time.perf_counter()
         draw_curves(folder / "curves.png", course.history, "reference")
-        shown = feed.validation.take(np.arange(12))
+        shown = data.validation.take(np.arange(12))
         draw_samples(folder / "samples.png", Samples(shown.images, shown.masks, session.predict(shown.images)), "")
         print(f"pictures: {time.perf_counter() - started:.2f} s")
 

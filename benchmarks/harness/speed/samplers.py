@@ -117,12 +117,12 @@ def read(folder: Path) -> tuple[Space, list[Trial], int]:
     """Return the space of a study, its complete trials, and the most epochs of one."""
     study = StudyView(folder)
     parameters = []
-    for said in study.plan.space["parameters"]:
+    for said in study.config.space["parameters"]:
         fields = {key: said[key] for key in ("name", "key", "kind", "low", "high", "log") if key in said}
         when = (said["when"]["parameter"], tuple(said["when"]["is"])) if "when" in said else None
         parameters.append(Parameter(**fields, choices=tuple(said.get("choices", ())), when=when))
     complete = [trial for trial in study.trials() if trial.state == "complete"]
-    return Space(tuple(parameters)), complete, study.plan.epochs
+    return Space(tuple(parameters)), complete, study.config.epochs
 
 
 def cost(stand_in: StandIn, sampler: BaseSampler) -> float:

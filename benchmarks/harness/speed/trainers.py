@@ -26,7 +26,7 @@ from craterbench.config.resolve import Override, resolve
 from craterbench.data.dataset import Subset
 from craterbench.plugin import NoParameters
 from craterbench.plugin.registry import Registry
-from craterbench.training.augment import prepare
+from craterbench.training.augment import make_training_data
 from craterbench.training.fit import batches_of
 from craterbench.training.session import open_session
 from craterbench_mars.chips import mars_hrsc
@@ -100,7 +100,9 @@ class BareLoop:
 def epoch_part(copies: int) -> Subset:
     """Return the images of an epoch of the reference, with so many augmented copies."""
     benchmark = resolve(Registry.installed(), "reference", [Override("augmentation.copies", copies, "")]).benchmark
-    return next(prepare(mars_hrsc(NoParameters()).train_val, benchmark, np.random.default_rng([SEED, 1])).epochs)
+    return next(
+        make_training_data(mars_hrsc(NoParameters()).train_val, benchmark, np.random.default_rng([SEED, 1])).epochs
+    )
 
 
 def in_turn(trainers: Mapping[str, Trainer], rounds: int, *, copies: int) -> dict[str, list[tuple[float, float]]]:

@@ -82,7 +82,7 @@ def sound(results: Path) -> bool:
     trials = study.trials()
     states = Counter(trial.state for trial in trials)
     counted = states["complete"] + states["pruned"]
-    print(f"{counted} of {study.plan.trials} complete or pruned: {dict(states)}")
+    print(f"{counted} of {study.config.trials} complete or pruned: {dict(states)}")
     for reason, number in Counter(trial.reason for trial in trials if trial.reason).items():
         print(f"  failed {number} times: {reason}")
     again = Counter(trial.retry_of for trial in trials if trial.retry_of is not None)
@@ -97,7 +97,7 @@ def sound(results: Path) -> bool:
     confirmed, broken = Store(results).records()
     print(f"confirmed: {len(confirmed)} records, {len(broken)} damaged")
     return (
-        counted == study.plan.trials
+        counted == study.config.trials
         and not (states["running"] or states["waiting"])
         and max(again.values(), default=1) == 1
         and not (damaged or left or lacking or broken)

@@ -351,7 +351,8 @@ class Store:
                 [known[name]] if name in known else [known[each] for each in known if name and each.startswith(name)]
             )
             if len(found) > 1:
-                raise UserError(f"{len(found)} runs begin with {name!r}, such as {min(each.name for each in found)}")
+                such_as = min(each.name for each in found)
+                raise UserError(f"{len(found)} runs begin with {name!r}, such as {such_as}; give more of the id")
             if not found:
                 cure = f"{nearest(name, known)}; bench table --columns benchmark,id shows them"
                 raise UserError(f"there is no run {name!r} in {self.root}; {cure}")
