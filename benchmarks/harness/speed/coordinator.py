@@ -56,7 +56,7 @@ TIMED: Mapping[str, tuple[type, Sequence[str]]] = {
     "journal, written": (SingleWriterBackend, ("append_logs",)),
     "records, written": (
         RunFolder,
-        ("write_definition", "write_record", "write_history", "write_statistics", "write_weights", "finish"),
+        ("write_config", "write_record", "write_history", "write_statistics", "write_weights", "finish"),
     ),
 }
 
