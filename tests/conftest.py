@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from craterbench.cli.main import main
 from craterbench.results.store import Store
 
 pytest_plugins = ["dask_cluster"]
+
+# In the background of a shell Ctrl-C is ignored, and whatever the tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 #: What a test file needs installed, by the end of its name: such a file is imported only where ``-m`` asks for it, for
 #: two frameworks in one process may hang.

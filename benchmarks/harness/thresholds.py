@@ -51,8 +51,8 @@ def scores(folder: Path) -> tuple[float, float, float, float]:
     )
     threshold = best_threshold(*chosen)
     truth, probabilities = scored
-    at = [float(balanced_accuracy_score(truth, probabilities > limit)) for limit in (0.5, threshold)]
-    return (*at, threshold, float(roc_auc_score(truth, probabilities)))
+    at_half, at_threshold = (float(balanced_accuracy_score(truth, probabilities > t)) for t in (0.5, threshold))
+    return at_half, at_threshold, threshold, float(roc_auc_score(truth, probabilities))
 
 
 def main() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import tomllib
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from installed import install
-from processes import BENCH, PATIENCE, children, eventually
+from processes import BENCH, PATIENCE, after, children, eventually
 
 from craterbench.results.record import Record
 from craterbench.results.store import Store
@@ -38,7 +37,6 @@ def in_the_middle(script, results: Path) -> subprocess.Popen[str]:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
     )
     assert eventually(lambda: len(script.starts()) == 4)
     assert eventually(lambda: sorted(states(results)) == ["complete", "complete", "running", "running"])
@@ -172,7 +170,6 @@ def test_who_listens_to_a_study_is_told_of_its_trials_and_of_its_end_also_when_i
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert eventually(lambda: len(script.starts()) == 4)
     os.killpg(process.pid, signal.SIGINT)
@@ -182,13 +179,13 @@ def test_who_listens_to_a_study_is_told_of_its_trials_and_of_its_end_also_when_i
 
 
 def test_a_disk_that_is_full_is_told_and_the_search_goes_on_when_there_is_room(script, bench):
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))"
     result = subprocess.run(
-        command(bench.results, *SEARCH, "--trials", "6", "--workers", "1"),
+        after(limit, command(bench.results, *SEARCH, "--trials", "6", "--workers", "1")),
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},  # or half a module's bytecode would be left for others
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)),
     )
     assert result.returncode == 2
     assert "Traceback" not in result.stderr

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from held_plugin import Hold, held
-from processes import BENCH, PATIENCE, children, eventually, started
+from processes import BENCH, PATIENCE, after, children, eventually, started
 
 from craterbench.config.resolve import parse_override, resolve
 from craterbench.execution.batch import EndedRun, train
@@ -52,11 +52,10 @@ def test_runs_at_once_share_the_cores_and_come_to_the_digits_of_runs_one_by_one(
     def run(name: str, cores: set[int], *more: str):
         command = [BENCH, "run", "logistic", "constant", *SMALL, "--epochs", "4", "--json", *more]
         result = subprocess.run(
-            [*command, "--results", str(tmp_path / name)],
+            after(f"import os; os.sched_setaffinity(0, {cores})", [*command, "--results", str(tmp_path / name)]),
             capture_output=True,
             text=True,
             check=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, cores),
         )
         return json.loads(result.stdout)
 

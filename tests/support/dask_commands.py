@@ -18,9 +18,9 @@ DASK = str(Path(sys.executable).with_name("dask"))
 
 
 def free_port() -> int:
-    with socket.socket() as capture_activations:
-        capture_activations.bind(("127.0.0.1", 0))
-        return int(capture_activations.getsockname()[1])
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
@@ -33,7 +33,6 @@ def command(*words: str, folder: Path, **variables: str) -> Iterator[subprocess.
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         yield process
@@ -54,8 +53,8 @@ def scheduler(folder: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 def listens(address: str) -> bool:
     host, _, port = address.rpartition(":")
-    with socket.socket() as capture_activations:
-        return capture_activations.connect_ex((host, int(port))) == 0
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0
 
 
 @contextmanager

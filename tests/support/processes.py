@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -28,10 +27,18 @@ def eventually(condition: Callable[[], object]) -> bool:
     return bool(condition())
 
 
+def after(statements: str, command: list[str]) -> list[str]:
+    """Return a command that runs some Python first, in the same process.
+
+    What ``preexec_fn`` does between fork and exec may wait for ever for a lock that another thread held.
+    """
+    return [sys.executable, "-c", f"{statements}; import os, sys; os.execv(sys.argv[1], sys.argv[1:])", *command]
+
+
 def started(
     command: list[str], until: str = "epoch 1/", environment: Mapping[str, str] = os.environ
 ) -> subprocess.Popen[str]:
-    """RunInfo a command in a process group of its own, as a shell does, and wait until it says something."""
+    """Run a command in a process group of its own, as a shell does, and wait until it says something."""
     process = subprocess.Popen(
         command,
         stdout=subprocess.DEVNULL,
@@ -39,7 +46,6 @@ def started(
         env=environment,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # whoever runs the tests may ignore it
     )
     assert process.stderr is not None
     for line in process.stderr:

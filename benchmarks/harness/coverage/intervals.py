@@ -96,6 +96,9 @@ class Chips:
     def __init__(self) -> None:
         dataset = mars_hrsc(NoParameters())
         train_val, test = dataset.train_val, dataset.test
+        assert test is not None
+        assert train_val.groups is not None
+        assert test.groups is not None
         crater_pixels = train_val.masks.sum(axis=(1, 2, 3), dtype=np.int64)
         _, validation = group_split_indices(train_val.groups, crater_pixels, 0.2, 42)
         self.crater_pixels = np.concatenate([crater_pixels, test.masks.sum(axis=(1, 2, 3))]).astype(np.float64)
@@ -128,12 +131,12 @@ class Design:
 def standardised(values: npt.NDArray[np.generic], among: npt.NDArray[np.generic]) -> Floats:
     """Return the logarithm of values, with the mean and the standard deviation of those among which they are."""
     logarithms = np.log(among.astype(np.float64))
-    return (np.log(values.astype(np.float64)) - logarithms.mean()) / logarithms.std()
+    return np.asarray((np.log(values.astype(np.float64)) - logarithms.mean()) / logarithms.std())
 
 
 def expit(x: Floats) -> Floats:
     """Return the logistic function."""
-    return 1 / (1 + np.exp(-x))
+    return np.asarray(1 / (1 + np.exp(-x)))
 
 
 def true_score(world: World, chips: Chips, sizes: npt.NDArray[np.int64], better: Pair) -> float:
@@ -164,15 +167,15 @@ def draw(
     groups = np.repeat(np.arange(num_groups), sizes)
     craters = generator.choice(chips.crater_pixels, num_images)
     normal = generator.standard_normal
-    of_group = world.group * correlated(generator, world.group_correlation, (1, 1, num_groups))
+    of_group = np.asarray(world.group) * correlated(generator, world.group_correlation, (1, 1, num_groups))
     of_group = of_group + world.group_own * correlated(generator, world.group_correlation, (2, 1, num_groups))
     of_group = of_group + world.seed_group * correlated(generator, world.seed_correlation, (2, seeds, num_groups))
     of_group += np.multiply.outer(chips.size_score(sizes), world.size_slope)
-    of_image = world.image * normal((1, 1, num_images, 2)) + world.image_own * normal((2, 1, num_images, 2))
+    of_image = np.asarray(world.image) * normal((1, 1, num_images, 2)) + world.image_own * normal((2, 1, num_images, 2))
     of_image = of_image + world.seed_image * normal((2, seeds, num_images, 2))
     of_image += np.multiply.outer(chips.crater_score(craters), world.crater_slope)
-    of_seed = world.seed * correlated(generator, world.seed_correlation, (2, seeds, 1))
-    logits = world.mean + of_group[:, :, groups] + of_image + of_seed
+    of_seed = np.asarray(world.seed) * correlated(generator, world.seed_correlation, (2, seeds, 1))
+    logits = np.asarray(world.mean) + of_group[:, :, groups] + of_image + of_seed
     logits[1] += better
     rates = expit(logits)
     found, left = np.rint(rates[..., 0] * craters), np.rint(rates[..., 1] * (PIXELS - craters))

@@ -37,11 +37,11 @@ from craterbench_unet.keras import build
 SEED, SIZE = 42, 32
 
 
-class Clock(keras.callbacks.Callback):
+class Clock(keras.callbacks.Callback):  # type: ignore[misc]
     """Takes the seconds of an epoch's training alone, without the validation that follows it in ``fit``."""
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """RunInfo."""
+        """Training begins."""
         self.started = time.perf_counter()
 
     def on_test_begin(self, logs: Any = None) -> None:

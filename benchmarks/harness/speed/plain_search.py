@@ -140,7 +140,7 @@ def main() -> None:
     parser.add_argument("--fix", action="append", default=[], help="as in bench sweep")
     options = parser.parse_args()
     started = time.perf_counter()
-    unet.dropout = torch.nn.functional.dropout
+    unet.dropout = torch.nn.functional.dropout  # type: ignore[attr-defined]
 
     registry = Registry.installed()
     space_overrides = parse_space_overrides(options.vary, options.fix, None)

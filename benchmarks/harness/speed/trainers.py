@@ -236,4 +236,4 @@ def _choose_dropout(trainer: Trainer) -> None:
 
         import craterbench_unet.torch
 
-        craterbench_unet.torch.dropout = torch.nn.functional.dropout
+        craterbench_unet.torch.dropout = torch.nn.functional.dropout  # type: ignore[attr-defined]
