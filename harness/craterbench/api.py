@@ -11,8 +11,7 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from functools import cached_property
-from itertools import count
+from functools import cached_property, partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -21,32 +20,26 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from craterbench.config.resolve import Override, resolve
+from craterbench.config.resolve import Override
 from craterbench.data.dataset import make_images
-from craterbench.data.split import Fold
 from craterbench.execution.batch import train
-from craterbench.execution.executor import ExecutionOptions, open_executor
+from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.finished import FinishedRun
 from craterbench.execution.run import RunFactory
-from craterbench.execution.run_spec import RunSpec
+from craterbench.execution.run_spec import run_specs
 from craterbench.metrics.metric import Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
-from craterbench.report.progress import run_progress
-from craterbench.report.run_plots import RunPlots
+from craterbench.report.live import live_runs, live_sweep
 from craterbench.report.study.narrative import sentences
-from craterbench.report.study.study_progress import study_live
 from craterbench.report.table.table import tabulate
 from craterbench.report.table.table_frame import frame as table_frame
 from craterbench.results.frame import runs_frame
 from craterbench.results.record import Record
 from craterbench.results.store import Store, read_history
 from craterbench.results.weights import read_weights
-from craterbench.search.setup import create_sweep
-from craterbench.search.study import Study
+from craterbench.search.setup import create_sweep, new_name
 from craterbench.search.summarize import summarize
-from craterbench.search.sweep import confirm_best, listened_to, search, select_best
-from craterbench.training.augment import check_folds
 
 __all__ = ["Run", "evaluate", "predict", "run", "runs", "sweep", "table"]
 
@@ -133,6 +126,8 @@ def run(
     overrides: Mapping[str, Any] | None = None,
     workers: int | None = None,
     device: str = "auto",
+    executor: str = "local",
+    scheduler: str | None = None,
     results: _Path = "results",
     force: bool = False,
     resume: bool = False,
@@ -148,6 +143,8 @@ def run(
         overrides: values by dotted keys, such as ``{"training.epochs": 2}``.
         workers: runs at once, or ``None`` for what fits.
         device: ``auto``, ``cpu`` or ``gpu``.
+        executor: where runs train, such as ``dask``.
+        scheduler: the address of an executor on other machines, as ``HOST:PORT``.
         results: the folder of results.
         force: whether to repeat what is done already.
         resume: whether to go on with what was interrupted.
@@ -161,21 +158,11 @@ def run(
     """
     registry, store = Registry.installed(), Store(Path(results))
     names = [benchmarks] if isinstance(benchmarks, str) else benchmarks
-    resolved = [resolve(registry, name, _overrides(overrides or {})) for name in names]
-    for each in resolved:
-        registry.get("framework", each.benchmark.framework.name).check_installed()
-        if folds is not None:
-            check_folds(each.benchmark)
-    validating = [None] if folds is None else [Fold(number, folds) for number in range(1, folds + 1)]
-    specs = [
-        RunSpec(one, number, fold) for one in resolved for number in range(seed, seed + seeds) for fold in validating
-    ]
-    options = ExecutionOptions(device=device, workers=workers)
-    with (
-        run_progress(quiet=quiet) as progress,
-        registry.listening(progress=progress, pictures=RunPlots(Metrics.of(registry))),
-    ):
-        factory = RunFactory(registry=registry, store=store, device=device, log=progress.log)
+    seeds_of_each = range(seed, seed + seeds)
+    specs = run_specs(registry, names, _overrides(overrides or {}), seeds=seeds_of_each, folds=folds)
+    options = ExecutionOptions(executor=executor, address=scheduler, device=device, workers=workers)
+    with live_runs(registry, quiet=quiet) as log:
+        factory = RunFactory(registry=registry, store=store, device=device, log=log)
         with closing(train(factory, specs, options, force=force, resume=resume)) as ends:
             ended = sorted(ends, key=lambda end: end.position)
     if refusals := [end.refusal for end in ended if end.refusal is not None]:
@@ -198,12 +185,14 @@ def sweep(
     timeout: float | None = None,
     workers: int | None = None,
     device: str = "auto",
+    executor: str = "local",
+    scheduler: str | None = None,
     confirm: int = 1,
     name: str | None = None,
     results: _Path = "results",
     quiet: bool = False,
 ) -> pd.DataFrame:
-    """Search for a better setting and retrain the best on fresh seeds, as ``bench sweep`` does on this machine.
+    """Search for a better setting and retrain the best on fresh seeds, as ``bench sweep`` does.
 
     Args:
         benchmark: where the search starts.
@@ -219,6 +208,8 @@ def sweep(
         timeout: seconds after which no trial is started.
         workers: trials at once, or ``None`` for what fits.
         device: ``auto``, ``cpu`` or ``gpu``.
+        executor: where trials run, such as ``dask``.
+        scheduler: the address of an executor on other machines, as ``HOST:PORT``.
         confirm: how many to retrain.
         name: of the study; by default ``sweep-1``, ``sweep-2`` and so on.
         results: the folder of results.
@@ -232,13 +223,10 @@ def sweep(
     Raises:
         UserError: an argument is wrong, or there is a study of that name already.
     """
-    registry, folder = Registry.installed(), Path(results) / "studies"
-    name = name or next(free for number in count(1) if not (folder / (free := f"sweep-{number}")).exists())
-    if (folder / name / "study.json").exists():
-        raise UserError(f"there is a study {name!r} already; give another name")
+    registry = Registry.installed()
     prepared = create_sweep(
         registry,
-        name=name,
+        name=new_name(Path(results) / "studies", name),
         benchmark=benchmark,
         framework=framework,
         epochs=epochs,
@@ -252,22 +240,12 @@ def sweep(
         confirm=confirm,
         device=device,
     )
-    metrics = Metrics.of(registry)
-    options = ExecutionOptions(device=device, workers=workers)
-    with (
-        Study(folder / name, prepared.config, metrics) as study,
-        listened_to(registry, study, lambda line: print(line, file=sys.stderr)),
-    ):
-        with open_executor(registry, options) as executor, study_live(quiet=quiet) as progress:
-            search(study, prepared, executor, progress, device=device, timeout=timeout)
-        best = select_best(study, prepared)
-        if best and confirm:
-            with (
-                run_progress(quiet=quiet) as shown,
-                registry.listening(progress=shown, pictures=RunPlots(metrics)),
-            ):
-                confirm_best(study, prepared, best, Path(results), options, shown.log)
-        found = summarize(study)
+    options = ExecutionOptions(executor=executor, address=scheduler, device=device, workers=workers)
+    log = partial(print, file=sys.stderr)
+    with live_sweep(prepared, Path(results), options, quiet=quiet, log=log) as shown:
+        shown.search(timeout=timeout)
+        shown.confirm(Path(results))
+        found = summarize(shown.study)
     rows = [
         {
             "trial": trial.number,
@@ -282,7 +260,7 @@ def sweep(
     ]
     frame = pd.DataFrame(rows).set_index("trial")
     said = list(sentences(found.confirmation, found.objectives[0])) if found.confirmation else []
-    frame.attrs |= {"study": name, "conclusion": said}
+    frame.attrs |= {"study": found.name, "conclusion": said}
     return frame
 
 

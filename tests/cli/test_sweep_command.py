@@ -364,7 +364,7 @@ def test_a_study_that_is_there_is_neither_begun_again_nor_changed(script, bench)
     assert bench("sweep", *SEARCH, "--trials", "1").exit_code == 0
     again = bench("sweep", *SEARCH)
     assert again.exit_code == 2
-    assert "there is a study 's' already; --resume s goes on with it" in again.stderr
+    assert "there is a study 's' already; bench sweep --resume s goes on with it" in again.stderr
     changed = bench("sweep", "--resume", "s", "--vary", "model.quality", "--seed", "1")
     assert changed.exit_code == 2
     assert "leave out --vary, --seed" in changed.stderr

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from craterbench.metrics.intervals import Estimate
 from craterbench.metrics.metric import Metrics
-from craterbench.search.summary import Confirmation, ConfirmedScores, Score, StudySummary, Trial
+from craterbench.search.summary import Confirmation, ConfirmedScores, StudySummary, Trial
 
 EPOCHS = 24
 
@@ -75,18 +76,18 @@ def confirmation(candidate: Trial) -> Confirmation:
             trial=candidate.number,
             seeds=(101, 102, 103),
             found=candidate.values[0],
-            validation=Score(mean=0.8934, sd=0.0031, low=0.8861, high=0.9002),
-            val_loss=Score(mean=0.2711, sd=0.0042, low=0.2603, high=0.2819),
-            test=Score(mean=0.8893, sd=0.0028, low=0.8811, high=0.8969),
-            difference=Score(mean=0.0127, sd=0.0021, low=0.0049, high=0.0206),
+            validation=Estimate(mean=0.8934, sd=0.0031, low=0.8861, high=0.9002),
+            val_loss=Estimate(mean=0.2711, sd=0.0042, low=0.2603, high=0.2819),
+            test=Estimate(mean=0.8893, sd=0.0028, low=0.8811, high=0.8969),
+            difference=Estimate(mean=0.0127, sd=0.0021, low=0.0049, high=0.0206),
         ),
         ConfirmedScores(
             name="reference",
             trial=None,
             seeds=(101, 102, 103),
-            validation=Score(mean=0.8812, sd=0.0036, low=0.8727, high=0.8893),
-            val_loss=Score(mean=0.2903, sd=0.0051, low=0.2786, high=0.3021),
-            test=Score(mean=0.8766, sd=0.0039, low=0.8668, high=0.8857),
+            validation=Estimate(mean=0.8812, sd=0.0036, low=0.8727, high=0.8893),
+            val_loss=Estimate(mean=0.2903, sd=0.0051, low=0.2786, high=0.3021),
+            test=Estimate(mean=0.8766, sd=0.0039, low=0.8668, high=0.8857),
         ),
     ]
     lines = [

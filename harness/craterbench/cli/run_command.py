@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import fnmatch
-import itertools
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,8 +18,7 @@ from craterbench.plugin.errors import nearest
 from craterbench.plugin.registry import Registry
 
 if TYPE_CHECKING:
-    from craterbench.config.resolve import Override, ResolvedConfig
-    from craterbench.execution.run_spec import RunSpec
+    from craterbench.config.resolve import Override
     from craterbench.results.record import Record
     from craterbench.results.store import Store
 
@@ -90,36 +88,24 @@ def run_command(
 
     A NAME is a benchmark that bench list shows, a shell pattern of such names, or the path of a TOML file.
     """
-    from craterbench.config.resolve import resolve
     from craterbench.execution.batch import train
     from craterbench.execution.executor import ExecutionOptions
     from craterbench.execution.run import RunFactory
-    from craterbench.metrics.metric import Metrics
-    from craterbench.report.progress import run_progress
-    from craterbench.report.run_plots import RunPlots
+    from craterbench.execution.run_spec import run_specs
+    from craterbench.report.live import live_runs
     from craterbench.results.store import Store
-    from craterbench.training.augment import check_folds
 
-    registry = Registry.installed()
+    registry, store = Registry.installed(), Store(results)
     overrides = _overrides(epochs, dataset, data, settings)
-    benchmarks = [resolve(registry, name, overrides) for name in _matching(registry, names)]
-    for resolved in benchmarks:
-        registry.get("framework", resolved.benchmark.framework.name).check_installed()
-        if folds is not None:
-            check_folds(resolved.benchmark)
-    store = Store(results)
+    specs = run_specs(registry, _matching(registry, names), overrides, seeds=range(seed, seed + seeds), folds=folds)
     records: dict[int, Record] = {}
     refusals: list[str] = []
     options = ExecutionOptions(executor=executor, device=device, workers=workers, address=scheduler)
     try:
-        with (
-            run_progress(quiet=quiet or as_json) as progress,
-            registry.listening(progress=progress, pictures=RunPlots(Metrics.of(registry))),
-        ):
+        with live_runs(registry, quiet=quiet or as_json) as log:
             for problem in registry.problems:
-                progress.log(f"plugin {problem.plugin}: {problem.message}")
-            factory = RunFactory(registry=registry, store=store, device=device, log=progress.log)
-            specs = _run_specs(benchmarks, range(seed, seed + seeds), folds)
+                log(f"plugin {problem.plugin}: {problem.message}")
+            factory = RunFactory(registry=registry, store=store, device=device, log=log)
             with closing(train(factory, specs, options, force=force or again, resume=resume)) as ends:
                 for ended in ends:  # one by one, as they end
                     if ended.refusal is not None:
@@ -164,19 +150,6 @@ def _matching(registry: Registry, names: Sequence[str]) -> list[str]:
             raise UserError(f"no benchmark matches {name!r}; {nearest(name.strip('*?'), known)}")
         found |= dict.fromkeys(matches)
     return list(found)
-
-
-def _run_specs(benchmarks: Sequence[ResolvedConfig], seeds: Iterable[int], folds: int | None) -> list[RunSpec]:
-    """Return the runs that are wanted, each once, also if two names mean the same benchmark."""
-    from craterbench.data.split import Fold
-    from craterbench.execution.run_spec import RunSpec
-
-    validating = [None] if folds is None else [Fold(number, folds) for number in range(1, folds + 1)]
-    specs: dict[str, RunSpec] = {}
-    for each in itertools.product(benchmarks, seeds, validating):
-        spec = RunSpec(*each)
-        specs.setdefault(spec.key, spec)
-    return list(specs.values())
 
 
 def _show(registry: Registry, store: Store, ran: Sequence[Record]) -> None:

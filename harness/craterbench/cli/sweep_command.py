@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import shlex
 import sys
-from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -154,50 +152,24 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
     """Search, confirm, show, and return the exit status."""
     from rich.console import Console
 
-    from craterbench.execution.executor import ExecutionOptions, open_executor
-    from craterbench.metrics.metric import Metrics
-    from craterbench.report.progress import run_progress
-    from craterbench.report.run_plots import RunPlots
-    from craterbench.report.study.study_progress import study_live
+    from craterbench.execution.executor import ExecutionOptions
+    from craterbench.report.live import live_sweep
     from craterbench.report.study.study_text import render_study
-    from craterbench.search.study import Study
     from craterbench.search.summarize import summarize
-    from craterbench.search.sweep import confirm_best, listened_to, packages_for, search, select_best
 
     registry = Registry.installed()
     name = options.pop("engine") or options["executor"]
     registry.get("executor", name).check_installed()
     prepared = _prepared(registry, context, options)
-    for benchmark in (prepared.reference, partial(prepared.full_config, [])):
-        benchmark()  # what does not fit the framework to confirm in is reported before the search, not after
     execution = ExecutionOptions(
-        executor=name,
-        address=options["scheduler"],
-        device=options["device"],
-        workers=options["workers"],
-        packages=packages_for(prepared),
+        executor=name, address=options["scheduler"], device=options["device"], workers=options["workers"]
     )
-    folder = options["results"] / "studies" / prepared.config.name
-    # workers first, lest a study be made that cannot begin; and they leave before the best is confirmed
-    with ExitStack() as workers, ExitStack() as stack:
-        executor = workers.enter_context(open_executor(registry, execution))
-        study = stack.enter_context(Study(folder, prepared.config, Metrics.of(registry)))
-        stack.enter_context(listened_to(registry, study, partial(click.echo, err=True)))
+    log = partial(click.echo, err=True)
+    with live_sweep(prepared, options["results"], execution, quiet=options["quiet"], log=log) as sweep:
+        study = sweep.study
         try:
-            with study_live(quiet=options["quiet"]) as progress:
-                for problem in registry.problems:
-                    progress.log(f"plugin {problem.plugin}: {problem.message}")
-                gave_up = search(
-                    study, prepared, executor, progress, device=execution.device, timeout=options["timeout"]
-                )
-            workers.close()
-            best = select_best(study, prepared)
-            if best and study.config.confirm:
-                with (
-                    run_progress(quiet=options["quiet"]) as runs,
-                    registry.listening(progress=runs, pictures=RunPlots(Metrics.of(registry))),
-                ):
-                    confirm_best(study, prepared, best, options["results"], execution, runs.log)
+            sweep.search(timeout=options["timeout"])
+            sweep.confirm(options["results"])
         except (KeyboardInterrupt, UserError):
             if study.trials():  # else nothing is left of it
                 click.echo(f"go on with: {_resuming(context, study.config.name)}", err=True)
@@ -211,7 +183,7 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
     if study.config.confirm and found.confirmation is not None and any(row.problem for row in found.confirmation.rows):
         click.echo(f"to train again what failed: {_resuming(context, study.config.name)}", err=True)
         return 1
-    return 1 if gave_up or not found.front else 0
+    return 1 if sweep.gave_up or not found.front else 0
 
 
 def _resuming(context: click.Context, name: str) -> str:
@@ -226,7 +198,7 @@ def _resuming(context: click.Context, name: str) -> str:
 
 def _prepared(registry: Registry, context: click.Context, options: dict[str, Any]) -> PreparedSweep:
     from craterbench.config.resolve import Override
-    from craterbench.search.setup import create_sweep, load_sweep
+    from craterbench.search.setup import create_sweep, load_sweep, new_name
 
     def is_set(option: str) -> bool:
         return context.get_parameter_source(option) is not ParameterSource.DEFAULT
@@ -241,9 +213,6 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
             raise UserError(f"a study goes on with what it began with; leave out {', '.join(changed)}")
         new_values = {option: options[option] for option in _MAY_CHANGE if is_set(option)}
         return load_sweep(registry, studies / options["resume"], new_values, data=data)
-    name = options["name"] or next(f"sweep-{n}" for n in itertools.count(1) if not (studies / f"sweep-{n}").exists())
-    if (studies / name / "study.json").exists():
-        raise UserError(f"there is a study {name!r} already; --resume {name} goes on with it, or give another --name")
     settings = []
     if options["dataset"] is not None:
         settings.append(Override("dataset.name", options["dataset"], "--dataset"))
@@ -252,7 +221,7 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
     same = ("benchmark", "framework", "epochs", "vary", "fix", "sampler", "pruner", "seed", "device", *_MAY_CHANGE)
     return create_sweep(
         registry,
-        name=name,
+        name=new_name(studies, options["name"]),
         settings=settings,
         space_file=options["space"],
         objectives=_objectives(options["objective"]),

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.config.identity import comparable_overrides, config_digests, run_identities, run_identity
-from craterbench.config.resolve import ResolvedConfig
+from craterbench.config.resolve import Override, ResolvedConfig, resolve
 from craterbench.data.split import Fold
 from craterbench.plugin.context import run_title
+from craterbench.plugin.registry import Registry
 from craterbench.results.record import Record
+from craterbench.training.augment import check_folds
 
-__all__ = ["RunSpec"]
+__all__ = ["RunSpec", "run_specs"]
 
 
 @dataclass(frozen=True)
@@ -85,3 +89,36 @@ class RunSpec:
         if before is None:
             return None
         return [name for name, source in self.benchmark.sources().items() if before.get(name) != source]
+
+
+def run_specs(
+    registry: Registry,
+    names: Iterable[str],
+    overrides: Sequence[Override] = (),
+    *,
+    seeds: Iterable[int],
+    folds: int | None = None,
+) -> list[RunSpec]:
+    """Return the runs of benchmarks, in the order of benchmarks, seeds and folds, each once.
+
+    Args:
+        registry: the components.
+        names: of the benchmarks, or paths of their files.
+        overrides: of each of them.
+        seeds: of each of them.
+        folds: into how many folds the images are cut, each of which validates once.
+
+    Raises:
+        UserError: a benchmark cannot be run, or not in folds, or its framework is not installed.
+    """
+    resolved = [resolve(registry, name, overrides) for name in names]
+    for each in resolved:
+        registry.get("framework", each.benchmark.framework.name).check_installed()
+        if folds is not None:
+            check_folds(each.benchmark)
+    validating = [None] if folds is None else [Fold(number, folds) for number in range(1, folds + 1)]
+    specs: dict[str, RunSpec] = {}
+    for one, seed, fold in itertools.product(resolved, seeds, validating):
+        spec = RunSpec(one, seed, fold)
+        specs.setdefault(spec.key, spec)  # two names may mean the same benchmark
+    return list(specs.values())

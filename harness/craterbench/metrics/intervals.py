@@ -31,7 +31,8 @@ shifts. What the test part says is free of that, as long as nobody chooses by it
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -61,15 +62,40 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over seeds with the ends of its 95 % interval.
+    """A mean, such as that of a score over seeds, and how sure it is.
 
-    The mean is NaN where the score has no value. The ends are NaN where nothing can be said about them: the pixels that
-    the score is about lie in one group.
+    Attributes:
+        mean: NaN where the score has no value.
+        low: the lower end of its 95 % interval; NaN where nothing can be said about it, as where the pixels that the
+            score is about lie in one group.
+        high: the upper end.
+        sd: the standard deviation of what it is the mean of; ``None`` of one value, or where nobody asked for it.
     """
 
     mean: float
-    low: float
-    high: float
+    low: float = math.nan
+    high: float = math.nan
+    sd: float | None = None
+
+    @classmethod
+    def over(cls, values: Iterable[float | None], interval: Estimate | None = None) -> Estimate | None:
+        """Return the mean and the deviation of the values that are defined, or ``None`` if none is.
+
+        Args:
+            values: such as a score of each run.
+            interval: what the ends are taken from.
+        """
+        defined = [value for value in values if value is not None]
+        if not defined:
+            return None
+        sd = statistics.stdev(defined) if len(defined) > 1 else None
+        ends = (math.nan, math.nan) if interval is None else (interval.low, interval.high)
+        return cls(statistics.fmean(defined), *ends, sd)
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether both ends are known."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 def confidence_interval(runs: Sequence[Statistics], metric: Metric = BALANCED_ACCURACY) -> Estimate:

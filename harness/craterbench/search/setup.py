@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from craterbench.search.space.overrides import ParameterOverride, SpaceOverrides
 from craterbench.search.space.space import Space, build_space
 from craterbench.search.study import SweepConfig, differences
 
-__all__ = ["EPOCHS", "PreparedSweep", "create_sweep", "load_sweep"]
+__all__ = ["EPOCHS", "PreparedSweep", "create_sweep", "load_sweep", "new_name"]
 
 _TRAIN_VAL = "craterbench.training.experiment:train_val"
 
@@ -83,6 +84,25 @@ class PreparedSweep:
         if plain.benchmark.framework.name == framework:
             return plain
         return resolve(self.registry, self.config.benchmark, _in(framework, _data(self.config)))
+
+
+def new_name(studies: Path, name: str | None) -> str:
+    """Return the name of a new study: the one that is given, or ``sweep-1``, ``sweep-2`` and so on.
+
+    Args:
+        studies: the folder of all studies.
+        name: the one that is given, if any.
+
+    Raises:
+        UserError: there is a study of that name.
+    """
+    if name is None:
+        return next(free for number in count(1) if not (studies / (free := f"sweep-{number}")).exists())
+    if (studies / name / "study.json").exists():
+        raise UserError(
+            f"there is a study {name!r} already; bench sweep --resume {name} goes on with it, or give another name"
+        )
+    return name
 
 
 def create_sweep(

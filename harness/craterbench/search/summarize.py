@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from craterbench.metrics.intervals import Estimate
 from craterbench.metrics.metric import Metrics
 from craterbench.search.study import StudyView, SweepConfig
-from craterbench.search.summary import Confirmation, ConfirmedScores, Score, StudySummary
+from craterbench.search.summary import Confirmation, ConfirmedScores, StudySummary
 
 __all__ = ["CONFIRMATION", "listed", "summarize"]
 
@@ -114,4 +115,4 @@ def _confirmation(study: StudyView) -> Confirmation | None:
 
 
 def _confirmed(row: dict[str, Any]) -> ConfirmedScores:
-    return ConfirmedScores(**row | {key: None if row.get(key) is None else Score(**row[key]) for key in _SCORES})
+    return ConfirmedScores(**row | {key: None if row.get(key) is None else Estimate(**row[key]) for key in _SCORES})

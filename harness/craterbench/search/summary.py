@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from craterbench.metrics.intervals import Estimate
 from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metric
 
-__all__ = ["Confirmation", "ConfirmedScores", "Progress", "Score", "StudySummary", "Trial"]
+__all__ = ["Confirmation", "ConfirmedScores", "Progress", "StudySummary", "Trial"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,16 +40,6 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
-    """A mean over seeds, their standard deviation (``None`` of one seed), and the 95 % interval of the mean."""
-
-    mean: float
-    sd: float | None
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class ConfirmedScores:
     """A config that was confirmed on seeds that the search had not used: a candidate, or the reference.
 
@@ -72,17 +63,17 @@ class ConfirmedScores:
     trial: int | None
     seeds: Sequence[int]
     found: float | None = None
-    validation: Score | None = None
-    val_loss: Score | None = None
-    objective: Score | None = None
-    test: Score | None = None
-    difference: Score | None = None
+    validation: Estimate | None = None
+    val_loss: Estimate | None = None
+    objective: Estimate | None = None
+    test: Estimate | None = None
+    difference: Estimate | None = None
     problem: str | None = None
     smallest: float | None = None
     same: bool = False
     incomparable: str | None = None
 
-    def on_validation(self, objective: Metric) -> Score | None:
+    def on_validation(self, objective: Metric) -> Estimate | None:
         """Return the first objective of the search on the validation part."""
         return {BALANCED_ACCURACY: self.validation, LOSS: self.val_loss}.get(objective, self.objective)
 

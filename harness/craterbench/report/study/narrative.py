@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from craterbench.metrics.metric import Metric
-from craterbench.search.summary import Confirmation, ConfirmedScores, Score
+from craterbench.report.estimate_text import estimate_text
+from craterbench.search.summary import Confirmation, ConfirmedScores
 
 __all__ = ["sentences"]
 
@@ -48,10 +48,10 @@ def _verdict(mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str)
     on_test = part == "test"
     scores = (mine.test, other.test) if on_test else (mine.validation, other.validation)
     number = len(mine.seeds)
-    numbers = (
-        f"balanced accuracy {' against '.join(_mean(score) for score in scores)} over {number} "
-        f"{'seed' if number == 1 else 'seeds'}, a paired difference of {_with_interval(difference)}"
-    )
+    against = " against ".join(estimate_text(score, with_interval=False) for score in scores)
+    apart = estimate_text(difference, signed=True, with_sd=False)
+    seeds = "seed" if number == 1 else "seeds"
+    numbers = f"balanced accuracy {against} over {number} {seeds}, a paired difference of {apart}"
     where = (
         "On the test part, which the search never saw,"
         if on_test
@@ -60,7 +60,7 @@ def _verdict(mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str)
     unsure = f"{where} it is not certain whether {who} beats {reference}: {numbers}"
     if number == 1:
         return f"{unsure}. An interval over one seed leaves out what another seed would change."
-    if math.isnan(difference.low):
+    if not difference.has_interval:
         return f"{unsure}. There are too few groups of images for an interval."
     if difference.high < 0:
         return f"{where} {who} is worse than {reference}: {numbers}."
@@ -105,18 +105,7 @@ def _unvaried(unvaried: Mapping[str, Sequence[Any]]) -> list[str]:
 def _confirmed(candidate: ConfirmedScores, objective: Metric) -> list[str]:
     """Say how it scored when it was confirmed."""
     score = candidate.on_validation(objective)
-    return [] if score is None else [f"Confirmed, it has {_mean(score)} on that part."]
-
-
-def _mean(score: Score | None) -> str:
-    assert score is not None
-    return f"{score.mean:.4f}" if score.sd is None else f"{score.mean:.4f} ± {score.sd:.4f}"
-
-
-def _with_interval(score: Score) -> str:
-    if math.isnan(score.low):
-        return f"{score.mean:+.4f}"
-    return f"{score.mean:+.4f} [{score.low:+.4f}, {score.high:+.4f}]"
+    return [] if score is None else [f"Confirmed, it has {estimate_text(score, with_interval=False)} on that part."]
 
 
 def _capital(text: str) -> str:

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from html import escape
 
+from craterbench.metrics.intervals import Estimate
+from craterbench.report.estimate_text import estimate_text, number_text
 from craterbench.report.html import picture, section, sheet
 from craterbench.report.study.narrative import sentences
 from craterbench.report.study.space_plots import LINES, PARALLEL, draw_parallel, draw_slices
@@ -19,19 +21,16 @@ from craterbench.report.study.trials import (
     parameters_text,
     pareto_front,
     reasons,
-    score_text,
     selection_bias_text,
     short_names,
     sort_by_objective,
-    spread_text,
     unconfirmed,
     unvaried,
     value_text,
     varied,
 )
 from craterbench.report.table.axis import Axis
-from craterbench.report.table.columns import Spread
-from craterbench.search.summary import ConfirmedScores, Score, StudySummary, Trial
+from craterbench.search.summary import ConfirmedScores, StudySummary, Trial
 
 __all__ = ["study_page"]
 
@@ -76,10 +75,10 @@ def _confirmed(summary: StudySummary) -> str:
         _head("of that, selection bias", "to be expected"),
     ]
     columns = [
-        [_plain(score_text(row.found)) for row in rows],
+        [_plain(number_text(row.found)) for row in rows],
         [_plain(selection_bias_text(confirmation, row)) for row in rows],
     ]
-    every: dict[tuple[str, str], list[Score | None]] = {
+    every: dict[tuple[str, str], list[Estimate | None]] = {
         ("validation", "balanced accuracy"): [row.validation for row in rows],
         ("validation", "loss"): [row.val_loss for row in rows],
         ("validation", summary.objectives[0].label): [row.on_validation(summary.objectives[0]) for row in rows],
@@ -88,7 +87,7 @@ def _confirmed(summary: StudySummary) -> str:
     }
     for (heading, what), scores in every.items():
         if any(scores):
-            axis = Axis.over(map(_spread, scores))
+            axis = Axis.over(scores)
             heads.append(_head(heading, what, axis.drawn() if axis else ""))
             columns.append([_score(score, axis, signed=heading.startswith("difference")) for score in scores])
     names = [f'<th scope="row">{escape(row.name)}{_problem(row)}</th>' for row in rows]
@@ -115,16 +114,9 @@ def _problem(row: ConfirmedScores) -> str:
     return f'<span class="warning">: {escape(row.problem)}</span>' if row.problem else ""
 
 
-def _spread(score: Score | None) -> Spread | None:
-    if score is None or not all(map(math.isfinite, (score.mean, score.low, score.high))):
-        return None
-    return Spread(score.mean, score.sd, score.low, score.high)
-
-
-def _score(score: Score | None, axis: Axis | None, *, signed: bool) -> str:
-    mean, _, interval = spread_text(score, between="\n", signed=signed).partition("\n")
-    spread = _spread(score)
-    drawn = axis.interval(spread) if axis and spread else ""
+def _score(score: Estimate | None, axis: Axis | None, *, signed: bool) -> str:
+    mean, _, interval = estimate_text(score, between="\n", signed=signed, with_sd=not signed).partition("\n")
+    drawn = axis.interval(score) if axis and score and score.has_interval else ""
     return f'<td class="number">{escape(mean)}<span class="interval">{escape(interval)}</span>{drawn}</td>'
 
 
@@ -134,7 +126,7 @@ def _figures(summary: StudySummary) -> Iterable[str]:
     complete = sort_by_objective(summary)
     if any(objective_value(trial) is not None for trial in summary.trials):
         best = (
-            f"; the best is {score_text(objective_value(complete[0]))}, of trial {complete[0].number}"
+            f"; the best is {number_text(objective_value(complete[0]))}, of trial {complete[0].number}"
             if complete
             else ""
         )
@@ -218,7 +210,7 @@ def _trials(summary: StudySummary) -> str:
 
 def _row(trial: Trial, names: Iterable[str], objectives: int, again: int | None) -> str:
     values = [*trial.values, *[math.nan] * objectives][:objectives]
-    numbers = [*map(score_text, values), str(trial.epochs), "–" if trial.seconds is None else f"{trial.seconds:.1f}"]
+    numbers = [*map(number_text, values), str(trial.epochs), "–" if trial.seconds is None else f"{trial.seconds:.1f}"]
     parts = [
         trial.reason,
         f"tried once more as trial {again}" if again is not None else None,

@@ -13,7 +13,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from craterbench.report.study.trials import parameters_text, score_text, short_names
+from craterbench.report.estimate_text import number_text
+from craterbench.report.study.trials import parameters_text, short_names
 from craterbench.search.summary import Progress, Trial
 
 __all__ = ["Lines", "Quiet", "StudyLive", "Trials", "study_live"]
@@ -189,7 +190,7 @@ def _where(done: int, wanted: int, best: Trial | None, workers: int, left: float
 
 
 def _value(trial: Trial) -> str:
-    return " / ".join(score_text(value) for value in trial.values or trial.curve[-1:])
+    return " / ".join(number_text(value) for value in trial.values or trial.curve[-1:])
 
 
 def _again(trial: Trial) -> str:

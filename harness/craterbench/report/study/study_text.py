@@ -14,7 +14,9 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from craterbench.metrics.intervals import Estimate
 from craterbench.metrics.metric import BALANCED_ACCURACY
+from craterbench.report.estimate_text import estimate_text, number_text
 from craterbench.report.study.narrative import sentences
 from craterbench.report.study.trials import (
     baseline_name,
@@ -24,17 +26,15 @@ from craterbench.report.study.trials import (
     parameters_text,
     pareto_front,
     reasons,
-    score_text,
     selection_bias_text,
     short_names,
     sort_by_objective,
-    spread_text,
     unconfirmed,
     unvaried,
     value_text,
     varied,
 )
-from craterbench.search.summary import Confirmation, ConfirmedScores, Score, StudySummary, Trial
+from craterbench.search.summary import Confirmation, ConfirmedScores, StudySummary, Trial
 
 __all__ = ["Listed", "list_studies", "render_study"]
 
@@ -72,7 +72,7 @@ def list_studies(studies: Sequence[Listed], console: Console) -> None:
     table = _table("name", "done", "best", "of", "state", "when", right=("done", "best"), wrapped=("name", "of"))
     for study in studies:
         done = f"{study.done}/{study.wanted}"
-        best = score_text(study.best)
+        best = number_text(study.best)
         table.add_row(*map(Text, (study.name, done, best, study.objective, study.state, study.when)))
     console.print(table)
 
@@ -154,7 +154,7 @@ def _trials(trials: Sequence[Trial], objectives: Sequence[str], names: Mapping[s
     headings = [re.sub(r"([._-])", r"\1\n", names[key]) for key in keys]
     table = _table("trial", *scores, "epochs", *headings, right=("trial", *scores, "epochs"))
     for trial in trials:
-        cells = [str(trial.number), *map(score_text, trial.values), str(trial.epochs)]
+        cells = [str(trial.number), *map(number_text, trial.values), str(trial.epochs)]
         cells += [value_text(trial.parameters[key]) if key in trial.parameters else "–" for key in keys]
         table.add_row(*map(Text, cells))
     return table
@@ -204,7 +204,7 @@ def _print_rows(summary: StudySummary, confirmation: Confirmation, console: Cons
     # the same score as was searched for, so that what was found can be looked at beside it
     objective = summary.objectives[0]
     other = objective != BALANCED_ACCURACY  # of which the scores on the test part are
-    scores: dict[str, Callable[[ConfirmedScores], Score | None]] = {
+    scores: dict[str, Callable[[ConfirmedScores], Estimate | None]] = {
         f"validation\n{objective.label}" if other else "validation": lambda row: row.on_validation(objective),
         "test\nbalanced\naccuracy" if other else "test": lambda row: row.test,
     }
@@ -214,9 +214,10 @@ def _print_rows(summary: StudySummary, confirmation: Confirmation, console: Cons
     right = ("found in\nsearch", "expected\nselection\nbias", *scores, last)
     table = _table("", *right, right=right, wrapped=("", last))
     for row in confirmation.rows:
-        cells = [row.name, score_text(row.found), selection_bias_text(confirmation, row)]
-        cells += [spread_text(of(row), between="\n") for of in scores.values()]
-        table.add_row(*map(Text, cells), Text(spread_text(row.difference, between="\n", signed=True)))
+        cells = [row.name, number_text(row.found), selection_bias_text(confirmation, row)]
+        cells += [estimate_text(of(row), between="\n") for of in scores.values()]
+        cells.append(estimate_text(row.difference, between="\n", signed=True, with_sd=False))
+        table.add_row(*map(Text, cells))
     console.print(table)
     for row in confirmation.rows:
         if row.problem:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from craterbench.search.summary import Confirmation, ConfirmedScores, Score, StudySummary, Trial
+from craterbench.report.estimate_text import number_text
+from craterbench.search.summary import Confirmation, ConfirmedScores, StudySummary, Trial
 
 __all__ = [
     "baseline_name",
@@ -18,11 +19,9 @@ __all__ = [
     "parameters_text",
     "pareto_front",
     "reasons",
-    "score_text",
     "selection_bias_text",
     "short_names",
     "sort_by_objective",
-    "spread_text",
     "unconfirmed",
     "unvaried",
     "value_text",
@@ -44,29 +43,12 @@ def value_text(value: Any, *, digits: int = 3) -> str:
     return str(value)
 
 
-def score_text(value: float | None, *, signed: bool = False) -> str:
-    """Return a score with four decimals, or a dash where there is none."""
-    return "–" if value is None or not math.isfinite(value) else f"{value:{'+' * signed}.4f}"
-
-
-def spread_text(score: Score | None, *, between: str = " ", signed: bool = False) -> str:
-    """Return ``mean ± sd [low, high]``, or a dash where there is none."""
-    if score is None or not math.isfinite(score.mean):
-        return "–"
-    text = score_text(score.mean, signed=signed)
-    # of a difference the interval says more than a deviation would
-    text += "" if score.sd is None or signed else f" ± {score_text(score.sd)}"
-    if not (math.isfinite(score.low) and math.isfinite(score.high)):
-        return text
-    return f"{text}{between}[{score_text(score.low, signed=signed)}, {score_text(score.high, signed=signed)}]"
-
-
 def selection_bias_text(confirmation: Confirmation, row: ConfirmedScores) -> str:
     """Return how much of what the best had reached in the search may be selection bias.
 
     Of the second best this selection bias would be too much, and the reference was not picked.
     """
-    return score_text(confirmation.selection_bias if row is confirmation.rows[0] and row.trial is not None else None)
+    return number_text(confirmation.selection_bias if row is confirmation.rows[0] and row.trial is not None else None)
 
 
 def baseline_name(confirmation: Confirmation) -> str:
@@ -179,7 +161,7 @@ def importances_text(summary: StudySummary) -> str:
 def unconfirmed(summary: StudySummary) -> str:
     """Return which trial is the best, of one at least that is complete, and what that is worth by itself."""
     best = sort_by_objective(summary)[0]
-    score = f"{summary.objectives[0].label} of {score_text(objective_value(best))}"
+    score = f"{summary.objectives[0].label} of {number_text(objective_value(best))}"
     return (
         f"The best trial so far is {best.number}, with a {score}. It is not confirmed, and the best of many "
         "is always in part the luckiest."

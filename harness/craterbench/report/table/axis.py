@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from craterbench.report.table.columns import Spread
+from craterbench.metrics.intervals import Estimate
 
 __all__ = ["Axis"]
 
@@ -22,11 +22,11 @@ class Axis:
 
     @classmethod
     def over(cls, values: Iterable[Any]) -> Axis | None:
-        """Return a scale for the spreads with an interval, or ``None`` if there are not two of them."""
-        spreads = [value for value in values if isinstance(value, Spread) and value.low is not None]
-        if len(spreads) < 2:
+        """Return a scale for the estimates with an interval, or ``None`` if there are not two of them."""
+        found = [value for value in values if isinstance(value, Estimate) and value.has_interval]
+        if len(found) < 2:
             return None
-        ends = [end for spread in spreads for end in (spread.low, spread.mean, spread.high) if end is not None]
+        ends = [end for estimate in found for end in (estimate.low, estimate.mean, estimate.high)]
         if min(ends) == max(ends):
             return None
         return cls(min(ends), max(ends), decimals=max(0, 2 - math.floor(math.log10(max(ends) - min(ends)))))
@@ -39,11 +39,11 @@ class Axis:
             f'<path d="M{_ROOM} 13.5H{_WIDTH - _ROOM}" stroke="#666"/>{self._zero()}'
         )
 
-    def interval(self, value: Spread) -> str:
+    def interval(self, value: Estimate) -> str:
         """Return a dot with whiskers."""
         middle = _HEIGHT / 2
         whisker = ""
-        if value.low is not None and value.high is not None:
+        if value.has_interval:
             low, high = self._at(value.low), self._at(value.high)
             whisker = f'<path d="M{low} {middle}H{high}" stroke="#0072b2" stroke-width="1.5"/>'
         return _svg(f'{self._zero()}{whisker}<circle cx="{self._at(value.mean)}" cy="{middle}" r="3" fill="#0072b2"/>')

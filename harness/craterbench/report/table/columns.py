@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ from craterbench.report.table.row_parity import Verdicts
 from craterbench.report.table.rows import Row, ScoredRuns, slug
 from craterbench.results.record import Record
 
-__all__ = ["FACTORS", "Column", "ScoreColumns", "Spread", "cost_columns", "run_columns"]
+__all__ = ["FACTORS", "Column", "ScoreColumns", "cost_columns", "run_columns"]
 
 #: Config keys that are a column under a name of their own; others are one, under their key, where rows differ in them.
 FACTORS = {
@@ -30,30 +29,6 @@ FACTORS = {
 _MEBIBYTE = 2**20
 
 
-@dataclass(frozen=True)
-class Spread:
-    """A mean over the runs or seeds of a row, its standard deviation, and its 95 % interval, where there are such."""
-
-    mean: float
-    sd: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @classmethod
-    def of(cls, values: Iterable[float | None], interval: Estimate | None = None) -> Spread | None:
-        """Return the spread of the values that are defined, or ``None`` if none is."""
-        defined = [value for value in values if value is not None]
-        if not defined:
-            return None
-        sd = statistics.stdev(defined) if len(defined) > 1 else None
-        return cls(statistics.fmean(defined), sd, *_ends(interval))
-
-    @classmethod
-    def between(cls, found: Estimate | None) -> Spread | None:
-        """Return a difference with its interval, or ``None`` where it is not defined."""
-        return None if found is None or math.isnan(found.mean) else cls(found.mean, None, *_ends(found))
-
-
 @dataclass(frozen=True, kw_only=True)
 class Column:
     """A column of a table.
@@ -61,10 +36,10 @@ class Column:
     Attributes:
         key: what it shows.
         heading: what a person calls that.
-        value: gives a row's value: text, an integer, a list of lines, a ``Spread``, or ``None``.
+        value: gives a row's value: text, an integer, a list of lines, a ``Estimate``, or ``None``.
         part: the part that was scored, if it is about one.
         label: what the columns of one fingerprint are headed.
-        fields: what a ``Spread`` has here; each is a column for a program.
+        fields: what a ``Estimate`` has here; each is a column for a program.
         decimals: how many of a number are shown.
         signed: whether its numbers show a plus.
         optional: whether it may be left out where it does not fit.
@@ -128,7 +103,7 @@ def _cost(key: str, heading: str, of: Callable[[Record], float | None], *, decim
     return Column(
         key=key,
         heading=heading,
-        value=lambda row: Spread.of(of(run) for run in row.done),
+        value=lambda row: Estimate.over(of(run) for run in row.done),
         fields=("mean", "sd"),
         decimals=decimals,
     )
@@ -175,18 +150,15 @@ class ScoreColumns:
             decimals=metric.decimals,
         )
 
-    def _score(self, metric: Metric, region: str | None, row: Row) -> Spread | None:
+    def _score(self, metric: Metric, region: str | None, row: Row) -> Estimate | None:
         scored = self.of(row)
         if scored is None:
             return None
         interval = None if region else self.evidence.interval(scored, metric)
-        return Spread.of(scored.values(metric, region), interval)
+        return Estimate.over(scored.values(metric, region), interval)
 
-    def _difference(self, row: Row) -> Spread | None:
+    def _difference(self, row: Row) -> Estimate | None:
         scored = self.of(row)
         compared = self.evidence.comparison(scored) if scored else None
-        return Spread.between(self.evidence.difference(compared)) if compared else None
-
-
-def _ends(found: Estimate | None) -> tuple[float, float] | tuple[()]:
-    return () if found is None or math.isnan(found.low) else (found.low, found.high)
+        found = self.evidence.difference(compared) if compared else None
+        return None if found is None or math.isnan(found.mean) else found

@@ -9,9 +9,10 @@ from functools import partial
 from typing import Any
 
 from craterbench.config.benchmark import COMPONENT_SECTIONS, flatten, parse_value
+from craterbench.metrics.intervals import Estimate
 from craterbench.plugin import UserError
 from craterbench.plugin.errors import nearest
-from craterbench.report.table.columns import FACTORS, Column, Spread
+from craterbench.report.table.columns import FACTORS, Column
 from craterbench.report.table.rows import Row
 from craterbench.results.record import Record
 
@@ -68,7 +69,7 @@ def chosen(known: Sequence[Column], rows: Sequence[Row], names: Iterable[str]) -
             matching = [_config_column(name)]
         elif not matching and any(name in _fields(run) for row in rows for run in row.runs):
             column = Column(key=name, heading=name, value=partial(_field, name), decimals=4)
-            spread = any(isinstance(column.value(row), Spread) for row in rows)
+            spread = any(isinstance(column.value(row), Estimate) for row in rows)
             matching = [replace(column, fields=("mean", "sd")) if spread else column]
         if not matching:
             more = "; --test adds those of the test part" if name.startswith("test") else ""
@@ -135,7 +136,7 @@ def _field(name: str, row: Row) -> Any:
     """Return what the runs of a row have in a field: of fractions their spread, of all else each value once."""
     values = [value for run in row.done or row.runs if (value := _fields(run).get(name)) is not None]
     if any(isinstance(value, float) for value in values):
-        return Spread.of(values)
+        return Estimate.over(values)
     several = list(dict.fromkeys(map(_plain, values)))
     return several[0] if len(several) == 1 else ", ".join(map(str, several)) or None
 

@@ -9,17 +9,19 @@ from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from craterbench.metrics.intervals import Estimate
 from craterbench.metrics.metric import BALANCED_ACCURACY, HEADLINE, Metric, Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.components import PublishedResult
+from craterbench.report.estimate_text import number_text
 from craterbench.report.html import bullets, picture, section, sheet
 from craterbench.report.table.axis import Axis
-from craterbench.report.table.columns import Column, Spread
+from craterbench.report.table.columns import Column
 from craterbench.report.table.curves import draw_row
 from craterbench.report.table.provenance import provenance_notes
 from craterbench.report.table.rows import Row
 from craterbench.report.table.table import Table
-from craterbench.report.table.table_text import PUBLISHED, cell_text, score_text
+from craterbench.report.table.table_text import PUBLISHED, cell_text
 from craterbench.results.record import Record
 from craterbench.results.store import Store
 
@@ -96,7 +98,7 @@ def _cell(value: Any, column: Column, axis: Axis | None) -> str:
     if not column.fields:
         return f"<td>{escape(mean)}</td>"
     ends = f'<span class="interval">{escape(interval)}</span>' if interval else ""
-    drawn = axis.interval(value) if axis and isinstance(value, Spread) else ""
+    drawn = axis.interval(value) if axis and isinstance(value, Estimate) else ""
     return f'<td class="number">{escape(mean)}{ends}{drawn}</td>'
 
 
@@ -176,7 +178,7 @@ def _ledger(published: Sequence[PublishedResult]) -> str:
     heads = "".join(f'<th class="number">{escape(heading)}</th>' for heading in PUBLISHED.values())
     rows = "".join(
         f'<tr><th scope="row">{escape(published.summary)}</th>'
-        + "".join(f'<td class="number">{score_text(published, key)}</td>' for key in PUBLISHED)
+        + "".join(f'<td class="number">{number_text(published.scores.get(key))}</td>' for key in PUBLISHED)
         + f'<td class="long">{escape(published.definition)}</td><td>{escape(published.status)}</td>'
         f'<td class="long">{escape(published.reason)}</td><td>{escape(published.source)}</td></tr>\n'
         for published in published

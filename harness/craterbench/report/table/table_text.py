@@ -13,16 +13,14 @@ from rich.measure import Measurement
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from craterbench.metrics.intervals import Estimate
 from craterbench.metrics.metric import HEADLINE
-from craterbench.plugin.components import PublishedResult
-from craterbench.report.table.columns import Column, Spread
+from craterbench.report.estimate_text import estimate_text, number_text
+from craterbench.report.table.columns import Column
 from craterbench.report.table.provenance import provenance_notes
 from craterbench.report.table.table import Table
 
-__all__ = ["FORMATS", "NOTHING", "PUBLISHED", "cell_text", "render", "score_text"]
-
-#: What stands in an empty cell.
-NOTHING = "–"
+__all__ = ["FORMATS", "PUBLISHED", "cell_text", "render"]
 
 FORMATS = ("rich", "markdown", "csv", "json", "latex")
 
@@ -48,32 +46,22 @@ def _written(table: Table, form: str) -> str:
 
 
 def cell_text(value: Any, column: Column, *, between: str = " ") -> str:
-    """Return a cell as a person reads it: of warnings their number, of a spread ``mean ± sd [low, high]``.
+    """Return a cell as a person reads it: of warnings their number, of an estimate ``mean ± sd [low, high]``.
 
     Args:
         between: what stands before the interval.
     """
-    if value is None:
-        return NOTHING
     if isinstance(value, list):
         return str(len(value))
-    if not isinstance(value, Spread):
+    if value is not None and not isinstance(value, Estimate):
         return str(value)
-    if value.mean == value.low == value.high == 0:
-        return "0"  # the reference's difference to itself
-
-    def number(of: float) -> str:
-        return f"{of:{'+' * column.signed}.{column.decimals}f}"
-
-    text = number(value.mean) if value.sd is None else f"{number(value.mean)} ± {value.sd:.{column.decimals}f}"
-    if value.low is None or value.high is None or "low" not in column.fields:
-        return text
-    return f"{text}{between}[{number(value.low)}, {number(value.high)}]"
-
-
-def score_text(published: PublishedResult, key: str) -> str:
-    """Return a published score as a person reads it."""
-    return f"{published.scores[key]:.4f}" if key in published.scores else NOTHING
+    return estimate_text(
+        value,
+        decimals=column.decimals,
+        signed=column.signed,
+        between=between,
+        with_interval="low" in column.fields,
+    )
 
 
 def _print(table: Table, console: Console) -> None:
@@ -98,7 +86,7 @@ def _print(table: Table, console: Console) -> None:
         for heading in ("published", *PUBLISHED.values(), "status", "source"):
             below.add_column(heading)
         for published in table.published:
-            scores = [score_text(published, key) for key in PUBLISHED]
+            scores = [number_text(published.scores.get(key)) for key in PUBLISHED]
             below.add_row(*map(Text, (published.summary, *scores, published.status, published.source)))
         console.print(below)
 
@@ -137,7 +125,7 @@ def _markdown(table: Table) -> str:
         headings = ["published", *PUBLISHED.values(), "what it is", "status", "reason", "source"]
         lines += ["", _line(headings), _rule(len(headings))]
         for published in table.published:
-            scores = [score_text(published, key) for key in PUBLISHED]
+            scores = [number_text(published.scores.get(key)) for key in PUBLISHED]
             lines.append(
                 _line(
                     [

@@ -12,7 +12,7 @@ from craterbench.metrics.selection_bias import expected_maximum, pooled_sd
 from craterbench.metrics.statistics import Statistics
 from craterbench.results.record import Record
 from craterbench.results.store import Store, statistics_file
-from craterbench.search.summary import Confirmation, ConfirmedScores, Score
+from craterbench.search.summary import Confirmation, ConfirmedScores
 
 __all__ = ["CandidateResult", "conclude"]
 
@@ -116,7 +116,7 @@ class _CandidateStatistics:
         runs = self.statistics[part].values()
         return [run.value(metric) for run in runs] if all(metric.statistic in run.arrays for run in runs) else []
 
-    def confirmed(self, objective: Metric, difference: Score | None = None) -> ConfirmedScores:
+    def confirmed(self, objective: Metric, difference: Estimate | None = None) -> ConfirmedScores:
         """Return its scores, with the difference to the reference."""
         trained = self.trained
         return ConfirmedScores(
@@ -132,11 +132,11 @@ class _CandidateStatistics:
             problem=self.problem,
         )
 
-    def _score(self, part: str, metric: Metric) -> Score | None:
+    def _score(self, part: str, metric: Metric) -> Estimate | None:
         values = self.values(part, metric) if part in self.statistics else []
         if not values:
             return None
-        return _over_seeds(confidence_interval(list(self.statistics[part].values()), metric), values)
+        return _with_sd(confidence_interval(list(self.statistics[part].values()), metric), values)
 
 
 def _end(record: Record) -> str:
@@ -150,13 +150,12 @@ def _apart(row: _CandidateStatistics, reference: _CandidateStatistics, part: str
     return f"they were not scored on the same {part} images" if len(fingerprints) > 1 else None
 
 
-def _difference(runs: Mapping[int, Statistics], others: Mapping[int, Statistics]) -> Score:
+def _difference(runs: Mapping[int, Statistics], others: Mapping[int, Statistics]) -> Estimate:
     found = difference(runs, others)
     assert found is not None  # both were trained on the same seeds
     apart = [runs[seed].value(BALANCED_ACCURACY) - others[seed].value(BALANCED_ACCURACY) for seed in runs]
-    return _over_seeds(found, apart)
+    return _with_sd(found, apart)
 
 
-def _over_seeds(found: Estimate, values: Sequence[float]) -> Score:
-    sd = statistics.stdev(values) if len(values) > 1 else None
-    return Score(mean=found.mean, sd=sd, low=found.low, high=found.high)
+def _with_sd(found: Estimate, values: Sequence[float]) -> Estimate:
+    return replace(found, sd=statistics.stdev(values) if len(values) > 1 else None)
