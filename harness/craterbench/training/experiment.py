@@ -250,7 +250,8 @@ def evaluate(
     """
     scored = {}
     for name, part in parts.items():
-        evaluator, probabilities = Evaluator(part.images, part.masks, part.groups), predict(session, part.images)
+        evaluator = Evaluator(part.images, part.masks, part.groups, Metrics())
+        probabilities = predict(session, part.images)
         statistics = evaluator.count(probabilities)
         own = {}
         for metric in metrics:
