@@ -21,6 +21,13 @@ __all__ = ["table_command"]
 )
 @click.option("--sort", metavar="NAME", help="Sort by a column or a dotted key; -NAME puts the greatest first.")
 @click.option("--where", metavar="KEY=VALUE", multiple=True, help="Show the runs that have this: loss.name=dice.")
+@click.option("--baseline", metavar="NAME", help="The row that the others are compared with.  [default: reference]")
+@click.option(
+    "--margin",
+    type=float,
+    metavar="DIFFERENCE",
+    help="The smallest difference of balanced accuracy that matters, such as 0.005; adds a verdict on each row.",
+)
 @click.option(
     "--format",
     "form",
@@ -33,7 +40,14 @@ __all__ = ["table_command"]
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
 )
 def table_command(
-    test: bool, columns: str | None, sort: str | None, where: tuple[str, ...], form: str, results: Path
+    test: bool,
+    columns: str | None,
+    sort: str | None,
+    where: tuple[str, ...],
+    baseline: str | None,
+    margin: float | None,
+    form: str,
+    results: Path,
 ) -> None:
     """Show a table of all runs, a row for each benchmark over its seeds and folds.
 
@@ -67,6 +81,8 @@ def table_command(
         columns=chosen,
         sort=sort,
         where=where,
+        baseline=baseline,
+        margin=margin,
         whole_names=form in ("csv", "json"),
         notes=damaged,
         metrics=metrics,
