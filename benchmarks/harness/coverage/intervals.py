@@ -79,7 +79,7 @@ WORLDS = {
     "mild": World(
         mean=(2.0, 4.0),
         crater_slope=(-0.1, 0.1),
-        size_slope=ALIKE,
+        size_slope=(0.0, 0.0),
         group=(0.1, 0.1),
         group_own=(0.05, 0.05),
         image=(0.3, 0.3),
@@ -272,7 +272,7 @@ def main() -> None:
             means, differences = ("".join(f"{shown(share, 0.92, 0.98):>10}" for share in side) for side in sides)
             print(f"{name:10}{design.name:18}{'':6}{means}{'':15}{differences}", flush=True)
     print("\nOne seed, where seeds make no difference (with one, nothing is known about them)\n")
-    alike = dataclasses.replace(STEADY, seed=ALIKE)
+    alike = dataclasses.replace(STEADY, seed=(0.0, 0.0))
     for design in designs:
         (mean,), (apart,) = coverage(alike, chips, design, (1,), data_sets)
         mean_shown, apart_shown = (shown(share, 0.92, 0.98) for share in (mean, apart))

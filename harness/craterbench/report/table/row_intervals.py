@@ -23,7 +23,7 @@ REFERENCE = "reference"
 #: Of how many rows and statistics those of the images are kept: a histogram takes half a megabyte a run.
 _GATHERED = 64
 
-#: Of how many rows and metrics the scores in all draws are kept for what compares them: 50 runs take a quarter megabyte.
+#: Of how many rows and metrics the scores in all draws are kept; of 50 runs they take a quarter of a megabyte.
 _RESAMPLED = 128
 
 #: The metrics in which rows are compared, so that their scores are needed again.
