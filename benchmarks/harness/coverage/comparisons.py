@@ -15,10 +15,13 @@ are
 from __future__ import annotations
 
 import math
+import os
 import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 import numpy as np
 from intervals import ALIKE, SHIFTS, STEADY, WORLDS, Chips, Design, Floats, Pair, World, draw, shown, true_score
@@ -101,7 +104,7 @@ def verdicts(world: World, chips: Chips, design: Design, seeds: int, apart: floa
 
 def main() -> None:
     """Print the tables."""
-    data_sets = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    data_sets = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
     started = time.process_time()
     chips = Chips()
     held_out = np.concatenate([chips.validation, chips.test])
