@@ -138,7 +138,7 @@ class ScoreColumns:
         return RowComparisons(self.evidence, [scored for row in self.rows if (scored := self.of(row))])
 
     def columns(self) -> list[Column]:
-        """Return its columns: a column for each metric, and beside the first the difference to the baseline."""
+        """Return its columns: one for each metric, and the difference to the baseline beside the first."""
         metrics = [self._column(metric) for metric in self.metrics]
         difference = Column(
             key="difference",
@@ -193,7 +193,9 @@ class ScoreColumns:
             decimals=2,
         )
         regions = [self._column(BALANCED_ACCURACY, region) for region in REGIONS]
-        return [metrics[0], *together, *metrics[1:], threshold, *regions]
+        beside = [column for name in (TUNED.name, "auroc") for column in metrics if column.key == name]
+        others = [column for column in metrics[1:] if column not in beside]
+        return [metrics[0], *together, *beside, threshold, *others, *regions]
 
     def _column(self, metric: Metric, region: str | None = None) -> Column:
         return Column(
