@@ -170,3 +170,15 @@ def test_equal_rows_share_their_ranks_and_a_small_loss_is_first():
     losses = [resampled("a", 0.8, metric=LOSS), resampled("b", 0.8, metric=LOSS)]
     up, down = (rank_shares(losses, greater_is_better=better) for better in (True, False))
     assert up[0] == pytest.approx(down[0][::-1])
+
+
+def test_what_the_seeds_of_the_reference_do_moves_all_differences_to_it_together():
+    skills = {1: 0.74, 2: 0.8, 3: 0.86}
+    moved = {seed: counts("images", ("moved", seed), skill, 40) for seed, skill in skills.items()}
+    reference = ResampledScores.of(moved, BALANCED_ACCURACY)
+    differences = [resampled(name, 0.8).minus(reference) for name in ("a", "b")]
+    for each in differences:
+        assert each.deviations.std() == pytest.approx(each.error, rel=0.15)
+    assert np.corrcoef(*(each.deviations for each in differences))[0, 1] > 0.9
+    both = simultaneous_intervals(differences)[0].high - differences[0].mean
+    assert both < 1.1 * (differences[0].interval.high - differences[0].mean)
