@@ -19,7 +19,7 @@ def made(confusion: np.ndarray, cross_entropy: np.ndarray, groups: np.ndarray) -
 
 
 def scores(of: Statistics | Mapping[str, Any], region: str | None = None) -> dict[str, float]:
-    """Return every built-in metric of statistics, or of a record's sums, and how many pixels these are of.
+    """Return every built-in metric that follows from statistics, or from a record's sums, and how many pixels these are of.
 
     NaN where one is not defined. Over all regions those of statistics are the ones of a history, to the last digit.
     """
@@ -28,6 +28,8 @@ def scores(of: Statistics | Mapping[str, Any], region: str | None = None) -> dic
     confusion = confusion.sum(axis=0) if region is None else confusion[REGIONS.index(region)]
     found = {"num_pixels": int(confusion.sum()), "num_crater_pixels": int(confusion[[0, 2]].sum())}
     for metric in Metrics():
+        if metric.statistic not in sums:
+            continue
         if isinstance(of, Statistics) and region is None:
             found[metric.name] = of.value(metric)
         else:

@@ -18,6 +18,7 @@ __all__ = [
     "FRAMEWORK_KINDS",
     "PLAIN_NAME",
     "STATISTICS",
+    "STATISTICS_ON_DEMAND",
     "AugmentationSpec",
     "BenchmarkSpec",
     "Component",
@@ -261,6 +262,14 @@ class ScheduleSpec(Component):
 #: The statistics that the evaluator always collects.
 STATISTICS = ("confusion", "cross_entropy")
 
+#: The built-in statistics that it collects where a metric needs them, and for all metrics at the end of a run: where
+#: each is, called as one that a metric brings itself.
+STATISTICS_ON_DEMAND = {
+    "boundary": "craterbench.metrics.boundary:boundary",
+    "image_overlap": "craterbench.metrics.image_overlap:image_overlap",
+    "objects": "craterbench.metrics.objects:objects",
+}
+
 #: The range of the values of a metric: from 0 to 1; above 0; anywhere, in a unit of their own.
 Scale = Literal["unit", "log", "linear"]
 
@@ -273,7 +282,8 @@ class MetricSpec(Spec):
         label: what a person calls it, in a heading; by default its name.
         statistic: ``confusion`` (k = 4: the pixels that are true positive, false positive, false negative and true
             negative), ``cross_entropy`` (k = 2: the sum of the pixels' binary cross-entropies, in nats, and their
-            number), or one of its own, as ``"module:attribute"``: called as ``statistic(probabilities, masks) ->
+            number), ``boundary``, ``objects`` or ``image_overlap`` (see ``craterbench.metrics.boundary`` and so on),
+            or one of its own, as ``"module:attribute"``: called as ``statistic(probabilities, masks) ->
             array (N, k)`` with float32 and uint8 (N, H, W, 1), it returns finite numbers for each image, which are
             added up over images.
         formula: ``formula(sums) -> array (...)`` on sums (..., k), as ``"module:attribute"``; NaN where the metric is
@@ -301,8 +311,9 @@ class MetricSpec(Spec):
         if not (callable(self.formula) or _is_target(self.formula)):
             what = f"{self.formula!r} is none" if self.formula else "it has none"
             raise ValueError(f"metric {self.name!r}: give a formula as 'module:attribute'; {what}")
-        if not (self.statistic in STATISTICS or _is_target(self.statistic)):
-            cure = f"{nearest(self.statistic, STATISTICS)}; one of its own is given as 'module:attribute'"
+        known_statistics = (*STATISTICS, *STATISTICS_ON_DEMAND)
+        if not (self.statistic in known_statistics or _is_target(self.statistic)):
+            cure = f"{nearest(self.statistic, known_statistics)}; one of its own is given as 'module:attribute'"
             raise ValueError(f"metric {self.name!r}: nobody collects a statistic {self.statistic!r}; {cure}")
         if self.scale not in get_args(Scale):
             known = ", ".join(get_args(Scale))

@@ -72,6 +72,9 @@ class PartRecord(TypedDict):
 #: How many numbers a region has of each built-in statistic.
 _NUMBERS = {"confusion": 4, "cross_entropy": 2}
 
+#: How many numbers those have that are counted on demand, over all pixels.
+_NUMBERS_ON_DEMAND = {"boundary": 6, "image_overlap": 3, "objects": 7}
+
 
 def misshapen(statistics: Mapping[str, Any]) -> str | None:
     """Return the name of the first statistic whose sums have not a statistic's shape, if there is one."""
@@ -80,6 +83,7 @@ def misshapen(statistics: Mapping[str, Any]) -> str | None:
             fits = [len(region) for region in sums] == [_NUMBERS[name]] * 2
         else:
             fits = type(sums) is list and all(type(number) in (int, float) for number in sums)
+            fits = fits and len(sums) == _NUMBERS_ON_DEMAND.get(name, len(sums))
         if not fits:
             return name
     return None
