@@ -17,6 +17,7 @@ from craterbench.metrics.intervals import confidence_interval
 from craterbench.metrics.metric import LOSS, Metrics
 from craterbench.metrics.statistics import Statistics
 from craterbench.plugin import MetricSpec, UserError
+from craterbench.plugin.components import STATISTICS, STATISTICS_ON_DEMAND
 from craterbench.plugin.registry import Registry
 from craterbench.results.store import Store
 from craterbench.search.study import StudyView
@@ -266,7 +267,7 @@ def test_a_monitor_that_cannot_be_computed_is_named_with_its_target(bench, name)
 def test_a_run_that_goes_by_another_metric_only_lacks_what_cannot_be_counted(bench):
     record, _ = trained(bench)
     assert record["status"] == "done"
-    assert record["parts"]["validation"]["statistics"].keys() == {"confusion", "cross_entropy"}
+    assert record["parts"]["validation"]["statistics"].keys() == {*STATISTICS, *STATISTICS_ON_DEMAND}
     said = " ".join(record["warnings"])
     for name in ("holes", "one", "raises"):
         assert f"metric '{name}': its statistic broken:{name}" in said

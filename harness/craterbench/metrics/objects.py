@@ -2,10 +2,10 @@
 
 An object is a connected component, of pixels that touch at a side or a corner, of whatever size: craters that overlap
 or touch are one object, and a lone pixel that is called crater is a false one. An object of the mask and one of the
-prediction match if their intersection is at least half of their union, the threshold of PASCAL VOC (Everingham et al.,
-2010) and of panoptic quality (Kirillov et al., 2019, arXiv:1801.00868): the parts of one mask do not overlap, so an
-object has no second partner at that threshold, and the matching does not depend on how it is sought. As many are matched
-as can be, by ``scipy.optimize.linear_sum_assignment``, as in StarDist.
+prediction match from an intersection over union of 0.5 on, the threshold of PASCAL VOC (Everingham et al., 2010) and of
+panoptic quality (Kirillov et al., 2019, arXiv:1801.00868). Objects of one mask neither overlap nor touch, so none has a
+second partner at that threshold, and the matching does not depend on how it is sought. It is found as in StarDist, by
+``scipy.optimize.linear_sum_assignment``.
 
 Where the mask has no object recall is NaN, and where the prediction has none precision is. Where neither has one F1 is
 1, for the agreement is perfect.
@@ -100,7 +100,7 @@ def object_recall_large(sums: Sums) -> Floats:
 
 
 def _of_image(mask: npt.NDArray[np.bool_], called: npt.NDArray[np.bool_]) -> list[int]:
-    true, num_true = label(mask, _SIDES_AND_CORNERS)
+    true = label(mask, _SIDES_AND_CORNERS)[0]
     found, num_found = label(called, _SIDES_AND_CORNERS)
     areas, areas_found = (np.bincount(each.ravel()) for each in (true, found))
     # Only pairs that overlap are looked at: noise has so many objects that a table of all pairs would be huge.

@@ -25,8 +25,8 @@ class Statistics:
 
     Attributes:
         arrays: by name, (N, regions, k) where rim and interior are counted apart, and (N, k) where they are not:
-            ``confusion`` int64 (N, 2, 4), ``cross_entropy`` float64 (N, 2, 2), those that are counted on demand, and those
-            that plugins bring, by their targets.
+            ``confusion`` int64 (N, 2, 4), ``cross_entropy`` float64 (N, 2, 2), those that are counted on demand,
+            and those that plugins bring, by their targets.
         groups: int64 (N,): the group of each image.
     """
 

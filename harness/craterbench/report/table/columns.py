@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from craterbench.metrics.intervals import Estimate
 from craterbench.metrics.metric import BALANCED_ACCURACY, REGIONS, Metric, Metrics
 from craterbench.report.table.row_intervals import REFERENCE, RowIntervals
@@ -27,6 +29,10 @@ FACTORS = {
 }
 
 _MEBIBYTE = 2**20
+
+#: The metrics whose quartiles over images are columns, and those quartiles.
+_OF_IMAGES = [Metrics().get(name) for name in ("dice", "iou")]
+_QUARTILES = {"lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +143,10 @@ class ScoreColumns:
             signed=True,
         )
         regions = [self._column(BALANCED_ACCURACY, region) for region in REGIONS]
-        return [metrics[0], difference, *metrics[1:], *regions]
+        quartiles = [
+            self._quartile(metric, name) for metric in self.metrics if metric in _OF_IMAGES for name in _QUARTILES
+        ]
+        return [metrics[0], difference, *metrics[1:], *quartiles, *regions]
 
     def _column(self, metric: Metric, region: str | None = None) -> Column:
         return Column(
@@ -149,6 +158,22 @@ class ScoreColumns:
             fields=("mean", "sd") if region else ("mean", "sd", "low", "high"),
             decimals=metric.decimals,
         )
+
+    def _quartile(self, metric: Metric, name: str) -> Column:
+        return Column(
+            key=f"image_{metric.name}_{name}",
+            heading=f"{metric.label} of an image, {name.replace('_', ' ')}",
+            value=partial(self._over_images, metric, _QUARTILES[name]),
+            part=self.example.part,
+            label=self.label,
+            fields=("mean", "sd"),
+            decimals=metric.decimals,
+        )
+
+    def _over_images(self, metric: Metric, share: float, row: Row) -> Estimate | None:
+        scored = self.of(row)
+        runs = self.evidence.runs(scored) if scored else []
+        return Estimate.over(float(np.quantile(metric(run.of_images(metric.statistic)), share)) for run in runs)
 
     def _score(self, metric: Metric, region: str | None, row: Row) -> Estimate | None:
         scored = self.of(row)

@@ -54,10 +54,14 @@ class RowIntervals:
 
     def interval(self, scored: ScoredRuns, metric: Metric) -> Estimate | None:
         """Return the interval of a row's score, or ``None`` where the statistics of a run cannot be had."""
-        runs = list(self._statistics(scored).values())
+        runs = self.runs(scored)
         if not runs or not all(metric.statistic in run.arrays for run in runs):
             return None
         return confidence_interval(runs, metric)
+
+    def runs(self, scored: ScoredRuns) -> list[Statistics]:
+        """Return the statistics of each run, or of each seed over all its folds; nothing where one cannot be had."""
+        return list(self._statistics(scored).values())
 
     def comparison(self, scored: ScoredRuns) -> Comparison | None:
         """Return how a row can be compared with the reference on the same fingerprint, or ``None`` if it cannot.

@@ -22,6 +22,7 @@ from craterbench.report.table.provenance import provenance_notes
 from craterbench.report.table.rows import Row
 from craterbench.report.table.table import Table
 from craterbench.report.table.table_text import PUBLISHED, cell_text
+from craterbench.report.table.worst_images import worst_images
 from craterbench.results.record import Record
 from craterbench.results.store import Store
 
@@ -44,6 +45,7 @@ def page(table: Table, store: Store, metrics: Metrics | None = None) -> str:
         *_blocks(table),
         section("Notes", table.notes),
         _curves(table.rows, store, metrics or Metrics()),
+        worst_images(table.rows, store, dict.fromkeys(column.part for column in table.columns if column.part)),
         _samples(table.rows, store),
         _ledger(table.published),
         *(section(heading, lines) for heading, lines in provenance_notes(table.rows).items()),
