@@ -173,7 +173,10 @@ class ScoreColumns:
     def _over_images(self, metric: Metric, share: float, row: Row) -> Estimate | None:
         scored = self.of(row)
         runs = self.evidence.runs(scored) if scored else []
-        return Estimate.over(float(np.quantile(metric(run.of_images(metric.statistic)), share)) for run in runs)
+        if not runs:
+            return None
+        images = metric(np.stack([run.of_images(metric.statistic) for run in runs]))
+        return Estimate.over(np.quantile(images, share, axis=1).tolist())
 
     def _score(self, metric: Metric, region: str | None, row: Row) -> Estimate | None:
         scored = self.of(row)
