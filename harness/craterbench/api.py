@@ -305,10 +305,10 @@ def evaluate(
         added = finished.supplement(found) if finished.is_on(found) else []
         record = finished.record
         notes += [f"{record.id}: {line}" for line in (*[f"added {each}" for each in added], *found.warnings)]
+        sums = {name: part.statistics.sums() for name, part in found.scored.items()}
         for name, part in found.scored.items():
             about = {"run": record.id, "benchmark": record.benchmark, "seed": record.seed, "part": name}
-            sums = part.statistics.sums()
-            scores = {metric.name: metric.score(sums) for metric in metrics}
+            scores = {metric.name: metric.score_part(sums, name) for metric in metrics}
             size = {"num_images": len(part.statistics.groups), "fingerprint": part.fingerprint}
             rows.append({**about, **scores, **size})
     scored = pd.DataFrame(rows).set_index(["run", "part"])

@@ -13,7 +13,7 @@ from craterbench.metrics.intervals import Estimate, confidence_interval, differe
 from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metrics
 from craterbench.metrics.statistics import Statistics
 
-METRICS = [metric for metric in Metrics() if not metric.own_statistic]
+METRICS = [metric for metric in Metrics() if metric.statistic in ("confusion", "cross_entropy")]
 SENSITIVITY = Metrics().get("sensitivity")
 SIZES = (9, 6, 5, 3, 3, 3, 2, 2, 2, 2, 1, 1)
 

@@ -9,7 +9,8 @@ import pytest
 
 from craterbench.metrics.metric import Metrics
 from craterbench.plugin.components import STATISTICS, STATISTICS_ON_DEMAND
-from craterbench.results.store import Store, amend, read_statistics
+from craterbench.results.statistics_file import read_statistics
+from craterbench.results.store import Store, amend
 
 SMALL = ("--dataset", "synthetic", "--set", "dataset.images=60", "--set", "dataset.size=16", "--set", "split.seed=1")
 SHOWN = ("validation_surface_dice_1", "validation_object_f1", "validation_image_dice")

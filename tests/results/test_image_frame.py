@@ -9,6 +9,8 @@ import pytest
 from made_runs import run
 
 import craterbench
+from craterbench.metrics.metric import Metrics
+from craterbench.metrics.statistics import Statistics
 from craterbench.results.image_frame import images_frame
 from craterbench.results.store import Store
 
@@ -34,6 +36,19 @@ def test_a_row_for_each_image_of_each_run_and_part(store):
     assert set(frame["fold"].dropna()) == {"2/3"}
     quartiles = frame.groupby(["benchmark", "part"])["dice"].describe()
     assert quartiles.loc[("reference", "test"), "count"] == 48
+
+
+def test_a_tuned_metric_of_an_image_is_at_the_threshold_of_its_run(store):
+    record = run(store, "reference", shift=-1.0)
+    frame = craterbench.per_image(store.root)
+    test = frame[frame["part"] == "test"]
+    at = Statistics({"histogram": store.statistics(record, "test")["histogram"]}, test["group"].to_numpy())
+    confusion = at.at_threshold(record.best_edge(Metrics().get("dice_tuned"))).of_images("confusion")
+    tp, fp, fn, _ = confusion.T
+    np.testing.assert_array_equal(test["dice_tuned"], 2 * tp / (2 * tp + fp + fn))
+    assert test["dice_tuned"].mean() > test["dice"].mean()
+    assert test["surface_dice_1"].notna().all()
+    assert frame[frame["part"] == "validation"]["dice_tuned"].isna().all()  # there it would flatter
 
 
 def test_the_command_prints_what_python_has(bench):

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scored import made
 
+from craterbench.metrics.evaluator import Evaluator
+from craterbench.metrics.metric import Metrics
 from craterbench.metrics.statistics import Statistics
 from craterbench.results.record import Record
 from craterbench.results.store import Store
@@ -42,20 +44,50 @@ def config(changes: dict[str, Any]) -> dict[str, Any]:
     return made
 
 
+def predicted(images: str, seed: object, skill: float, shift: float = 0.0, num_images: int = 24) -> Statistics:
+    """Score predictions on the images of that name, which are the same for all who are scored on them.
+
+    Args:
+        skill: how far apart the logits of crater and background pixels lie on average, in standard deviations.
+        shift: by how much all logits are too great: an untuned threshold.
+    """
+    drawn = _generator(images)
+    masks = (drawn.random((num_images, 16, 16, 1)) < drawn.uniform(0.1, 0.4)).astype(np.uint8)
+    groups = np.sort(drawn.integers(0, 8, size=num_images))
+    hard = drawn.standard_normal(masks.shape)
+    own = _generator(images, seed, skill, shift).standard_normal(masks.shape)
+    logits = skill * (masks - 0.5) + 0.9 * hard + 0.4 * own + shift
+    probabilities = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    return Evaluator(np.zeros(masks.shape, np.float32), masks, groups, Metrics()).count(probabilities)
+
+
 def run(
-    store: Store, benchmark: str, seed: int = 1, *, skill: float = 0.8, num_images: int = 24, **changes: Any
+    store: Store,
+    benchmark: str,
+    seed: int = 1,
+    *,
+    skill: float = 0.8,
+    shift: float | None = None,
+    num_images: int = 24,
+    **changes: Any,
 ) -> Record:
     """Leave a run that is done, or as ``changes`` say; runs are as old as their order.
 
     Args:
+        skill: how good it is.
+        shift: as for ``predicted``, from which its statistics are then; else they are made from counts.
         validation: the name of the images that validated.
         test: the name of the images that tested.
         num_images: how many images each of them has.
     """
     number = len(list(store.runs.glob("*/*")))
     images = {part: changes.pop(part, part) for part in ("validation", "test")}
+    network = benchmark, seed, changes.get("fold")
     drawn = {
-        part: counts(name, (benchmark, seed, changes.get("fold")), skill, num_images) for part, name in images.items()
+        part: counts(name, network, skill, num_images)
+        if shift is None
+        else predicted(name, network, skill, shift, num_images)
+        for part, name in images.items()
     }
     fields: dict[str, Any] = {
         "id": f"{number:06}",

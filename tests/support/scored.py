@@ -28,9 +28,9 @@ def scores(of: Statistics | Mapping[str, Any], region: str | None = None) -> dic
     confusion = confusion.sum(axis=0) if region is None else confusion[REGIONS.index(region)]
     found = {"num_pixels": int(confusion.sum()), "num_crater_pixels": int(confusion[[0, 2]].sum())}
     for metric in Metrics():
-        if metric.statistic not in sums:
-            continue
-        if isinstance(of, Statistics) and region is None:
+        if not metric.is_in(sums):
+            found[metric.name] = math.nan
+        elif isinstance(of, Statistics) and region is None:
             found[metric.name] = of.value(metric)
         else:
             value = metric.score(sums, region)

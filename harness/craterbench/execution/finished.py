@@ -22,7 +22,8 @@ from craterbench.metrics.statistics import Statistics
 from craterbench.plugin import UserError
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.registry import Registry
-from craterbench.results.store import Store, amend, read_statistics
+from craterbench.results.statistics_file import read_statistics
+from craterbench.results.store import Store, amend
 from craterbench.training.experiment import Evaluation
 
 __all__ = ["FinishedRun"]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from craterbench.metrics.histogram import NUM_BINS, bin_of
 from craterbench.metrics.metric import Metric
 from craterbench.metrics.statistics import Statistics, count_own
 
@@ -27,6 +28,8 @@ CLIP = 1e-7
 
 #: A pixel belongs to the rim if the nearest pixel of the other class is within this distance, in pixels.
 RIM_WIDTH = 2.0
+
+_TENTHS = 10
 
 
 class Evaluator:
@@ -47,7 +50,7 @@ class Evaluator:
         """Take a part: images float32 and masks uint8 (N, H, W, 1), groups int64 (N,).
 
         Args:
-            metrics: those whose own statistics are to be counted beside confusion and cross-entropy.
+            metrics: those whose statistics are to be counted beside confusion and cross-entropy.
         """
         content = hashlib.sha256(f"evaluator {EVALUATOR_VERSION} {images.shape}".encode())
         content.update(np.ascontiguousarray(images).data)
@@ -57,7 +60,7 @@ class Evaluator:
         self._rim = rim(masks).reshape(len(masks), -1)
         self._masks = masks
         self._groups = groups
-        self._own = {metric.statistic: metric for metric in metrics if metric.own_statistic}
+        self._wanted = {metric.statistic: metric for metric in metrics}
 
     def count(self, probabilities: npt.NDArray[np.float32]) -> Statistics:
         """Count the statistics of each image.
@@ -82,8 +85,35 @@ class Evaluator:
         confusion = [[(cell & region).sum(axis=1) for cell in cells] for region in regions]
         sums = [[np.where(region, entropy, 0.0).sum(axis=1), region.sum(axis=1)] for region in regions]
         arrays = {"confusion": _by_image(confusion), "cross_entropy": _by_image(sums)}
-        own = {name: count_own(metric, probabilities, self._masks) for name, metric in self._own.items()}
-        return Statistics(arrays | own, self._groups)
+        if "squared_error" in self._wanted:
+            error = (p.astype(np.float64) - crater) ** 2
+            arrays["squared_error"] = _by_image(
+                [[np.where(region, error, 0.0).sum(axis=1), region.sum(axis=1)] for region in regions]
+            )
+        if "histogram" in self._wanted:
+            arrays["histogram"] = self._histogram(p)
+        if "calibration" in self._wanted:
+            arrays["calibration"] = self._calibration(p)
+        for name, metric in self._wanted.items():
+            if metric.own_statistic:
+                arrays[name] = count_own(metric, probabilities, self._masks)
+        return Statistics(arrays, self._groups)
+
+    def _histogram(self, p: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+        """Return how many pixels of each region and class fall into each bin, (N, regions, 2 * NUM_BINS)."""
+        of_pixel = (np.arange(len(p))[:, None] * 2 + ~self._rim) * 2 + self._crater
+        shape = len(p), 2, 2 * NUM_BINS
+        return np.bincount((of_pixel * NUM_BINS + bin_of(p)).ravel(), minlength=math.prod(shape)).reshape(shape)
+
+    def _calibration(self, p: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+        """Return of each tenth of the probability its pixels, crater pixels and sum of probabilities, (N, 30)."""
+        tenth = np.minimum((p.astype(np.float64) * _TENTHS).astype(np.intp), _TENTHS - 1)
+        of_pixel = (np.arange(len(p))[:, None] * _TENTHS + tenth).ravel()
+        counted = [
+            np.bincount(of_pixel, weights, minlength=len(p) * _TENTHS).reshape(-1, _TENTHS)
+            for weights in (None, self._crater.ravel(), p.ravel())
+        ]
+        return np.concatenate(counted, axis=1, dtype=np.float64)
 
 
 def _by_image(counted: list[list[npt.NDArray[Any]]]) -> npt.NDArray[Any]:

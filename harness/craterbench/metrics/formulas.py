@@ -8,6 +8,7 @@ Where a denominator is zero a score takes a documented value, for an image as fo
 - no crater pixel: sensitivity is NaN, and balanced accuracy is the specificity alone;
 - no background pixel: specificity is NaN, and balanced accuracy is the sensitivity alone, as in scikit-learn;
 - no crater pixel in the mask and none predicted: IoU and Dice are 1, for the agreement is perfect;
+- no crater pixel, or no background pixel: AUROC and average precision are NaN;
 - no pixel at all (the rim where nothing has an edge): every score is NaN.
 """
 
@@ -18,7 +19,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["balanced_accuracy", "dice", "iou", "mean", "ratio", "sensitivity", "specificity"]
+__all__ = [
+    "auroc",
+    "average_precision",
+    "balanced_accuracy",
+    "dice",
+    "expected_calibration_error",
+    "iou",
+    "mean",
+    "ratio",
+    "sensitivity",
+    "specificity",
+]
 
 Floats = npt.NDArray[np.float64]
 Sums = npt.NDArray[Any]
@@ -65,6 +77,61 @@ def dice(confusion: Sums) -> Floats:
     """Return the Dice coefficient of the crater pixels."""
     tp, fp, fn, _ = _cells(confusion)
     return np.where(tp + fp + fn > 0, ratio(2 * tp, 2 * tp + fp + fn), _agreed(confusion))
+
+
+def auroc(histogram: Sums) -> Floats:
+    """Return the area under the ROC curve: the share of pairs of a crater and a background pixel that are ranked right.
+
+    Of pairs in one bin as many are taken to be ranked right as follows from densities that are straight lines there.
+    The area is that of scikit-learn to about 0.0001.
+    """
+    background, crater = (each.astype(np.float64) for each in np.split(histogram, 2, axis=-1))
+    below = np.cumsum(background, axis=-1) - background
+    right = 0.5 + (_slopes(crater) - _slopes(background)) / 12
+    pairs = crater.sum(axis=-1) * background.sum(axis=-1)
+    return ratio((crater * (below + background * right)).sum(axis=-1), pairs)
+
+
+def average_precision(histogram: Sums) -> Floats:
+    """Return the mean over crater pixels of the precision at their probability as a threshold, as scikit-learn has it.
+
+    Inside each half of a bin the crater pixels are taken to lie evenly among the others. It is that of scikit-learn to
+    about 0.0002.
+    """
+    background, crater = (_halves(each.astype(np.float64))[..., ::-1] for each in np.split(histogram, 2, axis=-1))
+    pixels = background + crater
+    before = np.cumsum(pixels, axis=-1) - pixels
+    found = np.cumsum(crater, axis=-1) - crater
+    # the mean of (found + s * crater) / (before + s * pixels) over s from 0 to 1
+    share = np.divide(crater, pixels, out=np.zeros_like(pixels), where=pixels > 0)
+    inside = (before > 0) & (pixels > 0)
+    growth = np.log1p(np.divide(pixels, before, out=np.zeros_like(pixels), where=inside))
+    later = np.divide((found - share * before) * growth, pixels, out=np.zeros_like(pixels), where=inside)
+    total = crater.sum(axis=-1)
+    return np.where(background.sum(axis=-1) > 0, ratio((crater * (share + later)).sum(axis=-1), total), np.nan)
+
+
+def _slopes(pixels: Floats) -> Floats:
+    """Return by how much a density rises through each bin, as a share of its mean there, from the bins beside it."""
+    outside = np.concatenate([pixels[..., :1], pixels, pixels[..., -1:]], axis=-1)
+    rise = (outside[..., 2:] - outside[..., :-2]) / 2
+    share: Floats = np.divide(rise, pixels, out=np.zeros_like(pixels), where=pixels > 0)
+    return share.clip(-2, 2)
+
+
+def _halves(pixels: Floats) -> Floats:
+    """Return how many pixels each half of each bin holds if densities are straight lines there, (..., 2 * bins)."""
+    more = pixels * _slopes(pixels) / 4
+    return np.stack([(pixels - more) / 2, (pixels + more) / 2], axis=-1).reshape(*pixels.shape[:-1], -1)
+
+
+def expected_calibration_error(calibration: Sums) -> Floats:
+    """Return how far the share of crater pixels is from the mean probability, over tenths of the probability.
+
+    Each tenth weighs as many pixels as it holds (Naeini et al. 2015, for the probability of the positive class).
+    """
+    pixels, craters, probabilities = np.split(calibration, 3, axis=-1)
+    return ratio(np.abs(craters - probabilities).sum(axis=-1), pixels.sum(axis=-1))
 
 
 def _cells(confusion: Sums) -> tuple[Sums, Sums, Sums, Sums]:

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from craterbench.metrics.histogram import NUM_BINS, confusion_at, confusions
 from craterbench.plugin import UserError
 from craterbench.plugin.builtin_metrics import ALIASES, BUILT_IN_METRICS
 from craterbench.plugin.components import STATISTICS, MetricSpec, load
 from craterbench.plugin.errors import nearest
 from craterbench.plugin.registry import Registry
 
-__all__ = ["BALANCED_ACCURACY", "HEADLINE", "LOSS", "REGIONS", "Metric", "Metrics"]
+__all__ = ["BALANCED_ACCURACY", "HEADLINE", "LOSS", "REGIONS", "TUNED", "Metric", "Metrics"]
 
 #: The regions in which pixels are counted apart; together they are all pixels.
 REGIONS = ("rim", "interior")
@@ -60,12 +61,50 @@ class Metric(MetricSpec):
             raise UserError(f"metric {self.name!r}: its formula {self.formula} cannot be imported: {error}") from None
         return formula
 
+    @property
+    def at_threshold(self) -> Metric:
+        """What a tuned metric is where the threshold is known: the same formula, on the confusion there."""
+        return replace(self, statistic="confusion", tuned=False)
+
+    def best_edge(self, sums: Mapping[str, Any]) -> int | None:
+        """Return the edge of the histogram that is a tuned metric's best threshold; of several the one next to 0.5.
+
+        Args:
+            sums: of the validation part, by statistic.
+
+        Returns:
+            An index of ``craterbench.metrics.histogram.EDGES``; ``None`` where there is no histogram, or the metric is
+            not defined.
+        """
+        if not self.is_in(sums):
+            return None
+        histogram = np.asarray(sums["histogram"])
+        values = self._at_edges(histogram.reshape(-1, histogram.shape[-1]).sum(axis=0))
+        if np.isnan(values).all():
+            return None
+        best = np.flatnonzero(values == self._best(values))
+        return int(best[np.argmin(np.abs(best - len(values) // 2))])
+
+    def _best(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Return the best of the values along the last axis; NaN where there is none."""
+        worst = -np.inf if self.greater_is_better else np.inf
+        ranked = np.where(np.isnan(values), worst, values)
+        best = ranked.max(axis=-1) if self.greater_is_better else ranked.min(axis=-1)
+        return np.where(np.isfinite(best), best, np.nan)
+
+    def _at_edges(self, histogram: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        return self.at_threshold(confusions(histogram))
+
     def __call__(self, sums: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
         """Return the metric of sums (..., k); NaN where it is not defined.
+
+        A tuned metric has the value at the threshold that is best for these very sums.
 
         Raises:
             UserError: the formula cannot be imported, raises, or returns another shape.
         """
+        if self.tuned:
+            return self._best(self._at_edges(sums))
         culprit = f"metric {self.name!r}: its formula {self.formula}"
         try:
             with np.errstate(divide="ignore", invalid="ignore"):  # 0/0 says that it is not defined
@@ -81,6 +120,12 @@ class Metric(MetricSpec):
             )
         return values
 
+    def is_in(self, sums: Mapping[str, Any]) -> bool:
+        """Say whether sums, or the arrays that they are of, have its statistic; a histogram must have today's bins."""
+        if self.statistic not in sums:
+            return False
+        return self.statistic != "histogram" or np.shape(sums["histogram"])[-1] == 2 * NUM_BINS
+
     def score(self, sums: Mapping[str, Any], region: str | None = None) -> float | None:
         """Return the metric of the sums that a record has of a part.
 
@@ -91,7 +136,7 @@ class Metric(MetricSpec):
         Returns:
             ``None`` where it is not defined, or the record lacks the statistic or the region.
         """
-        if self.statistic not in sums:
+        if not self.is_in(sums):
             return None
         total = np.asarray(sums[self.statistic])
         if region is not None:
@@ -100,6 +145,26 @@ class Metric(MetricSpec):
             total = total[REGIONS.index(region)]
         value = float(self(total.sum(axis=0) if total.ndim == 2 else total))
         return None if math.isnan(value) else value
+
+    def score_part(self, parts: Mapping[str, Mapping[str, Any]], part: str, region: str | None = None) -> float | None:
+        """Return the metric of a part of a run, at the threshold of its validation part if it is tuned.
+
+        Args:
+            parts: the sums of each part that was scored, by statistic.
+            part: which of them.
+            region: as for ``score``.
+
+        Returns:
+            ``None`` as for ``score``, and of a tuned metric on the validation part itself, where it would flatter.
+        """
+        if not self.tuned:
+            return self.score(parts[part], region)
+        if part == "validation" or not self.is_in(parts[part]):
+            return None
+        edge = self.best_edge(parts.get("validation", {}))
+        if edge is None:
+            return None
+        return self.at_threshold.score({"confusion": confusion_at(np.asarray(parts[part]["histogram"]), edge)}, region)
 
 
 class Metrics:
@@ -139,7 +204,9 @@ class Metrics:
         return list(dict.fromkeys([*HEADLINE, *(self.get(name) for name in (monitor, *others))]))
 
 
-BALANCED_ACCURACY, LOSS = (Metrics().get(name) for name in ("balanced_accuracy", "loss"))
+BALANCED_ACCURACY, LOSS, TUNED = (
+    Metrics().get(name) for name in ("balanced_accuracy", "loss", "balanced_accuracy_tuned")
+)
 
 #: The metrics that every history and every page shows.
 HEADLINE = (BALANCED_ACCURACY, LOSS)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from craterbench.metrics.histogram import confusion_at
 from craterbench.metrics.metric import Metric
 from craterbench.plugin import UserError
 from craterbench.plugin.components import STATISTICS_ON_DEMAND, load
@@ -25,8 +26,9 @@ class Statistics:
 
     Attributes:
         arrays: by name, (N, regions, k) where rim and interior are counted apart, and (N, k) where they are not:
-            ``confusion`` int64 (N, 2, 4), ``cross_entropy`` float64 (N, 2, 2), those that are counted on demand,
-            and those that plugins bring, by their targets.
+            ``confusion`` int64 (N, 2, 4), ``cross_entropy`` and ``squared_error`` float64 (N, 2, 2), ``histogram``
+            int64 (N, 2, 256), ``calibration`` float64 (N, 30), those on demand (``STATISTICS_ON_DEMAND``), and those
+            that plugins bring, by their targets.
         groups: int64 (N,): the group of each image.
     """
 
@@ -73,6 +75,10 @@ class Statistics:
     def value(self, metric: Metric) -> float:
         """Return a metric, pooled over all images; NaN where it is not defined."""
         return float(metric(self.pooled(metric.statistic)))
+
+    def at_threshold(self, edge: int) -> Statistics:
+        """Return the confusion at an edge of the histogram as a threshold, and nothing else."""
+        return Statistics({"confusion": confusion_at(self.arrays["histogram"], edge)}, self.groups)
 
     @classmethod
     def concatenate(cls, folds: Sequence[Statistics]) -> Statistics:

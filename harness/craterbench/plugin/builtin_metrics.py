@@ -12,6 +12,8 @@ ALIASES = {"val_loss": "loss"}
 
 _FORMULAS = "craterbench.metrics.formulas"
 
+#: The columns of the histogram that hold the crater pixels.
+_CRATER_BINS = tuple(range(128, 256))
 #: On boundaries, on objects, and averaged over images; their statistics are counted on demand.
 _BEYOND_PIXELS = (
     *(
@@ -126,6 +128,59 @@ BUILT_IN_METRICS = (
         greater_is_better=True,
         scale="unit",
         weight=(0, 2),
+    ),
+    MetricSpec(
+        name="auroc",
+        label="AUROC",
+        summary="area under the ROC curve: how often a crater pixel has more probability than a background pixel",
+        statistic="histogram",
+        formula=f"{_FORMULAS}:auroc",
+        greater_is_better=True,
+        scale="unit",
+        weight=_CRATER_BINS,
+    ),
+    MetricSpec(
+        name="average_precision",
+        summary="area under the precision-recall curve, in steps",
+        statistic="histogram",
+        formula=f"{_FORMULAS}:average_precision",
+        greater_is_better=True,
+        scale="unit",
+        weight=_CRATER_BINS,
+    ),
+    MetricSpec(
+        name="brier",
+        label="Brier score",
+        summary="mean squared distance between probability and mask",
+        statistic="squared_error",
+        formula=f"{_FORMULAS}:mean",
+        greater_is_better=False,
+        scale="unit",
+        weight=(1,),
+    ),
+    MetricSpec(
+        name="ece",
+        label="calibration error",
+        summary="expected calibration error over ten bins of the probability",
+        statistic="calibration",
+        formula=f"{_FORMULAS}:expected_calibration_error",
+        greater_is_better=False,
+        scale="unit",
+        weight=tuple(range(10)),
+    ),
+    *(
+        MetricSpec(
+            name=f"{name}_tuned",
+            label=f"{label}, tuned",
+            summary=f"{label} at the threshold that is best for it on the validation part",
+            statistic="histogram",
+            formula=f"{_FORMULAS}:{name}",
+            greater_is_better=True,
+            scale="unit",
+            weight=(0, 2),
+            tuned=True,
+        )
+        for name, label in (("balanced_accuracy", "balanced accuracy"), ("dice", "Dice"), ("iou", "IoU"))
     ),
     *_BEYOND_PIXELS,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -41,9 +41,7 @@ def runs_frame(store: Store, metrics: Metrics | None = None) -> pd.DataFrame:
 def _row(record: Record, metrics: Sequence[Metric]) -> dict[str, Any]:
     config = {key: value for key, value in flatten(record.config).items() if key != "summary"}
     scores = {
-        f"{name}.{key}": value
-        for name, part in record.parts.items()
-        for key, value in _scores_of(part, metrics).items()
+        f"{name}.{key}": value for name in record.parts for key, value in _scores_of(record, name, metrics).items()
     }
     return {
         **{key: getattr(record, key) for key in _RUN},
@@ -54,10 +52,11 @@ def _row(record: Record, metrics: Sequence[Metric]) -> dict[str, Any]:
     }
 
 
-def _scores_of(part: Mapping[str, Any], metrics: Sequence[Metric]) -> dict[str, Any]:
+def _scores_of(record: Record, name: str, metrics: Sequence[Metric]) -> dict[str, Any]:
     """Return the fingerprint of a part and its metrics: over all pixels by their names, of a region behind its own."""
-    sums = part["statistics"]
-    scores = {metric.name: metric.score(sums) for metric in metrics}
-    regional = (metric for metric in metrics if not metric.own_statistic)
-    scores |= {f"{region}.{metric.name}": metric.score(sums, region) for metric in regional for region in REGIONS}
+    part = record.parts[name]
+    scores = {metric.name: record.score(name, metric) for metric in metrics}
+    for region in REGIONS:
+        regional = (metric for metric in metrics if not metric.own_statistic)
+        scores |= {f"{region}.{metric.name}": record.score(name, metric, region) for metric in regional}
     return {"fingerprint": part["fingerprint"], "num_images": part["num_images"]} | scores

@@ -11,7 +11,8 @@ import pandas as pd
 from craterbench.metrics.metric import Metric, Metrics
 from craterbench.metrics.statistics import Statistics
 from craterbench.results.record import Record
-from craterbench.results.store import Store, statistics_file
+from craterbench.results.statistics_file import statistics_file
+from craterbench.results.store import Store
 
 __all__ = ["images_frame"]
 
@@ -57,9 +58,16 @@ def _images(record: Record, part: str, statistics: Statistics, metrics: Sequence
     about: dict[str, Any] = dict.fromkeys(_IMAGE)
     about |= {"run": record.id, "benchmark": record.benchmark, "seed": record.seed, "fold": record.fold, "part": part}
     about |= {"image": np.arange(len(groups)), "group": groups}
-    values = {
-        metric.name: metric(statistics.of_images(metric.statistic)) if metric.statistic in statistics.arrays else np.nan
-        for metric in metrics
-    }
+    values = {metric.name: _values(record, part, statistics, metric) for metric in metrics}
     frame = pd.DataFrame({**about, **values})
     return frame.astype({"fold": object})  # or pandas cannot put it beside that of another run
+
+
+def _values(record: Record, part: str, statistics: Statistics, metric: Metric) -> Any:
+    """Return a metric of each image (N,), or NaN where it is not there or would flatter (``Metric.score_part``)."""
+    if not metric.is_in(statistics.arrays):
+        return np.nan
+    if not metric.tuned:
+        return metric(statistics.of_images(metric.statistic))
+    edge = None if part == "validation" else record.best_edge(metric)
+    return np.nan if edge is None else metric.at_threshold(statistics.at_threshold(edge).of_images("confusion"))

@@ -10,6 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from craterbench.metrics.metric import Metric
 from craterbench.results.migrations import SCHEMA, migrated
 from craterbench.results.shape import Config, DatasetRecord, Environment, PartRecord, misfit_of, misshapen
 
@@ -87,6 +88,14 @@ class Record:
     def precision(self) -> str:
         """Of the arithmetic in training."""
         return str(self.config["training"]["precision"])
+
+    def score(self, part: str, metric: Metric, region: str | None = None) -> float | None:
+        """Return a metric of a part; ``None`` where it is not defined or not known (see ``Metric.score_part``)."""
+        return metric.score_part({name: each["statistics"] for name, each in self.parts.items()}, part, region)
+
+    def best_edge(self, metric: Metric) -> int | None:
+        """Return the edge of the histogram that is the threshold of a tuned metric (see ``Metric.best_edge``)."""
+        return metric.best_edge(self.parts.get("validation", {}).get("statistics", {}))
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON has it; NaN, which JSON has not, is ``null``."""

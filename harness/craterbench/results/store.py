@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import csv
-import io
 import json
 import secrets
 import shutil
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +19,7 @@ from craterbench.plugin import UserError
 from craterbench.plugin.errors import nearest
 from craterbench.results.files import PART, write_atomically
 from craterbench.results.record import Record
+from craterbench.results.statistics_file import OLD_STATISTICS, read_statistics, write_statistics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,11 +27,9 @@ if TYPE_CHECKING:
 
     from craterbench.results.checkpoint import Checkpoint
 
-__all__ = ["RunFolder", "Store", "amend", "new_id", "read_history", "read_statistics", "statistics_file"]
+__all__ = ["RunFolder", "Store", "amend", "new_id", "read_history"]
 
 _RECORD = "record.json"
-_STATISTICS = "statistics.npz"
-_COUNTS = "counts.npz"  # what runs up to schema 2 had in its place
 _CHECKPOINT = "state.safetensors"
 
 
@@ -86,7 +81,7 @@ class RunFolder:
 
     def write_statistics(self, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
         """Write ``statistics.npz``: of each part the statistics of its images and their groups, as ``part/name``."""
-        _write_statistics(self.path / _STATISTICS, parts)
+        write_statistics(self.path, parts)
 
     def write_weights(self, weights: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Write ``weights.safetensors``, in Keras' lay-out."""
@@ -366,9 +361,9 @@ class Store:
         """Return what ``read_history`` finds in the folder of a run."""
         return read_history(self.folder(record))
 
-    def statistics(self, record: Record, part: str) -> dict[str, npt.NDArray[Any]]:
+    def statistics(self, record: Record, part: str, names: Iterable[str] | None = None) -> dict[str, npt.NDArray[Any]]:
         """Return what ``read_statistics`` finds in the folder of a run."""
-        return read_statistics(self.folder(record), part)
+        return read_statistics(self.folder(record), part, names)
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:
@@ -388,77 +383,9 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 
 def amend(folder: Path, record: Record, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
     """Write the record and the statistics of an ended run again, the record last; each file atomically."""
-    _write_statistics(folder / _STATISTICS, parts)
+    write_statistics(folder, parts)
     write_atomically(folder / _RECORD, json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n")
-    (folder / _COUNTS).unlink(missing_ok=True)
-
-
-def _write_statistics(path: Path, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
-    import numpy as np
-
-    arrays: dict[str, Any] = {f"{part}/{name}": array for part, of in parts.items() for name, array in of.items()}
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    write_atomically(path, content.getvalue())
-
-
-def statistics_file(folder: Path) -> Path:
-    """Return the file of the statistics of a run's images."""
-    new, old = folder / _STATISTICS, folder / _COUNTS
-    return old if old.exists() and not new.exists() else new
-
-
-def read_statistics(folder: Path, part: str) -> dict[str, npt.NDArray[Any]]:
-    """Return the statistics of a part's images by name, and their ``groups``, as the evaluator counted them.
-
-    Raises:
-        ValueError: they are missing or damaged.
-    """
-    path = statistics_file(folder)
-    before = f"{part}_" if path.name == _COUNTS else f"{part}/"
-    try:
-        with zipfile.ZipFile(path) as file:
-            names = [name for name in file.namelist() if name.startswith(before)]
-            arrays = {name.removeprefix(before).removesuffix(".npy"): _array(file.read(name)) for name in names}
-    except FileNotFoundError:
-        raise ValueError("it is missing") from None
-    except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error):
-        raise ValueError("it is damaged") from None
-    groups = arrays.get("groups")
-    if groups is None or groups.ndim != 1 or any(array.shape[:1] != groups.shape for array in arrays.values()):
-        raise ValueError("it is damaged")
-    return arrays if path.name == _STATISTICS else _with_pixels(arrays)
-
-
-def _with_pixels(counts: dict[str, npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
-    """Return the arrays of an old ``counts.npz`` as they are now: beside each cross-entropy its number of pixels."""
-    import numpy as np
-
-    confusion, entropy = (counts.get(name) for name in ("confusion", "cross_entropy"))
-    if confusion is None or entropy is None or confusion.shape != (*entropy.shape, 4):
-        raise ValueError("it is damaged")
-    return {**counts, "cross_entropy": np.stack([entropy, confusion.sum(axis=-1)], axis=-1)}
-
-
-def _array(content: bytes) -> npt.NDArray[Any]:
-    """Return the array of an .npy file of version 1.0; raises ValueError if it is none, or holds Python objects."""
-    import numpy as np
-
-    if not content.startswith(b"\x93NUMPY\x01\x00"):
-        raise ValueError("no array")
-    start = 10 + int.from_bytes(content[8:10], "little")
-    shape, in_columns, dtype = _layout(content[:start])
-    return np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if in_columns else "C")
-
-
-@lru_cache(maxsize=64)
-def _layout(header: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Return shape, order and type from an .npy file's header: NumPy is slow at it, and many files have the same."""
-    import numpy as np
-
-    stream = io.BytesIO(header[8:])
-    shape, in_columns, dtype = np.lib.format.read_array_header_1_0(stream)
-    return shape, in_columns, dtype
+    (folder / OLD_STATISTICS).unlink(missing_ok=True)
 
 
 def _read(file: Path) -> Record:

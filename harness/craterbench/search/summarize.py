@@ -17,7 +17,7 @@ __all__ = ["CONFIRMATION", "listed", "summarize"]
 #: The file that keeps what came of the confirmation.
 CONFIRMATION = "confirmation.json"
 
-_SCORES = ("validation", "val_loss", "objective", "test", "difference")
+_SCORES = ("validation", "val_loss", "objective", "test", "tuned", "difference", "difference_tuned")
 
 
 def summarize(study: StudyView) -> StudySummary:

@@ -51,8 +51,10 @@ class ConfirmedScores:
         val_loss: the loss of the same images.
         objective: the first objective on the same images, where it is neither of the two.
         test: balanced accuracy on the test part; ``None`` where the data have none.
+        tuned: balanced accuracy on the test part at the thresholds that the validation part chose, one a seed.
         difference: on the test part (on the validation part where there is none), to the reference, paired;
             ``None`` for the reference itself.
+        difference_tuned: on the test part, at those thresholds, if there is one at 0.5.
         problem: why it has no scores, if it has none: the scores are ``None`` then.
         smallest: of a candidate, the smallest true difference that its comparison would mostly find.
         same: whether a candidate is the reference's own config.
@@ -67,7 +69,9 @@ class ConfirmedScores:
     val_loss: Estimate | None = None
     objective: Estimate | None = None
     test: Estimate | None = None
+    tuned: Estimate | None = None
     difference: Estimate | None = None
+    difference_tuned: Estimate | None = None
     problem: str | None = None
     smallest: float | None = None
     same: bool = False

@@ -7,6 +7,7 @@ from typing import Any
 
 from craterbench.metrics.metric import Metric
 from craterbench.report.estimate_text import estimate_text
+from craterbench.report.threshold_text import explained_by_threshold
 from craterbench.search.summary import Confirmation, ConfirmedScores
 
 __all__ = ["sentences"]
@@ -24,10 +25,11 @@ def sentences(confirmation: Confirmation, objective: Metric) -> Sequence[str]:
     first, *others, reference = confirmation.rows
     part = confirmation.part
     found = [_found(first, objective), *_selection_bias(objective, confirmation), *_confirmed(first, objective)]
-    said = [_verdict(first, reference, part, f"the candidate, trial {first.trial},"), " ".join(found)]
+    said = [_verdict(first, reference, part, f"the candidate, trial {first.trial},"), *_tuned(first, reference)]
+    said.append(" ".join(found))
     for other in others:
-        verdict = _verdict(other, reference, part, f"trial {other.trial}")
-        said.append(" ".join([verdict, _found(other, objective), *_confirmed(other, objective)]))
+        verdict = [_verdict(other, reference, part, f"trial {other.trial}"), *_tuned(other, reference)]
+        said.append(" ".join([*verdict, _found(other, objective), *_confirmed(other, objective)]))
     if others:
         said.append(
             f"The search named its candidate before any of these {len(others) + 1} was confirmed. Whichever comes"
@@ -72,6 +74,20 @@ def _verdict(mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str)
         unseen = f"a true difference below about {mine.smallest:.2g} would mostly go unseen"
         return f"{unsure}, and the interval holds 0. With these images and seeds {unseen}."
     return f"{unsure}: they score alike."
+
+
+def _tuned(mine: ConfirmedScores, other: ConfirmedScores) -> list[str]:
+    """Say what is left of a difference where each network has the threshold that its validation part chose."""
+    difference = mine.difference_tuned
+    if mine.same or mine.incomparable is not None or mine.difference is None or difference is None:
+        return []
+    against = " against ".join(estimate_text(score, with_interval=False) for score in (mine.tuned, other.tuned))
+    apart = estimate_text(difference, signed=True, with_sd=False)
+    explained = explained_by_threshold(mine.difference, difference)
+    if explained is None and difference.has_interval and difference.low > 0:
+        explained = "it is ahead there, too" if mine.difference.low > 0 else "it is ahead there"
+    tail = f": {explained}" if explained else ""
+    return [f"At the thresholds that their validation parts chose, it is {against}, a difference of {apart}{tail}."]
 
 
 def _found(candidate: ConfirmedScores, objective: Metric) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from craterbench.metrics.histogram import EDGES
 from craterbench.metrics.intervals import Estimate
-from craterbench.metrics.metric import BALANCED_ACCURACY, REGIONS, Metric, Metrics
+from craterbench.metrics.metric import BALANCED_ACCURACY, REGIONS, TUNED, Metric, Metrics
 from craterbench.report.table.row_intervals import REFERENCE, RowIntervals
 from craterbench.report.table.row_parity import Verdicts
 from craterbench.report.table.rows import Row, ScoredRuns, slug
@@ -142,11 +143,20 @@ class ScoreColumns:
             decimals=BALANCED_ACCURACY.decimals,
             signed=True,
         )
+        threshold = Column(
+            key="threshold",
+            heading="threshold, tuned",
+            value=self._threshold,
+            part=self.example.part,
+            label=self.label,
+            fields=("mean", "sd"),
+            decimals=2,
+        )
         regions = [self._column(BALANCED_ACCURACY, region) for region in REGIONS]
         quartiles = [
             self._quartile(metric, name) for metric in self.metrics if metric in _OF_IMAGES for name in _QUARTILES
         ]
-        return [metrics[0], difference, *metrics[1:], *quartiles, *regions]
+        return [metrics[0], difference, *metrics[1:], threshold, *quartiles, *regions]
 
     def _column(self, metric: Metric, region: str | None = None) -> Column:
         return Column(
@@ -172,7 +182,7 @@ class ScoreColumns:
 
     def _over_images(self, metric: Metric, share: float, row: Row) -> Estimate | None:
         scored = self.of(row)
-        runs = self.evidence.runs(scored) if scored else []
+        runs = self.evidence.runs(scored, metric) if scored else []
         if not runs:
             return None
         images = metric(np.stack([run.of_images(metric.statistic) for run in runs]))
@@ -184,6 +194,14 @@ class ScoreColumns:
             return None
         interval = None if region else self.evidence.interval(scored, metric)
         return Estimate.over(scored.values(metric, region), interval)
+
+    def _threshold(self, row: Row) -> Estimate | None:
+        """Return the threshold at which the tuned balanced accuracy of a part was taken."""
+        scored = self.of(row)
+        if scored is None or scored.part == "validation":
+            return None
+        edges = [record.best_edge(TUNED) for record in scored.runs]
+        return Estimate.over(None if edge is None else float(EDGES[edge]) for edge in edges)
 
     def _difference(self, row: Row) -> Estimate | None:
         scored = self.of(row)

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from craterbench.metrics.intervals import Estimate, confidence_interval, difference, minimum_detectable_difference
-from craterbench.metrics.metric import Metric
+from craterbench.metrics.metric import BALANCED_ACCURACY, Metric
 from craterbench.metrics.statistics import Statistics
 from craterbench.report.table.rows import Row, ScoredRuns
 from craterbench.results.record import Record
-from craterbench.results.store import Store, statistics_file
+from craterbench.results.statistics_file import statistics_file
+from craterbench.results.store import Store
 
 __all__ = ["REFERENCE", "Comparison", "RowIntervals"]
 
 #: The benchmark that the others are compared with.
 REFERENCE = "reference"
+
+#: Of how many rows and statistics those of the images are kept: a histogram takes half a megabyte a run.
+_GATHERED = 64
 
 T = TypeVar("T")
 
@@ -39,7 +43,7 @@ class Comparison:
 
 
 class RowIntervals:
-    """Reads the statistics behind the rows, each at most once.
+    """Reads the statistics behind the rows.
 
     Attributes:
         lacking: a line on each run whose statistics cannot be had, and on each pair that cannot be compared.
@@ -49,19 +53,16 @@ class RowIntervals:
         self.lacking: list[str] = []
         self._store = store
         self._rows = rows
-        self._read: dict[tuple[str, str], Statistics | None] = {}
-        self._gathered: dict[ScoredRuns, Mapping[Hashable, Statistics]] = {}
+        self._gathered: dict[tuple[ScoredRuns, str], Mapping[Hashable, Statistics]] = {}
 
     def interval(self, scored: ScoredRuns, metric: Metric) -> Estimate | None:
         """Return the interval of a row's score, or ``None`` where the statistics of a run cannot be had."""
-        runs = self.runs(scored)
-        if not runs or not all(metric.statistic in run.arrays for run in runs):
-            return None
-        return confidence_interval(runs, metric)
+        runs = self.runs(scored, metric)
+        return confidence_interval(runs, metric.at_threshold if metric.tuned else metric) if runs else None
 
-    def runs(self, scored: ScoredRuns) -> list[Statistics]:
-        """Return the statistics of each run, or of each seed over all its folds; nothing where one cannot be had."""
-        return list(self._statistics(scored).values())
+    def runs(self, scored: ScoredRuns, metric: Metric) -> list[Statistics]:
+        """Return what a metric needs of each run, or of each seed over its folds; nothing where that of one is lost."""
+        return list(self._statistics(scored, metric).values())
 
     def comparison(self, scored: ScoredRuns) -> Comparison | None:
         """Return how a row can be compared with the reference on the same fingerprint, or ``None`` if it cannot.
@@ -84,23 +85,26 @@ class RowIntervals:
         seeds = {seed for seed, _ in paired}
         return Comparison(scored, reference, len(keys), len(paired), len(seeds)) if paired else None
 
-    def difference(self, compared: Comparison) -> Estimate | None:
-        """Return a row's balanced accuracy minus the reference's, or ``None`` where statistics cannot be had."""
-        return self._compare(compared, difference)
+    def difference(self, compared: Comparison, metric: Metric = BALANCED_ACCURACY) -> Estimate | None:
+        """Return a row's score minus the reference's, or ``None`` where statistics cannot be had."""
+        return self._compare(compared, metric, difference)
 
     def minimum_detectable_difference(self, compared: Comparison) -> float | None:
-        """Return the smallest true difference that the comparison would mostly find."""
-        return self._compare(compared, minimum_detectable_difference)
+        """Return the smallest true difference of balanced accuracy that the comparison would mostly find."""
+        return self._compare(compared, BALANCED_ACCURACY, minimum_detectable_difference)
 
     def num_groups(self, scored: ScoredRuns) -> int | None:
         """Return the number of groups behind a row's score, or ``None`` where statistics cannot be had."""
-        runs = self._statistics(scored)
+        runs = self._statistics(scored, BALANCED_ACCURACY)
         return len(set(next(iter(runs.values())).groups.tolist())) if runs else None
 
     def _compare(
-        self, compared: Comparison, how: Callable[[Mapping[int, Statistics], Mapping[int, Statistics]], T]
+        self,
+        compared: Comparison,
+        metric: Metric,
+        how: Callable[[Mapping[int, Statistics], Mapping[int, Statistics], Metric], T],
     ) -> T | None:
-        runs, others = self._statistics(compared.scored), self._statistics(compared.reference)
+        runs, others = (self._statistics(each, metric) for each in (compared.scored, compared.reference))
         if not runs or not others:
             return None
         numbers = {key: number for number, key in enumerate(sorted(runs.keys() | others.keys(), key=str))}
@@ -108,22 +112,30 @@ class RowIntervals:
             return how(
                 {numbers[key]: statistics for key, statistics in runs.items()},
                 {numbers[key]: statistics for key, statistics in others.items()},
+                metric.at_threshold if metric.tuned else metric,
             )
         except ValueError as error:
             self._lack(f"{compared.scored.row.name}, {compared.scored.part}: no difference: {error}")
             return None
 
-    def _statistics(self, scored: ScoredRuns) -> Mapping[Hashable, Statistics]:
-        """Return the statistics of each seed (or seed and fold), or nothing if those of a run cannot be had."""
-        if scored not in self._gathered:
-            self._gathered[scored] = self._gather(scored)
-        return self._gathered[scored]
+    def _statistics(self, scored: ScoredRuns, metric: Metric) -> Mapping[Hashable, Statistics]:
+        """Return what a metric needs of each seed (or seed and fold), or nothing if that of a run cannot be had."""
+        key = (scored, metric.name if metric.tuned else metric.statistic)
+        if key not in self._gathered:
+            while len(self._gathered) >= _GATHERED:
+                del self._gathered[next(iter(self._gathered))]
+            self._gathered[key] = self._gather(scored, metric)
+        return self._gathered[key]
 
-    def _gather(self, scored: ScoredRuns) -> Mapping[Hashable, Statistics]:
-        read = {record.id: self._of(record, scored.part) for record in scored.runs}
-        if not scored.complete or None in read.values():
+    def _gather(self, scored: ScoredRuns, metric: Metric) -> Mapping[Hashable, Statistics]:
+        if not scored.complete or (metric.tuned and scored.part == "validation"):
             return {}
-        statistics = {run: found for run, found in read.items() if found is not None}
+        statistics: dict[str, Statistics] = {}
+        for record in scored.runs:
+            found = self._of(record, scored.part, metric)
+            if found is None:
+                return {}
+            statistics[record.id] = found
         if scored.pooled_over_folds:
             by_seed = scored.by_seed.items()
             return {
@@ -131,15 +143,20 @@ class RowIntervals:
             }
         return {(record.seed, record.fold): statistics[record.id] for record in scored.runs}
 
-    def _of(self, record: Record, part: str) -> Statistics | None:
-        if (record.id, part) not in self._read:
-            found = None
-            try:
-                found = Statistics.beside(record.parts[part]["statistics"], self._store.statistics(record, part))
-            except ValueError as error:
-                self._lack(f"{statistics_file(self._store.folder(record))}: no interval for its row: {error}")
-            self._read[record.id, part] = found
-        return self._read[record.id, part]
+    def _of(self, record: Record, part: str, metric: Metric) -> Statistics | None:
+        """Return what a metric needs of the images of a run, at its threshold if it is tuned."""
+        sums = {name: record.parts[part]["statistics"].get(name) for name in ("confusion", metric.statistic)}
+        edge = record.best_edge(metric) if metric.tuned else None
+        if not metric.is_in({name: each for name, each in sums.items() if each is not None}):
+            return None
+        if metric.tuned and edge is None:
+            return None
+        try:
+            found = Statistics.beside(sums, self._store.statistics(record, part, sums))
+        except ValueError as error:
+            self._lack(f"{statistics_file(self._store.folder(record))}: no interval for its row: {error}")
+            return None
+        return found if edge is None else found.at_threshold(edge)
 
     def _lack(self, line: str) -> None:
         if line not in self.lacking:

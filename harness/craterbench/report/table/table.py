@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metrics
+from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, TUNED, Metrics
 from craterbench.plugin.components import PublishedResult
 from craterbench.report.table.columns import Column, ScoreColumns, cost_columns, run_columns
 from craterbench.report.table.notes import mixture_notes, same_name_notes
 from craterbench.report.table.row_intervals import REFERENCE, Comparison, RowIntervals
 from craterbench.report.table.row_parity import Verdicts
+from craterbench.report.table.row_thresholds import threshold_notes
 from craterbench.report.table.rows import Row, ScoredRuns, label_fingerprints, rows_of
 from craterbench.report.table.selection import chosen, differing_columns, filtered, sorted_by
 from craterbench.results.record import Record
@@ -23,6 +24,7 @@ __all__ = ["Table", "tabulate"]
 
 #: What is shown by default, with config keys; and of that, what may be left out where it does not fit.
 _USUAL = ("benchmark", "runs", "epochs", BALANCED_ACCURACY.name, "difference", LOSS.name, "warnings")
+_USUAL_ON_TEST = (TUNED.name, "auroc")
 _OPTIONAL = ("epochs", LOSS.name)
 
 
@@ -108,7 +110,7 @@ def tabulate(
         shown = [
             replace(column, optional=column.optional or column.key in _OPTIONAL)
             for column in known
-            if column.factor or column.key in _USUAL
+            if column.factor or column.key in _USUAL or (column.part == "test" and column.key in _USUAL_ON_TEST)
         ]
         shown, cells, same = drop_constant_columns(shown, [[column.value(row) for column in shown] for row in rows])
         common = [*same, *common]
@@ -116,7 +118,10 @@ def tabulate(
         shown = known if list(columns) == ["all"] else chosen(known, rows, columns)
         cells = [[column.value(row) for column in shown] for row in rows]
     sure = any("high" in column.fields for column in shown)
-    remarks = {each.label: [_legend(each), *(_certainty(each, rows) if sure else ())] for each in fingerprints}
+    remarks = {
+        each.label: [_legend(each), *((*_certainty(each, rows), *threshold_notes(each, rows)) if sure else ())]
+        for each in fingerprints
+    }
     validation = [column.label for column in shown if column.part == "validation"]
     if validation:
         remarks[validation[0]].append(_chosen_on(test=test))

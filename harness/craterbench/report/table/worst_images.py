@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.metrics.formulas import dice
+from craterbench.metrics.metric import Metrics
 from craterbench.report.estimate_text import number_text
 from craterbench.report.table.row_intervals import REFERENCE, RowIntervals
 from craterbench.report.table.rows import Row, ScoredRuns, label_fingerprints
@@ -19,6 +19,8 @@ __all__ = ["NUM_WORST", "worst_images"]
 
 #: How many are shown.
 NUM_WORST = 8
+
+_DICE = Metrics().get("dice")
 
 
 def worst_images(rows: Sequence[Row], store: Store, parts: Iterable[str]) -> str:
@@ -37,7 +39,7 @@ def worst_images(rows: Sequence[Row], store: Store, parts: Iterable[str]) -> str
         scored = [one for row in rows for one in row.scored if (one.part, one.fingerprint) == wanted]
         values = {one: each for one in scored if (each := _dice(evidence, one)) is not None}
         if values:
-            found.append(_grid(label, values, evidence.runs(next(iter(values)))[0].groups))
+            found.append(_grid(label, values, evidence.runs(next(iter(values)), _DICE)[0].groups))
     if not found:
         return ""
     return (
@@ -49,10 +51,10 @@ def worst_images(rows: Sequence[Row], store: Store, parts: Iterable[str]) -> str
 
 def _dice(evidence: RowIntervals, scored: ScoredRuns) -> npt.NDArray[np.float64] | None:
     """Return the Dice of each image (N,), the mean over a row's runs, or ``None`` where they cannot be had."""
-    runs = evidence.runs(scored)
+    runs = evidence.runs(scored, _DICE)
     if not runs:
         return None
-    mean: npt.NDArray[np.float64] = np.mean([dice(run.of_images("confusion")) for run in runs], axis=0)
+    mean: npt.NDArray[np.float64] = np.mean([_DICE(run.of_images(_DICE.statistic)) for run in runs], axis=0)
     return mean
 
 

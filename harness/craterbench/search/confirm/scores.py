@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from craterbench.metrics.intervals import Estimate, confidence_interval, difference, minimum_detectable_difference
-from craterbench.metrics.metric import BALANCED_ACCURACY, HEADLINE, LOSS, Metric
+from craterbench.metrics.metric import BALANCED_ACCURACY, HEADLINE, LOSS, TUNED, Metric
 from craterbench.metrics.selection_bias import expected_maximum, pooled_sd
 from craterbench.metrics.statistics import Statistics
 from craterbench.results.record import Record
-from craterbench.results.store import Store, statistics_file
+from craterbench.results.statistics_file import statistics_file
+from craterbench.results.store import Store
 from craterbench.search.summary import Confirmation, ConfirmedScores
 
 __all__ = ["CandidateResult", "conclude"]
@@ -58,9 +59,12 @@ def conclude(
     for row in rows:
         problem = row.problem or against.problem or _apart(row, against, part)
         mine, others = row.statistics.get(part, {}), against.statistics.get(part, {})
+        tuned = problem is None and part == "test" and row.tuned and against.tuned
         compared.append(
             replace(
-                row.confirmed(objective, None if problem else _difference(mine, others)),
+                row.confirmed(objective),
+                difference=None if problem else _difference(mine, others),
+                difference_tuned=_difference(row.tuned, against.tuned) if tuned else None,
                 smallest=None if problem else minimum_detectable_difference(mine, others),
                 same=row.runs == against.runs,
                 incomparable=problem,
@@ -80,11 +84,17 @@ def conclude(
 
 @dataclass(frozen=True)
 class _CandidateStatistics:
-    """A config and the statistics of its runs, by part and seed; none where there is a problem."""
+    """A config and the statistics of its runs, by part and seed; none where there is a problem.
+
+    Attributes:
+        tuned: those of the test part by seed, at the threshold that each run's validation part chose; none where a run
+            has no histograms.
+    """
 
     trained: CandidateResult
     statistics: Mapping[str, Mapping[int, Statistics]]
     problem: str | None = None
+    tuned: Mapping[int, Statistics] = field(default_factory=dict)
 
     @classmethod
     def read(cls, store: Store, trained: CandidateResult) -> _CandidateStatistics:
@@ -104,7 +114,13 @@ class _CandidateStatistics:
                 except ValueError as error:
                     return cls(trained, {}, f"{statistics_file(store.folder(record))}: {error}")
                 statistics.setdefault(part, {})[record.seed] = of_run
-        return cls(trained, statistics)
+        tuned: dict[int, Statistics] = {}
+        for record in records:
+            edge, on_test = record.best_edge(TUNED), statistics.get("test", {}).get(record.seed)
+            if edge is None or on_test is None or not TUNED.is_in(on_test.arrays):
+                return cls(trained, statistics)
+            tuned[record.seed] = on_test.at_threshold(edge)
+        return cls(trained, statistics, tuned=tuned)
 
     @property
     def runs(self) -> tuple[str, ...]:
@@ -114,10 +130,10 @@ class _CandidateStatistics:
     def values(self, part: str, metric: Metric) -> list[float]:
         """Return a metric of each seed; none of runs that lack its statistic."""
         runs = self.statistics[part].values()
-        return [run.value(metric) for run in runs] if all(metric.statistic in run.arrays for run in runs) else []
+        return [run.value(metric) for run in runs] if all(metric.is_in(run.arrays) for run in runs) else []
 
-    def confirmed(self, objective: Metric, difference: Estimate | None = None) -> ConfirmedScores:
-        """Return its scores, with the difference to the reference."""
+    def confirmed(self, objective: Metric) -> ConfirmedScores:
+        """Return its scores."""
         trained = self.trained
         return ConfirmedScores(
             name=trained.name,
@@ -128,15 +144,18 @@ class _CandidateStatistics:
             val_loss=self._score("validation", LOSS),
             objective=None if objective in HEADLINE else self._score("validation", objective),
             test=self._score("test", BALANCED_ACCURACY),
-            difference=difference,
+            tuned=_estimate(self.tuned, BALANCED_ACCURACY),
             problem=self.problem,
         )
 
     def _score(self, part: str, metric: Metric) -> Estimate | None:
-        values = self.values(part, metric) if part in self.statistics else []
-        if not values:
-            return None
-        return _with_sd(confidence_interval(list(self.statistics[part].values()), metric), values)
+        return _estimate(self.statistics.get(part, {}), metric)
+
+
+def _estimate(runs: Mapping[int, Statistics], metric: Metric) -> Estimate | None:
+    if not runs or not all(metric.is_in(run.arrays) for run in runs.values()):
+        return None
+    return _with_sd(confidence_interval(list(runs.values()), metric), [run.value(metric) for run in runs.values()])
 
 
 def _end(record: Record) -> str:
