@@ -1,7 +1,8 @@
 """How long scoring takes: ``python benchmarks/harness/speed/scoring.py [N SIZE]``; by default 600 images of 256x256.
 
-Prints the median seconds of making the evaluator of a part of N images, of scoring the part as after an epoch, and of
-scoring it with all metrics as at the end of a run. To compare two versions, run it on both, more than once in turn.
+Prints the median seconds that the processor works at making the evaluator of a part of N images, at scoring the part as
+after an epoch, and at making another evaluator and scoring the part with all metrics, as at the end of a run. To compare
+two versions, run it on both, more than once in turn.
 """
 
 from __future__ import annotations
@@ -48,9 +49,9 @@ def main(number: int, size: int) -> None:
     times: dict[str, list[float]] = {name: [] for name in tasks}
     for _ in range(ROUNDS):
         for name, task in tasks.items():
-            started = time.perf_counter()
+            started = time.process_time()
             task()
-            times[name].append(time.perf_counter() - started)
+            times[name].append(time.process_time() - started)
     print(f"{number} images of {size}x{size}")
     for name, measured in times.items():
         print(f"{name:24} median {statistics.median(measured):.3f} s, {min(measured):.3f} to {max(measured):.3f} s")

@@ -61,7 +61,7 @@ _BEYOND_PIXELS = (
     *(
         MetricSpec(
             name=f"image_{name}",
-            label=f"{label} of an image",
+            label=f"mean {label} of an image",
             summary=f"mean over images of {label}",
             statistic="image_overlap",
             formula=f"craterbench.metrics.image_overlap:image_{name}",
