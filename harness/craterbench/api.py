@@ -306,9 +306,12 @@ def evaluate(
         record = finished.record
         notes += [f"{record.id}: {line}" for line in (*[f"added {each}" for each in added], *found.warnings)]
         sums = {name: part.statistics.sums() for name, part in found.scored.items()}
+        edges = {metric.name: metric.best_edge(sums["validation"]) for metric in metrics if metric.tuned}
         for name, part in found.scored.items():
             about = {"run": record.id, "benchmark": record.benchmark, "seed": record.seed, "part": name}
-            scores = {metric.name: metric.score_part(sums, name) for metric in metrics}
+            scores = {
+                metric.name: metric.score_part(sums[name], name, edge=edges.get(metric.name)) for metric in metrics
+            }
             size = {"num_images": len(part.statistics.groups), "fingerprint": part.fingerprint}
             rows.append({**about, **scores, **size})
     scored = pd.DataFrame(rows).set_index(["run", "part"])

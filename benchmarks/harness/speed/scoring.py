@@ -1,8 +1,8 @@
 """How long scoring takes: ``python benchmarks/harness/speed/scoring.py [N SIZE]``; by default 600 images of 256x256.
 
-Prints the median seconds that the processor works at making the evaluator of a part of N images, at scoring the part as
-after an epoch, and at making another evaluator and scoring the part with all metrics, as at the end of a run. To compare
-two versions, run it on both, more than once in turn.
+Prints the median seconds that the processor works at making the evaluator of a part of N images, at scoring the part
+after an epoch, and at making an evaluator and scoring with all metrics, as at the end of a run. To compare versions,
+run it on both, more than once in turn.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ class Evaluator:
             raise ValueError(f"predictions have shape {probabilities.shape}, the masks {self._masks.shape}")
         p = probabilities.reshape(self._crater.shape)
         if not ((p >= 0) & (p <= 1)).all():
-            raise ValueError(f"predictions are no probabilities: they range from {p.min():g} to {p.max():g}")
+            raise ValueError(f"predictions are no probabilities: they range from {p.min():.9g} to {p.max():.9g}")
         crater, called = self._crater, p > THRESHOLD
         clipped = np.clip(p.astype(np.float64), CLIP, 1 - CLIP)
         entropy = -np.log(np.where(crater, clipped, 1 - clipped))

@@ -60,8 +60,7 @@ class Statistics:
     def of_images(self, name: str) -> npt.NDArray[Any]:
         """Return a statistic of each image over all its pixels, (N, k)."""
         array = self.arrays[name]
-        total: npt.NDArray[Any] = array.sum(axis=1) if array.ndim == 3 else array
-        return total
+        return _signed(array.sum(axis=1) if array.ndim == 3 else array)
 
     def sums(self) -> dict[str, Any]:
         """Return what a record keeps: the sums over images, as nested lists."""
@@ -78,7 +77,7 @@ class Statistics:
 
     def at_threshold(self, edge: int) -> Statistics:
         """Return the confusion at an edge of the histogram as a threshold, and nothing else."""
-        return Statistics({"confusion": confusion_at(self.arrays["histogram"], edge)}, self.groups)
+        return Statistics({"confusion": _signed(confusion_at(self.arrays["histogram"], edge))}, self.groups)
 
     @classmethod
     def concatenate(cls, folds: Sequence[Statistics]) -> Statistics:
@@ -123,5 +122,9 @@ def count_own(metric: Metric, probabilities: npt.NDArray[np.float32], masks: npt
 
 def _pairwise_sum(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Add up the last axis, each sum from one run of memory: only then does NumPy add pairwise, which errs least."""
-    total: npt.NDArray[Any] = np.ascontiguousarray(array).sum(axis=-1)
-    return total
+    return _signed(np.ascontiguousarray(array).sum(axis=-1))
+
+
+def _signed(counted: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return integers as int64: files hold them in few bytes without a sign, and a difference of such would wrap."""
+    return counted.astype(np.int64) if counted.dtype.kind == "u" else counted

@@ -81,7 +81,7 @@ def misshapen(statistics: Mapping[str, Any]) -> str | None:
     for name, sums in statistics.items():
         apart = type(sums) is list and len(sums) == 2 and all(type(region) is list for region in sums)
         regions = sums if apart else [sums]
-        fits = all(type(each) is list and all(type(n) in (int, float) for n in each) for each in regions)
+        fits = all(type(each) is list and set(map(type, each)) <= {int, float} for each in regions)
         if name in _NUMBERS:
             fits = fits and apart and [len(region) for region in sums] == [_NUMBERS[name]] * 2
         elif name in _NUMBERS_ON_DEMAND:

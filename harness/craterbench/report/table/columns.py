@@ -131,7 +131,7 @@ class ScoreColumns:
         return next((scored for scored in row.scored if (scored.part, scored.fingerprint) == wanted), None)
 
     def columns(self) -> list[Column]:
-        """Return its columns: a column for each metric, and beside the first the difference to the reference."""
+        """Return its columns: one for each metric, and the difference to the reference beside the first."""
         metrics = [self._column(metric) for metric in self.metrics]
         difference = Column(
             key="difference",
@@ -153,10 +153,12 @@ class ScoreColumns:
             decimals=2,
         )
         regions = [self._column(BALANCED_ACCURACY, region) for region in REGIONS]
+        beside = [column for name in (TUNED.name, "auroc") for column in metrics if column.key == name]
+        others = [column for column in metrics[1:] if column not in beside]
         quartiles = [
             self._quartile(metric, name) for metric in self.metrics if metric in _OF_IMAGES for name in _QUARTILES
         ]
-        return [metrics[0], difference, *metrics[1:], threshold, *quartiles, *regions]
+        return [metrics[0], difference, *beside, threshold, *others, *quartiles, *regions]
 
     def _column(self, metric: Metric, region: str | None = None) -> Column:
         return Column(
