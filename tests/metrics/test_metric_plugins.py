@@ -62,7 +62,7 @@ def test_a_metric_on_the_confusion_is_monitor_column_and_curve(bench):
     (row,) = csv.DictReader(bench("table", "--format", "csv").stdout.splitlines())
     assert float(row["validation_precision"]) == expected
     page = bench("table", "--format", "html").stdout
-    assert page.count("<figure><h3>logistic") == 1  # with the curve of what it went by
+    assert page.count("<figure><h3>logistic") == 2  # the curves of what it went by, and those over all thresholds
 
 
 @pytest.mark.usefixtures("outside")
