@@ -10,7 +10,7 @@ boundary. Distances are Euclidean, in pixels, from centre to centre, to the near
   no boundary at all it is 1, for the agreement is perfect.
 - Hausdorff distance: of the distances of each boundary the 95th percentile, with linear interpolation, and of both the
   greater, as in MONAI. It is the mean over images. Where mask and prediction are both empty it is 0, and where one is
-  it is the image's diagonal, ``hypot(H, W)``, as in the BraTS challenge.
+  it is the image's diagonal, ``hypot(H, W)``, which no distance exceeds.
 """
 
 from __future__ import annotations

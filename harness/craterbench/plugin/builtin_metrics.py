@@ -14,6 +14,7 @@ _FORMULAS = "craterbench.metrics.formulas"
 
 #: The columns of the histogram that hold the crater pixels.
 _CRATER_BINS = tuple(range(128, 256))
+
 #: On boundaries, on objects, and averaged over images; their statistics are counted on demand.
 _BEYOND_PIXELS = (
     *(
