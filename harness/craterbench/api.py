@@ -35,13 +35,14 @@ from craterbench.report.study.narrative import sentences
 from craterbench.report.table.table import tabulate
 from craterbench.report.table.table_frame import frame as table_frame
 from craterbench.results.frame import runs_frame
+from craterbench.results.image_frame import images_frame
 from craterbench.results.record import Record
 from craterbench.results.store import Store, read_history
 from craterbench.results.weights import read_weights
 from craterbench.search.setup import create_sweep, new_name
 from craterbench.search.summarize import summarize
 
-__all__ = ["Run", "evaluate", "predict", "run", "runs", "sweep", "table"]
+__all__ = ["Run", "evaluate", "per_image", "predict", "run", "runs", "sweep", "table"]
 
 _Path = str | PathLike[str]
 
@@ -331,6 +332,15 @@ def runs(results: _Path = "results") -> pd.DataFrame:
     The trials of a study are the runs of its folder, ``results/studies/NAME``.
     """
     return runs_frame(Store(Path(results)), Metrics.of(Registry.installed()))
+
+
+def per_image(results: _Path = "results") -> pd.DataFrame:
+    """Return a row for each image of each scored part of each ended run, as ``bench table --per-image --test`` prints.
+
+    The columns are those of ``craterbench.results.image_frame.images_frame``; ``attrs["notes"]`` says what could not be
+    read. So ``per_image().groupby(["benchmark", "part"])["dice"].describe()`` has the quartiles of Dice over images.
+    """
+    return images_frame(Store(Path(results)), Metrics.of(Registry.installed()))
 
 
 def table(

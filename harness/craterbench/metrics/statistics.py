@@ -12,7 +12,7 @@ import numpy.typing as npt
 from craterbench.metrics.histogram import confusion_at
 from craterbench.metrics.metric import Metric
 from craterbench.plugin import UserError
-from craterbench.plugin.components import load
+from craterbench.plugin.components import STATISTICS_ON_DEMAND, load
 
 __all__ = ["Statistics", "count_own"]
 
@@ -27,7 +27,8 @@ class Statistics:
     Attributes:
         arrays: by name, (N, regions, k) where rim and interior are counted apart, and (N, k) where they are not:
             ``confusion`` int64 (N, 2, 4), ``cross_entropy`` and ``squared_error`` float64 (N, 2, 2), ``histogram``
-            int64 (N, 2, 256), ``calibration`` float64 (N, 30), and those that plugins bring, by their targets.
+            int64 (N, 2, 256), ``calibration`` float64 (N, 30), those on demand (``STATISTICS_ON_DEMAND``), and those
+            that plugins bring, by their targets.
         groups: int64 (N,): the group of each image.
     """
 
@@ -105,7 +106,7 @@ def count_own(metric: Metric, probabilities: npt.NDArray[np.float32], masks: npt
     for array in shown:
         array.flags.writeable = False  # others are counted on the same arrays
     try:
-        counted = np.asarray(load(metric.statistic)(*shown))
+        counted = np.asarray(load(STATISTICS_ON_DEMAND.get(metric.statistic, metric.statistic))(*shown))
     except Exception as error:
         raise UserError(f"{culprit} raised {type(error).__name__}: {error}") from error
     if counted.ndim != 2 or len(counted) != len(masks):

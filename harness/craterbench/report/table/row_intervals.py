@@ -81,6 +81,10 @@ class RowIntervals:
         resampled = self.resampled(scored, metric) if metric in _COMPARED else self._resample(scored, metric)
         return None if resampled is None else resampled.interval
 
+    def runs(self, scored: ScoredRuns, metric: Metric) -> list[Statistics]:
+        """Return what a metric needs of each run, or of each seed over its folds; nothing where that of one is lost."""
+        return list(self._statistics(scored, metric).values())
+
     def comparison(self, scored: ScoredRuns) -> Comparison | None:
         """Return how a row can be compared with the baseline on the same fingerprint, or ``None`` if it cannot.
 

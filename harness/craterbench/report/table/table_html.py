@@ -23,6 +23,7 @@ from craterbench.report.table.row_ranks import rank_bars
 from craterbench.report.table.rows import Row
 from craterbench.report.table.table import Table
 from craterbench.report.table.table_text import PUBLISHED, cell_text
+from craterbench.report.table.worst_images import worst_images
 from craterbench.report.threshold_plots import has_curves
 from craterbench.results.record import Record
 from craterbench.results.store import Store
@@ -47,6 +48,7 @@ def page(table: Table, store: Store, metrics: Metrics | None = None) -> str:
         section("Notes", table.notes),
         _curves(table.rows, store, metrics or Metrics()),
         _thresholds(table),
+        worst_images(table.rows, store, dict.fromkeys(column.part for column in table.columns if column.part)),
         _samples(table.rows, store),
         _ledger(table.published),
         *(section(heading, lines) for heading, lines in provenance_notes(table.rows).items()),
