@@ -36,7 +36,7 @@ def _bar(shares: list[float]) -> str:
     pieces, left = [], 0.0
     for rank, share in enumerate(shares):
         if share > 0:
-            opacity = 1 - 0.92 * rank / (len(shares) - 1)
+            opacity = 0.08 + 0.92 * (1 - rank / (len(shares) - 1)) ** 2  # the first ranks differ the most
             pieces.append(
                 f'<rect x="{left * _WIDTH:.1f}" width="{share * _WIDTH:.1f}" height="{_HEIGHT}" fill="#0072b2" '
                 f'fill-opacity="{opacity:.2f}" stroke="#fff" stroke-width="0.5"/>'
