@@ -158,7 +158,7 @@ def test_the_line_and_the_bars_say_how_often_a_row_is_first(compared):
     (drawn,) = (html.partition('<table class="ranks">')[2].partition("</table>")[0],)
     parsed = Page(f"<table>{drawn}</table>")
     told = dict(row[::2] for row in parsed.rows[1:])
-    shares = {int(rank): int(share) for rank, share in re.findall(r"(\d+): (\d+)%", told["dice"])}
+    shares = {int(rank): int(share) for rank, share in re.findall(r"(\d+):\s(\d+)%", told["dice"])}
     assert shares[1] == round(100 * ranks.shares[0, 0])
     bars = [re.findall(r'width="([\d.]+)" height="14" fill="', row) for row in drawn.split("<tr>")[2:]]
     for widths in bars:

@@ -46,4 +46,4 @@ def _bar(shares: list[float]) -> str:
 
 
 def _told(shares: list[float]) -> str:
-    return ", ".join(f"{rank}: {share:.0%}" for rank, share in enumerate(shares, 1) if share >= _TOLD)
+    return ", ".join(f"{rank}:&nbsp;{share:.0%}" for rank, share in enumerate(shares, 1) if share >= _TOLD)
