@@ -83,6 +83,7 @@ def test_runs_without_histograms_have_neither_and_take_nothing_from_the_others(s
     ("at_half", "tuned", "said"),
     [
         ((0.03, 0.02, 0.04), (0.02, 0.01, 0.03), None),
+        ((0.03, 0.02, 0.04), (0.006, 0.001, 0.011), "the threshold explains about 80% of it"),
         (
             (0.03, 0.02, 0.04),
             (0.006, -0.002, 0.014),

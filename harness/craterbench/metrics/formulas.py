@@ -83,7 +83,7 @@ def auroc(histogram: Sums) -> Floats:
     """Return the area under the ROC curve: the share of pairs of a crater and a background pixel that are ranked right.
 
     Of pairs in one bin as many are taken to be ranked right as follows from densities that are straight lines there.
-    The area is that of scikit-learn to about 0.0001.
+    The area is that of scikit-learn to about 0.0001, and to 0.001 if all probabilities lie close together.
     """
     background, crater = (each.astype(np.float64) for each in np.split(histogram, 2, axis=-1))
     below = np.cumsum(background, axis=-1) - background
@@ -96,7 +96,7 @@ def average_precision(histogram: Sums) -> Floats:
     """Return the mean over crater pixels of the precision at their probability as a threshold, as scikit-learn has it.
 
     Inside each half of a bin the crater pixels are taken to lie evenly among the others. It is that of scikit-learn to
-    about 0.0002.
+    about 0.0002, and to 0.003 if probabilities lie close together or are equal.
     """
     background, crater = (_halves(each.astype(np.float64))[..., ::-1] for each in np.split(histogram, 2, axis=-1))
     pixels = background + crater
@@ -112,9 +112,12 @@ def average_precision(histogram: Sums) -> Floats:
 
 
 def _slopes(pixels: Floats) -> Floats:
-    """Return by how much a density rises through each bin, as a share of its mean there, from the bins beside it."""
-    outside = np.concatenate([pixels[..., :1], pixels, pixels[..., -1:]], axis=-1)
-    rise = (outside[..., 2:] - outside[..., :-2]) / 2
+    """Return by how much a density rises through each bin, as a share of its mean there, from the bins beside it.
+
+    Through the first and the last it does not: they hold what float32 cannot tell from 0 and from 1.
+    """
+    rise = np.zeros_like(pixels)
+    rise[..., 1:-1] = (pixels[..., 2:] - pixels[..., :-2]) / 2
     share: Floats = np.divide(rise, pixels, out=np.zeros_like(pixels), where=pixels > 0)
     return share.clip(-2, 2)
 

@@ -1,4 +1,4 @@
-"""Lines below a table on differences that are there at a threshold of 0.5 and not at tuned ones."""
+"""Lines below a table on differences at a threshold of 0.5 of which less than half is there at tuned ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["threshold_notes"]
 
 
 def threshold_notes(fingerprint: ScoreColumns, rows: Sequence[Row]) -> list[str]:
-    """Return a line for each row whose difference to the reference is there at 0.5, but not at tuned thresholds."""
+    """Return a line for each row of whose difference to the reference the threshold explains most, or all."""
     evidence, lines = fingerprint.evidence, []
     for scored in (each for row in rows if (each := fingerprint.of(row))):
         pair = evidence.comparison(scored)
