@@ -3,8 +3,8 @@
 A histogram has ``NUM_BINS`` bins for the background pixels and as many for the crater pixels, next to each other. Their
 edges are eighths of the logit from -4 to 4, and grow wider from there as far as float32 goes: a network that the Dice
 loss trained has half of its probabilities below 1e-12, and they still rank. 0.5 is an edge: the confusion there is that
-of the evaluator, to the pixel. A bin holds what is above its lower edge and not above its upper one, as a pixel is called
-crater where its probability is above the threshold.
+of the evaluator, to the pixel. A bin holds what is above its lower edge and not above its upper one, as a pixel is
+called crater where its probability is above the threshold.
 """
 
 from __future__ import annotations
