@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from craterbench.search.setup import PreparedSweep
     from craterbench.search.several.compare import SweepsSummary
     from craterbench.search.several.setup import PreparedSweeps
-    from craterbench.search.summary import StudySummary
 
 __all__ = ["sweep_command"]
 
@@ -152,6 +151,7 @@ def _show(folder: Path) -> None:
     from rich.console import Console
 
     from craterbench.metrics.metric import Metrics
+    from craterbench.report.study.study_html import study_page
     from craterbench.report.study.study_text import render_study
     from craterbench.search.several.plan import is_several
     from craterbench.search.study import StudyView
@@ -162,22 +162,24 @@ def _show(folder: Path) -> None:
         return
     found = summarize(StudyView(folder, Metrics.of(Registry.installed())))
     render_study(found, Console())
-    _write_page(folder, found)
+    _write_page(folder / "study.html", study_page(found))
 
 
 def _show_several(folder: Path) -> SweepsSummary:
     from rich.console import Console
 
     from craterbench.metrics.metric import Metrics
+    from craterbench.report.study.several_html import several_page
     from craterbench.report.study.several_text import render_several
+    from craterbench.report.study.study_html import study_page
     from craterbench.search.several.compare import summarize_several
 
     found = summarize_several(folder, Metrics.of(Registry.installed()))
     render_several(found, Console())
     for member in found.members:
-        study = folder.parent / member.study.name
-        if study.is_dir():
-            _write_page(study, member.study)
+        if (folder.parent / member.study.name).is_dir():
+            _write_page(folder.parent / member.study.name / "study.html", study_page(member.study))
+    _write_page(folder / "sweep.html", several_page(found))
     return found
 
 
@@ -204,6 +206,7 @@ def _sweep_one(
     from rich.console import Console
 
     from craterbench.report.live import live_sweep
+    from craterbench.report.study.study_html import study_page
     from craterbench.report.study.study_text import render_study
     from craterbench.search.summarize import summarize
 
@@ -215,7 +218,7 @@ def _sweep_one(
             sweep.confirm(options["results"])
         found = summarize(study)
     render_study(found, Console())
-    _write_page(study.folder, found)
+    _write_page(study.folder / "study.html", study_page(found))
     if study.config.confirm and found.confirmation is not None and any(row.problem for row in found.confirmation.rows):
         click.echo(f"to train again what failed: {_resuming(context, study.config.name)}", err=True)
         return 1
@@ -317,13 +320,11 @@ def _objectives(text: str) -> tuple[str, ...]:
     return names
 
 
-def _write_page(folder: Path, found: StudySummary) -> None:
-    from craterbench.report.study.study_html import study_page
+def _write_page(file: Path, page: str) -> None:
     from craterbench.results.files import write_atomically
 
-    file = folder / "study.html"
     try:
-        write_atomically(file, study_page(found))
+        write_atomically(file, page)
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror})") from None
     click.echo(file)

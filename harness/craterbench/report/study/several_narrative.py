@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from craterbench.metrics.intervals import Estimate
@@ -11,7 +11,7 @@ from craterbench.report.study.narrative import at_tuned_thresholds, capital, com
 from craterbench.search.several.compare import MemberSummary, SweepsSummary
 from craterbench.search.summary import ConfirmedScores
 
-__all__ = ["ComparedScore", "compared_scores", "row_name", "several_sentences"]
+__all__ = ["ComparedScore", "compared_scores", "row_name", "several_sentences", "several_settings"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,21 @@ def compared_scores(summary: SweepsSummary) -> list[ComparedScore]:
         ),
     ]
     return [score for score in every if any(score.of(row) for member in summary.members for row in member.rows)]
+
+
+def several_settings(summary: SweepsSummary) -> Mapping[str, str]:
+    """Return what holds for all, what is searched in all or in one alone, and what each keeps, in words."""
+    settings = {**summary.settings, "searched in all": ", ".join(summary.alike)}
+    for member in summary.members:
+        if member.alone:
+            settings[f"in {member.benchmark} alone"] = ", ".join(member.alone)
+    for member in summary.members:
+        kept = [
+            f"{key}={str(value).lower() if isinstance(value, bool) else value}"
+            for key, value in member.defined_by.items()
+        ]
+        settings[f"{member.benchmark} keeps"] = ", ".join(kept)
+    return settings
 
 
 def row_name(member: MemberSummary, row: ConfirmedScores) -> str:
@@ -91,16 +106,16 @@ def _gain(summary: SweepsSummary, member: MemberSummary) -> str:
     for score in compared_scores(summary):
         difference = score.difference(tuned)
         if difference is not None:
-            text = f"{_changed(tuned, difference)} {estimate_text(difference, signed=True, with_sd=False)}"
+            text = f"{_changed(tuned, difference)}{estimate_text(difference, signed=True, with_sd=False)}"
             gained.append(f"{score.short} {text}".strip())
-    return f"Tuning {name}: {'; '.join(gained)}."
+    return f"What tuning gained {name}: {'; '.join(gained)}."
 
 
 def _changed(tuned: ConfirmedScores, difference: Estimate) -> str:
     """Say how sure a gain is."""
     if len(tuned.seeds) == 1 or not difference.has_interval or difference.low <= 0 <= difference.high:
-        return "it is not certain that it gained anything,"
-    return "it gained" if difference.low > 0 else "it cost"
+        return "not certainly anything, "
+    return "" if difference.low > 0 else "a loss, "
 
 
 def _unvaried(members: Sequence[MemberSummary]) -> list[str]:

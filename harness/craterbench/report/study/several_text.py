@@ -13,6 +13,7 @@ from craterbench.report.study.several_narrative import (
     compared_scores,
     row_name,
     several_sentences,
+    several_settings,
 )
 from craterbench.report.study.study_text import text_table
 from craterbench.report.study.trials import objective_value, reasons, sort_by_objective
@@ -43,16 +44,7 @@ def render_several(summary: SweepsSummary, console: Console) -> None:
 
 def _print_settings(summary: SweepsSummary, console: Console) -> None:
     table = Table.grid(padding=(0, 2))
-    settings = {
-        **summary.settings,
-        "searched in all": ", ".join(summary.alike),
-        **{f"in {member.benchmark} alone": ", ".join(member.alone) for member in summary.members if member.alone},
-        **{
-            f"{member.benchmark} keeps": ", ".join(f"{key}={value}" for key, value in member.defined_by.items())
-            for member in summary.members
-        },
-    }
-    for key, value in settings.items():
+    for key, value in several_settings(summary).items():
         table.add_row(Text(key, style="dim"), Text(value, style="dim"))
     console.print(table)
 

@@ -142,9 +142,9 @@ def summarize_several(folder: Path, metrics: Metrics) -> SweepsSummary:
             notes.append(f"there are more trials than when this was confirmed; {again} confirms the best of all")
     rows = iter([] if compared is None else [compared.rows[-1], *compared.rows[:-1]])
     settings = dict(studies[0].settings)
-    for own in ("benchmark", "fixed", "searched"):
-        settings.pop(own, None)
-    settings["trials"] = f"{plan.members[0].trials} for each, complete or pruned"
+    for of_one in ("benchmark", "fixed", "searched", "begun"):
+        settings.pop(of_one, None)
+    settings = {"trials": f"{plan.members[0].trials} for each, complete or pruned", **settings}
     fixed = [f"{key}={value}" for key, value, _ in plan.members[0].fixed if key in plan.members[0].pinned]
     apart = {key for config in plan.members for key in defined_by(config)}
     if kept := [text for text in fixed if text.partition("=")[0] not in apart]:
