@@ -162,8 +162,10 @@ def sweep_several(
     gave_up = False
     plan.write(folder)
     try:
-        for member in prepared.members:
+        for number, member in enumerate(prepared.members, start=1):
             with live_sweep(member, results, options, quiet=quiet, log=log) as sweep:
+                if not quiet and sweep.study.counted < member.config.trials:
+                    log(f"{member.config.name}: search {number} of {len(prepared.members)}")
                 sweep.search(timeout=None if last is None else last - time.monotonic())
                 gave_up = gave_up or sweep.gave_up
     except BaseException:
