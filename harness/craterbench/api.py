@@ -36,6 +36,7 @@ from craterbench.report.study.several_narrative import several_sentences
 from craterbench.report.table.table import tabulate
 from craterbench.report.table.table_frame import frame as table_frame
 from craterbench.results.frame import runs_frame
+from craterbench.results.image_frame import images_frame
 from craterbench.results.record import Record
 from craterbench.results.store import Store, read_history
 from craterbench.results.weights import read_weights
@@ -45,7 +46,7 @@ from craterbench.search.several.setup import create_sweeps
 from craterbench.search.summarize import summarize
 from craterbench.search.summary import StudySummary
 
-__all__ = ["Run", "evaluate", "predict", "run", "runs", "sweep", "table"]
+__all__ = ["Run", "evaluate", "per_image", "predict", "run", "runs", "sweep", "table"]
 
 _Path = str | PathLike[str]
 
@@ -324,9 +325,12 @@ def evaluate(
         record = finished.record
         notes += [f"{record.id}: {line}" for line in (*[f"added {each}" for each in added], *found.warnings)]
         sums = {name: part.statistics.sums() for name, part in found.scored.items()}
+        edges = {metric.name: metric.best_edge(sums["validation"]) for metric in metrics if metric.tuned}
         for name, part in found.scored.items():
             about = {"run": record.id, "benchmark": record.benchmark, "seed": record.seed, "part": name}
-            scores = {metric.name: metric.score_part(sums, name) for metric in metrics}
+            scores = {
+                metric.name: metric.score_part(sums[name], name, edge=edges.get(metric.name)) for metric in metrics
+            }
             size = {"num_images": len(part.statistics.groups), "fingerprint": part.fingerprint}
             rows.append({**about, **scores, **size})
     scored = pd.DataFrame(rows).set_index(["run", "part"])
@@ -347,6 +351,15 @@ def runs(results: _Path = "results") -> pd.DataFrame:
     The trials of a study are the runs of its folder, ``results/studies/NAME``.
     """
     return runs_frame(Store(Path(results)), Metrics.of(Registry.installed()))
+
+
+def per_image(results: _Path = "results") -> pd.DataFrame:
+    """Return a row for each image of each scored part of each ended run, as ``bench table --per-image --test`` prints.
+
+    The columns are those of ``craterbench.results.image_frame.images_frame``; ``attrs["notes"]`` says what could not be
+    read. So ``per_image().groupby(["benchmark", "part"])["dice"].describe()`` has the quartiles of Dice over images.
+    """
+    return images_frame(Store(Path(results)), Metrics.of(Registry.installed()))
 
 
 def table(

@@ -155,6 +155,7 @@ class DaskExecutor:
             return None
         worker = DaskWorker(self._client, free[0], variables)
         self._workers[worker.task_key] = worker
+        worker.start()
         return worker
 
     def release(self, worker: Worker, *, usable: bool) -> None:

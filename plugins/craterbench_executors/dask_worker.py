@@ -61,8 +61,12 @@ class DaskWorker:
         self._turn = asyncio.Lock()  # what is sent comes in the order in which it was sent
         self._collecting = asyncio.Lock()
         self._log = Path()
-        self._future = client.submit(
-            relay.serve, self.task_key, variables, key=self.task_key, workers=[address], pure=False, retries=0
+        self._future: Any = None
+
+    def start(self) -> None:
+        """Start the relay. Whoever hands over its events knows the worker by then: its first may come at once."""
+        self._future = self._client.submit(
+            relay.serve, self.task_key, self.variables, key=self.task_key, workers=[self.address], pure=False, retries=0
         )
 
     @property
@@ -140,7 +144,7 @@ class DaskWorker:
         """
         if not there:
             self._mark_suspect(_UNREACHABLE)
-        elif self._future.done():
+        elif self._future is not None and self._future.done():
             self._mark_suspect(await _why(self._future))
         elif elsewhere and not self._ready.is_set() and time.monotonic() - self._since > _PATIENCE:
             self._mark_suspect("it is at work for somebody else")
@@ -186,8 +190,9 @@ class DaskWorker:
             self.mark_lost(f"{type(error).__name__}: {error}")
 
     async def _cancel(self) -> None:
-        with contextlib.suppress(OSError, asyncio.CancelledError):
-            await self._client.cancel([self._future])
+        if self._future is not None:
+            with contextlib.suppress(OSError, asyncio.CancelledError):
+                await self._client.cancel([self._future])
 
 
 def start(client: Any, coroutine: Coroutine[Any, Any, Any]) -> Any:

@@ -141,3 +141,10 @@ def test_the_yardstick_follows_images_and_masks_and_nothing_else(monkeypatch):
     assert Evaluator(images * np.float32(0.5), masks, groups).fingerprint != fingerprint
     monkeypatch.setattr("craterbench.metrics.evaluator.EVALUATOR_VERSION", 2)
     assert Evaluator(images, masks, groups).fingerprint != fingerprint
+
+
+def test_what_is_no_probability_is_told_with_digits_enough_to_see_it():
+    masks = np.ones((1, 1, 2, 1), np.uint8)
+    above = np.array([0.5, np.nextafter(np.float32(1), np.float32(2))], np.float32).reshape(masks.shape)
+    with pytest.raises(ValueError, match=r"no probabilities: they range from 0\.5 to 1\.00000012"):
+        count(masks, above)

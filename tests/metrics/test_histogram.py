@@ -121,10 +121,9 @@ def test_a_tuned_metric_has_the_threshold_that_is_best_on_validation(name):
         values = [of(masks.ravel(), probabilities.ravel().astype(np.float64) > edge) for edge in EDGES]
         edge = metric.best_edge(validation)
         assert values[edge] == max(values)
-        parts = {"validation": validation, "test": test}
         called = predicted.ravel().astype(np.float64) > EDGES[edge]
-        assert metric.score_part(parts, "test") == of(others.ravel(), called)
-        assert metric.score_part(parts, "validation") is None  # there it would flatter
+        assert metric.score_part(test, "test", edge=edge) == of(others.ravel(), called)
+        assert metric.score_part(validation, "validation", edge=edge) is None  # there it would flatter
         assert metric.score(validation) == max(values)  # what a search on it goes by
 
 
@@ -140,9 +139,10 @@ def test_what_has_no_histogram_or_one_of_other_bins_has_no_tuned_score():
     sums = count(masks, probabilities).sums()
     lacking = {name: each for name, each in sums.items() if name != "histogram"}
     other = {**sums, "histogram": [each[:200] for each in sums["histogram"]]}
-    for validation, test in ((lacking, sums), (sums, lacking), (other, sums), (sums, other)):
-        assert TUNED.score_part({"validation": validation, "test": test}, "test") is None
-    assert TUNED.score_part({"test": sums}, "test") is None
+    for without in (lacking, other):
+        assert TUNED.best_edge(without) is None
+        assert TUNED.score_part(without, "test", edge=TUNED.best_edge(sums)) is None
+        assert TUNED.score_part(sums, "test", edge=TUNED.best_edge(without)) is None
     assert METRICS.get("auroc").score(other) is None
 
 

@@ -17,7 +17,7 @@ from craterbench.metrics.intervals import confidence_interval
 from craterbench.metrics.metric import LOSS, Metrics
 from craterbench.metrics.statistics import Statistics
 from craterbench.plugin import MetricSpec, UserError
-from craterbench.plugin.components import STATISTICS
+from craterbench.plugin.components import STATISTICS, STATISTICS_ON_DEMAND
 from craterbench.plugin.registry import Registry
 from craterbench.results.store import Store
 from craterbench.search.study import StudyView
@@ -62,17 +62,17 @@ def test_a_metric_on_the_confusion_is_monitor_column_and_curve(bench):
     (row,) = csv.DictReader(bench("table", "--format", "csv").stdout.splitlines())
     assert float(row["validation_precision"]) == expected
     page = bench("table", "--format", "html").stdout
-    assert page.count("<figure><h3>logistic") == 1  # with the curve of what it went by
+    assert page.count("<figure><h3>logistic") == 2  # the curves of what it went by, and those over all thresholds
 
 
 @pytest.mark.usefixtures("outside")
 def test_a_metric_that_is_better_the_less_it_is_chooses_the_epoch_with_the_least(bench):
-    record, history = trained(bench, "--set", "training.monitor=hausdorff_95")
-    values = [row["hausdorff_95"] for row in history]
+    record, history = trained(bench, "--set", "training.monitor=hausdorff_90")
+    values = [row["hausdorff_90"] for row in history]
     assert record["best_epoch"] == 1 + int(np.nanargmin(values))
-    sums, number = record["parts"]["validation"]["statistics"]["outside_formulas:hausdorff_95"]
+    sums, number = record["parts"]["validation"]["statistics"]["outside_formulas:hausdorff_90"]
     assert values[record["best_epoch"] - 1] == pytest.approx(sums / number)
-    assert record["environment"]["components"]["metric hausdorff_95"] == 1
+    assert record["environment"]["components"]["metric hausdorff_90"] == 1
 
 
 @pytest.mark.usefixtures("outside")
@@ -81,13 +81,13 @@ def test_a_statistic_of_its_own_is_what_a_search_over_all_pairs_of_pixels_finds(
     masks = (generator.uniform(size=(6, 9, 9, 1)) < 0.15).astype(np.uint8)
     masks[4] = 0
     probabilities = (generator.uniform(size=masks.shape) < 0.15).astype(np.float32)
-    metric = Metrics.of(Registry.installed()).get("hausdorff_95")
+    metric = Metrics.of(Registry.installed()).get("hausdorff_90")
     counted = Evaluator(masks.astype(np.float32), masks, np.arange(6), [metric]).count(probabilities)
     distances = []
     for mask, called in zip(masks[..., 0], probabilities[..., 0], strict=True):
         if mask.any() and called.any():
             apart = cdist(np.argwhere(mask), np.argwhere(called))
-            distances.append(max(np.percentile(apart.min(axis=way), 95) for way in (0, 1)))
+            distances.append(max(np.percentile(apart.min(axis=way), 90) for way in (0, 1)))
     assert 0 < len(distances) < 6
     assert counted.value(metric) == pytest.approx(np.mean(distances))
     sure = confidence_interval([counted], metric)
@@ -113,11 +113,11 @@ def test_a_statistic_of_its_own_has_a_column_with_its_interval(bench):
 @pytest.mark.usefixtures("outside")
 def test_every_run_is_scored_by_all_metrics_and_goes_by_none_but_its_own(bench):
     record, history = trained(bench, "--set", "training.monitor=balanced_accuracy")
-    assert "outside_formulas:hausdorff_95" in record["parts"]["test"]["statistics"]
-    assert not {"precision", "hausdorff_95"} & history[0].keys()
+    assert "outside_formulas:hausdorff_90" in record["parts"]["test"]["statistics"]
+    assert not {"precision", "hausdorff_90"} & history[0].keys()
     assert not any(name.startswith("metric") for name in record["environment"]["components"])
-    text = bench("table", "--columns", "validation_hausdorff_95,validation_precision", "--format", "markdown").stdout
-    assert "validation Hausdorff 95 %" in text
+    text = bench("table", "--columns", "validation_hausdorff_90,validation_precision", "--format", "markdown").stdout
+    assert "validation Hausdorff 90 %" in text
     assert "| – | – |" not in text
 
 
@@ -152,7 +152,7 @@ def test_what_an_old_run_lacks_is_an_empty_cell(bench):
     store = Store(bench.results)
     run(store, "reference")
     shown = bench(
-        "table", "--columns", "benchmark,validation_hausdorff_95,validation_precision", "--format", "markdown"
+        "table", "--columns", "benchmark,validation_hausdorff_90,validation_precision", "--format", "markdown"
     )
     (line,) = (line for line in shown.stdout.splitlines() if line.startswith("| reference"))
     assert [cell.strip() for cell in line.split("|")[1:3]] == ["reference", "–"]
@@ -267,7 +267,7 @@ def test_a_monitor_that_cannot_be_computed_is_named_with_its_target(bench, name)
 def test_a_run_that_goes_by_another_metric_only_lacks_what_cannot_be_counted(bench):
     record, _ = trained(bench)
     assert record["status"] == "done"
-    assert record["parts"]["validation"]["statistics"].keys() == set(STATISTICS)
+    assert record["parts"]["validation"]["statistics"].keys() == {*STATISTICS, *STATISTICS_ON_DEMAND}
     said = " ".join(record["warnings"])
     for name in ("holes", "one", "raises"):
         assert f"metric '{name}': its statistic broken:{name}" in said

@@ -23,13 +23,13 @@ pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 from dask_commands import scheduler, worker_of
 from dask_workers import ENDLESS, acquired, begin, executor_options, heard, small, variables
-from processes import eventually
+from processes import PATIENCE, eventually
 
 from craterbench.execution.devices import environment
 from craterbench.execution.worker import TRAIN_AND_EVALUATE, WorkerDied, WorkerError, WorkerProcess
 from craterbench.plugin import UserError
 from craterbench.training.experiment import train_val
-from craterbench_executors import dask
+from craterbench_executors import dask, relay
 
 
 def training_processes(dask_worker: int) -> list[int]:
@@ -86,6 +86,26 @@ def test_a_warm_worker_stays_warm_and_is_told_when_to_stop(executor, dask_pids, 
     begin(worker, small(), tmp_path / "log.txt")
     assert same(heard(worker), first)
     assert [pid for dask_worker in dask_pids().values() for pid in training_processes(dask_worker)] == busy
+
+
+def test_a_worker_that_is_ready_before_its_task_is_known_to_be_submitted_is_used(executor, tmp_path, monkeypatch):
+    """As on a busy machine, where the thread that submits may stand still meanwhile."""
+    heard_of, submit = threading.Event(), executor._client.submit
+
+    def on_event(event):
+        executor._on_event(event)
+        heard_of.set()
+
+    def late(*task, **options):
+        future = submit(*task, **options)
+        assert heard_of.wait(PATIENCE)
+        return future
+
+    executor._client.subscribe_topic(relay.TOPIC, on_event)
+    monkeypatch.setattr(executor._client, "submit", late)
+    worker = acquired(executor)
+    begin(worker, small(), tmp_path / "log.txt")
+    assert heard(worker)[-1][0] == "finished"
 
 
 def test_a_task_that_raises_is_a_cause_and_a_log_and_the_worker_lives_on(executor, tmp_path):

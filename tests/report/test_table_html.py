@@ -11,6 +11,7 @@ from parsed_page import Page
 from craterbench.plugin import PublishedResult
 from craterbench.report.table.table import tabulate
 from craterbench.report.table.table_html import page
+from craterbench.results.image_frame import images_frame
 from craterbench.results.store import Store
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
@@ -141,3 +142,18 @@ def test_a_page_of_failures_alone_is_a_page(store):
     parsed = Page(made(store))
     assert "1 failed" in "".join(parsed.said)
     assert parsed.sources == []
+
+
+def test_the_page_lists_the_images_that_the_reference_does_worst_on(store):
+    two_rows(store)
+    frame = images_frame(store, parts=["validation"])
+    dice = frame.groupby(["benchmark", "image"])["dice"].mean()
+    worst = dice["reference"].sort_values(kind="stable").index[:8]
+    text = made(store)
+    section = text.partition("<h2>Worst images</h2>")[2].partition("<h2>")[0]
+    assert [int(image) for image in re.findall(r"image (\d+)<br>", section)] == list(worst)
+    parsed = Page(section)
+    rows = {row[0]: row[1:] for row in parsed.rows}
+    for name in ("reference", "dice"):
+        assert rows[name] == [f"{dice[name, image]:.4f}" for image in worst]
+    assert made(store, test=True).count("does worst") == 2

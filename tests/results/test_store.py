@@ -195,6 +195,7 @@ WRONG = {
     "parts.validation.statistics": [None, {}, {"confusion": [[1, 2, 3, 4]] * 2}],
     "parts.validation.statistics.confusion": [None, [], [[1, 2, 3, 4]], [[1, 2, 3]] * 2, [[1, 2, 3, 0.5]] * 2],
     "parts.validation.statistics.cross_entropy": [[[1.0], [2.0]], [[1.0, "2"]] * 2, [[1.0, True]] * 2],
+    "parts.validation.statistics.boundary": [None, [1.0] * 5, [[1.0] * 6]],
     "parts.validation.statistics.craters:found": [None, 1, [None], [[1.0]], ["1"]],
     "config": [None, [], {}],
     "config.loss": [None, "bce", {}],

@@ -19,7 +19,7 @@ def made(confusion: np.ndarray, cross_entropy: np.ndarray, groups: np.ndarray) -
 
 
 def scores(of: Statistics | Mapping[str, Any], region: str | None = None) -> dict[str, float]:
-    """Return every built-in metric of statistics, or of a record's sums, and how many pixels these are of.
+    """Return the built-in metrics that follow from statistics, or a record's sums, and how many pixels these are of.
 
     NaN where one is not defined. Over all regions those of statistics are the ones of a history, to the last digit.
     """

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
+
+if TYPE_CHECKING:
+    from craterbench.metrics.metric import Metrics
+    from craterbench.results.store import Store
 
 __all__ = ["table_command"]
 
@@ -29,11 +35,20 @@ __all__ = ["table_command"]
     show_default=True,
     help="How to print it; html is a page with curves and samples.",
 )
+@click.option("--per-image", is_flag=True, help="Print csv with a line for each run, part and image instead.")
 @click.option(
     "--results", type=click.Path(path_type=Path), default="results", show_default=True, help="Folder of runs."
 )
+@click.pass_context
 def table_command(
-    test: bool, columns: str | None, sort: str | None, where: tuple[str, ...], form: str, results: Path
+    context: click.Context,
+    test: bool,
+    columns: str | None,
+    sort: str | None,
+    where: tuple[str, ...],
+    form: str,
+    per_image: bool,
+    results: Path,
 ) -> None:
     """Show a table of all runs, a row for each benchmark over its seeds and folds.
 
@@ -55,6 +70,9 @@ def table_command(
         said = "\n".join(["", *damaged])
         raise UserError(f"no runs in {results}; bench run reference makes one, --results names another folder{said}")
     registry = Registry.installed()
+    if per_image:
+        _print_images(context, store, Metrics.of(registry), test=test)
+        return
     published, metrics = [entry.spec for entry in registry.entries("published")], Metrics.of(registry)
     chosen = [name.strip() for name in columns.split(",")] if columns is not None else None
     if chosen is None and form in ("csv", "json", "html"):
@@ -82,3 +100,20 @@ def table_command(
     if form == "csv":  # which has no room for them
         for note in table.notes:
             click.echo(note, err=True)
+
+
+def _print_images(context: click.Context, store: Store, metrics: Metrics, *, test: bool) -> None:
+    from craterbench.results.image_frame import images_frame
+
+    given = [name for name in ("columns", "sort", "where", "form") if _is_given(context, name)]
+    if given:
+        names = ", ".join(f"--{'format' if name == 'form' else name}" for name in given)
+        raise UserError(f"--per-image prints all images of all runs as csv: {names} cannot be given with it")
+    found = images_frame(store, metrics, ("validation", "test") if test else ("validation",))
+    click.echo(found.to_csv(index=False, lineterminator="\n"), nl=False)
+    for note in found.attrs["notes"]:
+        click.echo(note, err=True)
+
+
+def _is_given(context: click.Context, name: str) -> bool:
+    return context.get_parameter_source(name) is not ParameterSource.DEFAULT

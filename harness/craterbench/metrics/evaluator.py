@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import distance_transform_edt
 
 from craterbench.metrics.histogram import NUM_BINS, bin_of
 from craterbench.metrics.metric import Metric
@@ -76,7 +76,7 @@ class Evaluator:
             raise ValueError(f"predictions have shape {probabilities.shape}, the masks {self._masks.shape}")
         p = probabilities.reshape(self._crater.shape)
         if not ((p >= 0) & (p <= 1)).all():
-            raise ValueError(f"predictions are no probabilities: they range from {p.min():g} to {p.max():g}")
+            raise ValueError(f"predictions are no probabilities: they range from {p.min():.9g} to {p.max():.9g}")
         crater, called = self._crater, p > THRESHOLD
         clipped = np.clip(p.astype(np.float64), CLIP, 1 - CLIP)
         entropy = -np.log(np.where(crater, clipped, 1 - clipped))
@@ -127,9 +127,15 @@ def rim(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     Args:
         masks: (N, H, W, 1).
     """
-    near = np.zeros(masks.shape, dtype=bool)
-    for row, mask in enumerate(masks[..., 0]):
-        if 0 < mask.sum() < mask.size:
-            distance = np.where(mask, distance_transform_edt(mask), distance_transform_edt(1 - mask))
-            near[row, ..., 0] = distance <= RIM_WIDTH
-    return near
+    crater = masks[..., 0].astype(bool)
+    near = np.zeros(crater.shape, dtype=bool)
+    height, width = crater.shape[1:]
+    reach = range(-math.floor(RIM_WIDTH), math.floor(RIM_WIDTH) + 1)
+    for down, right in itertools.product(reach, reach):
+        if (down, right) > (0, 0) and math.hypot(down, right) <= RIM_WIDTH:  # each pair of pixels once
+            one = np.s_[:, : height - down, max(-right, 0) : width - max(right, 0)]
+            other = np.s_[:, down:, max(right, 0) : width - max(-right, 0)]
+            differ = crater[one] != crater[other]
+            near[one] |= differ
+            near[other] |= differ
+    return near[..., None]

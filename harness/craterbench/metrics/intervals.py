@@ -51,7 +51,7 @@ _POWER = 0.8
 # Only a variance is taken from the draws, to 6 %; from so few groups it is not known to better than 30 %.
 _DRAWS = 500
 _DRAWS_SEED = 2007
-_AT_ONCE = 16  # runs
+_AT_ONCE = 64  # runs, times the numbers that the statistic has
 
 # How far towards 1 the correlation of a group's images is moved for a score: large groups tend to be the harder ones,
 # which the correlation does not see. In a difference most of that cancels.
@@ -220,13 +220,14 @@ def _scores(sample: _Sample) -> Floats:
     Returns:
         (1 + N + draws, runs).
     """
-    blocks = range(0, sample.images.shape[2], _AT_ONCE)
+    numbers, _, num_runs = sample.images.shape
+    size = max(1, _AT_ONCE // numbers)
+    blocks = [sample.images[:, :, first : first + size] for first in range(0, num_runs, size)]
     return np.concatenate([_scores_of(sample, block) for block in blocks], axis=1)
 
 
-def _scores_of(sample: _Sample, block: int) -> Floats:
-    """Return the columns of ``_scores`` from one run on, so few that they stay in the processor's cache."""
-    images = sample.images[:, :, block : block + _AT_ONCE]
+def _scores_of(sample: _Sample, images: Floats) -> Floats:
+    """Return the columns of ``_scores`` of the images of some runs, so few that they stay in the processor's cache."""
     groups = sample.by_group(images, axis=1)
     total = groups.sum(axis=1, keepdims=True)
     sums = np.concatenate([total, total - images, _draws(len(sample.sizes)) @ groups], axis=1)

@@ -146,25 +146,25 @@ class Metric(MetricSpec):
         value = float(self(total.sum(axis=0) if total.ndim == 2 else total))
         return None if math.isnan(value) else value
 
-    def score_part(self, parts: Mapping[str, Mapping[str, Any]], part: str, region: str | None = None) -> float | None:
-        """Return the metric of a part of a run, at the threshold of its validation part if it is tuned.
+    def score_part(
+        self, sums: Mapping[str, Any], part: str, region: str | None = None, *, edge: int | None = None
+    ) -> float | None:
+        """Return the metric of a part of a run; a tuned one at the threshold of the run's validation part.
 
         Args:
-            parts: the sums of each part that was scored, by statistic.
-            part: which of them.
+            sums: as for ``score``.
+            part: such as ``test``.
             region: as for ``score``.
+            edge: the ``best_edge`` of a tuned metric on the validation part, if it has one.
 
         Returns:
             ``None`` as for ``score``, and of a tuned metric on the validation part itself, where it would flatter.
         """
         if not self.tuned:
-            return self.score(parts[part], region)
-        if part == "validation" or not self.is_in(parts[part]):
+            return self.score(sums, region)
+        if part == "validation" or edge is None or not self.is_in(sums):
             return None
-        edge = self.best_edge(parts.get("validation", {}))
-        if edge is None:
-            return None
-        return self.at_threshold.score({"confusion": confusion_at(np.asarray(parts[part]["histogram"]), edge)}, region)
+        return self.at_threshold.score({"confusion": confusion_at(np.asarray(sums["histogram"]), edge)}, region)
 
 
 class Metrics:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from craterbench.metrics.histogram import confusion_at
 from craterbench.metrics.metric import Metric
 from craterbench.plugin import UserError
-from craterbench.plugin.components import load
+from craterbench.plugin.components import STATISTICS_ON_DEMAND, load
 
 __all__ = ["Statistics", "count_own"]
 
@@ -27,7 +27,8 @@ class Statistics:
     Attributes:
         arrays: by name, (N, regions, k) where rim and interior are counted apart, and (N, k) where they are not:
             ``confusion`` int64 (N, 2, 4), ``cross_entropy`` and ``squared_error`` float64 (N, 2, 2), ``histogram``
-            int64 (N, 2, 256), ``calibration`` float64 (N, 30), and those that plugins bring, by their targets.
+            int64 (N, 2, 256), ``calibration`` float64 (N, 30), those on demand (``STATISTICS_ON_DEMAND``), and those
+            that plugins bring, by their targets.
         groups: int64 (N,): the group of each image.
     """
 
@@ -59,8 +60,7 @@ class Statistics:
     def of_images(self, name: str) -> npt.NDArray[Any]:
         """Return a statistic of each image over all its pixels, (N, k)."""
         array = self.arrays[name]
-        total: npt.NDArray[Any] = array.sum(axis=1) if array.ndim == 3 else array
-        return total
+        return _signed(array.sum(axis=1) if array.ndim == 3 else array)
 
     def sums(self) -> dict[str, Any]:
         """Return what a record keeps: the sums over images, as nested lists."""
@@ -77,7 +77,7 @@ class Statistics:
 
     def at_threshold(self, edge: int) -> Statistics:
         """Return the confusion at an edge of the histogram as a threshold, and nothing else."""
-        return Statistics({"confusion": confusion_at(self.arrays["histogram"], edge)}, self.groups)
+        return Statistics({"confusion": _signed(confusion_at(self.arrays["histogram"], edge))}, self.groups)
 
     @classmethod
     def concatenate(cls, folds: Sequence[Statistics]) -> Statistics:
@@ -106,7 +106,7 @@ def count_own(metric: Metric, probabilities: npt.NDArray[np.float32], masks: npt
     for array in shown:
         array.flags.writeable = False  # others are counted on the same arrays
     try:
-        counted = np.asarray(load(metric.statistic)(*shown))
+        counted = np.asarray(load(STATISTICS_ON_DEMAND.get(metric.statistic, metric.statistic))(*shown))
     except Exception as error:
         raise UserError(f"{culprit} raised {type(error).__name__}: {error}") from error
     if counted.ndim != 2 or len(counted) != len(masks):
@@ -122,5 +122,9 @@ def count_own(metric: Metric, probabilities: npt.NDArray[np.float32], masks: npt
 
 def _pairwise_sum(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Add up the last axis, each sum from one run of memory: only then does NumPy add pairwise, which errs least."""
-    total: npt.NDArray[Any] = np.ascontiguousarray(array).sum(axis=-1)
-    return total
+    return _signed(np.ascontiguousarray(array).sum(axis=-1))
+
+
+def _signed(counted: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return integers as int64: files hold them in few bytes without a sign, and a difference of such would wrap."""
+    return counted.astype(np.int64) if counted.dtype.kind == "u" else counted

@@ -15,6 +15,64 @@ _FORMULAS = "craterbench.metrics.formulas"
 #: The columns of the histogram that hold the crater pixels.
 _CRATER_BINS = tuple(range(128, 256))
 
+#: On boundaries, on objects, and averaged over images; their statistics are counted on demand.
+_BEYOND_PIXELS = (
+    *(
+        MetricSpec(
+            name=f"surface_dice_{tolerance}",
+            label=f"surface Dice, {unit}",
+            summary=f"share of the boundary pixels that are within {unit} of the other boundary",
+            statistic="boundary",
+            formula=f"craterbench.metrics.boundary:surface_dice_{tolerance}",
+            greater_is_better=True,
+            scale="unit",
+            weight=(2,),
+        )
+        for tolerance, unit in ((1, "1 pixel"), (2, "2 pixels"))
+    ),
+    MetricSpec(
+        name="hausdorff_95",
+        label="Hausdorff 95 %",
+        summary="95th percentile of the distance between the boundaries, in pixels, as the mean over images",
+        statistic="boundary",
+        formula="craterbench.metrics.boundary:hausdorff_95",
+        greater_is_better=False,
+        scale="log",
+    ),
+    *(
+        MetricSpec(
+            name=f"object_{name}",
+            label=f"object {label}",
+            summary=summary,
+            statistic="objects",
+            formula=f"craterbench.metrics.objects:object_{name}",
+            greater_is_better=True,
+            scale="unit",
+            weight=weight,
+        )
+        for name, label, summary, weight in (
+            ("precision", "precision", "share of the predicted objects that match one of the mask", (6,)),
+            ("recall", "recall", "share of the mask's objects that a predicted one matches", (3, 4, 5)),
+            ("f1", "F1", "harmonic mean of object precision and recall", (3, 4, 5)),
+            ("recall_small", "recall, small", "object recall of those below 8 pixels of diameter", (3,)),
+            ("recall_medium", "recall, medium", "object recall of those from 8 to below 16 pixels of diameter", (4,)),
+            ("recall_large", "recall, large", "object recall of those from 16 pixels of diameter", (5,)),
+        )
+    ),
+    *(
+        MetricSpec(
+            name=f"image_{name}",
+            label=f"mean {label} of an image",
+            summary=f"mean over images of {label}",
+            statistic="image_overlap",
+            formula=f"craterbench.metrics.image_overlap:image_{name}",
+            greater_is_better=True,
+            scale="unit",
+        )
+        for name, label in (("dice", "Dice"), ("iou", "IoU"))
+    ),
+)
+
 BUILT_IN_METRICS = (
     MetricSpec(
         name="balanced_accuracy",
@@ -125,6 +183,7 @@ BUILT_IN_METRICS = (
         )
         for name, label in (("balanced_accuracy", "balanced accuracy"), ("dice", "Dice"), ("iou", "IoU"))
     ),
+    *_BEYOND_PIXELS,
 )
 
 

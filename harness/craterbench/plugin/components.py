@@ -18,6 +18,7 @@ __all__ = [
     "FRAMEWORK_KINDS",
     "PLAIN_NAME",
     "STATISTICS",
+    "STATISTICS_ON_DEMAND",
     "AugmentationSpec",
     "BenchmarkSpec",
     "Component",
@@ -261,6 +262,14 @@ class ScheduleSpec(Component):
 #: The statistics that the evaluator collects by itself.
 STATISTICS = ("confusion", "cross_entropy", "squared_error", "histogram", "calibration")
 
+#: The built-in statistics that it collects where a metric needs them, and for all metrics at the end of a run: where
+#: each is, called as one that a metric brings itself.
+STATISTICS_ON_DEMAND = {
+    "boundary": "craterbench.metrics.boundary:boundary",
+    "image_overlap": "craterbench.metrics.image_overlap:image_overlap",
+    "objects": "craterbench.metrics.objects:objects",
+}
+
 #: The range of the values of a metric: from 0 to 1; above 0; anywhere, in a unit of their own.
 Scale = Literal["unit", "log", "linear"]
 
@@ -279,6 +288,8 @@ class MetricSpec(Spec):
             pixels (see ``craterbench.metrics.histogram``).
             ``calibration`` (k = 30): of each tenth of the probability its pixels, its crater pixels, and the sum of
             its probabilities.
+            ``boundary`` (k = 6), ``objects`` (k = 7) and ``image_overlap`` (k = 3) are those of the modules
+            ``craterbench.metrics.boundary`` and so on.
             One of its own is given as ``"module:attribute"`` and called as ``statistic(probabilities, masks) -> array
             (N, k)`` with float32 and uint8 (N, H, W, 1); it returns finite numbers for each image, which are added up
             over images.
@@ -310,8 +321,9 @@ class MetricSpec(Spec):
         if not (callable(self.formula) or _is_target(self.formula)):
             what = f"{self.formula!r} is none" if self.formula else "it has none"
             raise ValueError(f"metric {self.name!r}: give a formula as 'module:attribute'; {what}")
-        if not (self.statistic in STATISTICS or _is_target(self.statistic)):
-            cure = f"{nearest(self.statistic, STATISTICS)}; one of its own is given as 'module:attribute'"
+        known_statistics = (*STATISTICS, *STATISTICS_ON_DEMAND)
+        if not (self.statistic in known_statistics or _is_target(self.statistic)):
+            cure = f"{nearest(self.statistic, known_statistics)}; one of its own is given as 'module:attribute'"
             raise ValueError(f"metric {self.name!r}: nobody collects a statistic {self.statistic!r}; {cure}")
         if self.tuned and self.statistic != "histogram":
             raise ValueError(f"metric {self.name!r}: a tuned metric needs statistic='histogram'")

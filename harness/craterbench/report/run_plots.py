@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from craterbench.metrics.evaluator import THRESHOLD
 from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metric, Metrics
 from craterbench.plugin import RunContext, hookimpl
+from craterbench.report.threshold_plots import CURVES, draw_thresholds, has_curves
 from craterbench.results.store import read_history
 from craterbench.training.experiment import Samples
 
@@ -51,19 +52,40 @@ def save_plots(
     shown = metrics.in_history(run.config["training"]["monitor"])
     history = read_history(run.folder)
     others = [metric for metric in shown if metric not in (LOSS, BALANCED_ACCURACY)]
-    draw_curves(run.folder / "curves.png", history, title, others)
+    parts = {name: part["statistics"] for name, part in record["parts"].items()}
+    draw_curves(run.folder / "curves.png", history, title, others, parts)
     draw_samples(run.folder / "samples.png", Samples(**samples), f"{title}: validation images")
 
 
-def draw_curves(path: Path, history: Sequence[Mapping[str, Any]], title: str, others: Sequence[Metric] = ()) -> None:
+def draw_curves(
+    path: Path,
+    history: Sequence[Mapping[str, Any]],
+    title: str,
+    others: Sequence[Metric] = (),
+    parts: Mapping[str, Mapping[str, Any]] | None = None,
+) -> None:
     """Draw loss and balanced accuracy over the epochs, on training and validation images, with the best epoch.
 
+    Below them stand the ROC, precision-recall and calibration curves of the best epoch's weights.
+
     Args:
+        path: the PNG file.
+        history: a row for each epoch.
+        title: what stands above.
         others: metrics that are drawn beside them, on validation images.
+        parts: by the name of a part that was scored, its sums by statistic.
     """
-    figure = Figure(figsize=(10 + 5 * len(others), 4), layout="constrained")
+    scored = {name: sums for name, sums in (parts or {}).items() if has_curves(sums)}
+    figure = Figure(figsize=(10 + 5 * len(others), 8 if scored else 4), layout="constrained")
     figure.suptitle(title)
-    losses, accuracies, *more = figure.subplots(1, 2 + len(others))
+    above, *below = figure.subfigures(2 if scored else 1, 1, squeeze=False)[:, 0]
+    losses, accuracies, *more = above.subplots(1, 2 + len(others))
+    for panels in (figure.subplots(1, len(CURVES)) for figure in below):
+        for (name, sums), style in zip(scored.items(), ("C1-", "C2-"), strict=False):
+            draw_thresholds(panels, sums, style, name)
+        for panel, curve_name in zip(panels, CURVES, strict=True):
+            panel.set_title(curve_name, fontsize=9)
+            panel.legend(fontsize=8)
     epochs = [row["epoch"] for row in history]
     best = int(history[-1]["best"])
 

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -91,11 +91,19 @@ class Record:
 
     def score(self, part: str, metric: Metric, region: str | None = None) -> float | None:
         """Return a metric of a part; ``None`` where it is not defined or not known (see ``Metric.score_part``)."""
-        return metric.score_part({name: each["statistics"] for name, each in self.parts.items()}, part, region)
+        return metric.score_part(self.parts[part]["statistics"], part, region, edge=self.best_edge(metric))
 
     def best_edge(self, metric: Metric) -> int | None:
-        """Return the edge of the histogram that is the threshold of a tuned metric (see ``Metric.best_edge``)."""
-        return metric.best_edge(self.parts.get("validation", {}).get("statistics", {}))
+        """Return the edge of the histogram that is the threshold of a tuned metric; ``None`` where there is none."""
+        if not metric.tuned:
+            return None
+        if metric.name not in self._edges:
+            self._edges[metric.name] = metric.best_edge(self.parts.get("validation", {}).get("statistics", {}))
+        return self._edges[metric.name]
+
+    @cached_property
+    def _edges(self) -> dict[str, int | None]:
+        return {}
 
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON has it; NaN, which JSON has not, is ``null``."""

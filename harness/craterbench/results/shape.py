@@ -72,15 +72,20 @@ class PartRecord(TypedDict):
 #: How many numbers a region has of each built-in statistic.
 _NUMBERS = {"confusion": 4, "cross_entropy": 2, "squared_error": 2}
 
+#: How many numbers those have that are counted on demand, over all pixels.
+_NUMBERS_ON_DEMAND = {"boundary": 6, "image_overlap": 3, "objects": 7}
+
 
 def misshapen(statistics: Mapping[str, Any]) -> str | None:
     """Return the name of the first statistic whose sums have not a statistic's shape, if there is one."""
     for name, sums in statistics.items():
         apart = type(sums) is list and len(sums) == 2 and all(type(region) is list for region in sums)
         regions = sums if apart else [sums]
-        fits = all(type(each) is list and all(type(n) in (int, float) for n in each) for each in regions)
+        fits = all(type(each) is list and set(map(type, each)) <= {int, float} for each in regions)
         if name in _NUMBERS:
             fits = fits and apart and [len(region) for region in sums] == [_NUMBERS[name]] * 2
+        elif name in _NUMBERS_ON_DEMAND:
+            fits = fits and not apart and len(sums) == _NUMBERS_ON_DEMAND[name]
         if not fits or len(set(map(len, regions))) > 1:
             return name
     return None

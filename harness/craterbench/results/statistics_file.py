@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,13 +50,8 @@ def statistics_file(folder: Path) -> Path:
     return old if old.exists() and not new.exists() else new
 
 
-def read_statistics(folder: Path, part: str, wanted: Iterable[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+def read_statistics(folder: Path, part: str) -> dict[str, npt.NDArray[Any]]:
     """Return the statistics of a part's images by name, and their ``groups``, as the evaluator counted them.
-
-    Args:
-        folder: of the run.
-        part: such as ``test``.
-        wanted: the names of those that are read if they are there; by default all.
 
     Raises:
         ValueError: they are missing or damaged.
@@ -66,8 +61,6 @@ def read_statistics(folder: Path, part: str, wanted: Iterable[str] | None = None
     try:
         with zipfile.ZipFile(path) as file:
             names = [name for name in file.namelist() if name.startswith(before)]
-            if wanted is not None and path.name == _STATISTICS:
-                names = [name for name in names if name[len(before) : -len(".npy")] in (*wanted, "groups")]
             arrays = {name.removeprefix(before).removesuffix(".npy"): _array(file.read(name)) for name in names}
     except FileNotFoundError:
         raise ValueError("it is missing") from None
@@ -97,8 +90,7 @@ def _array(content: bytes) -> npt.NDArray[Any]:
         raise ValueError("no array")
     start = 10 + int.from_bytes(content[8:10], "little")
     shape, in_columns, dtype = _layout(content[:start])
-    array = np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if in_columns else "C")
-    return array.astype(np.int64) if dtype.kind == "u" else array  # differences of unsigned ones would wrap
+    return np.frombuffer(content, dtype, offset=start).reshape(shape, order="F" if in_columns else "C")
 
 
 @lru_cache(maxsize=64)

@@ -361,9 +361,9 @@ class Store:
         """Return what ``read_history`` finds in the folder of a run."""
         return read_history(self.folder(record))
 
-    def statistics(self, record: Record, part: str, names: Iterable[str] | None = None) -> dict[str, npt.NDArray[Any]]:
+    def statistics(self, record: Record, part: str) -> dict[str, npt.NDArray[Any]]:
         """Return what ``read_statistics`` finds in the folder of a run."""
-        return read_statistics(self.folder(record), part, names)
+        return read_statistics(self.folder(record), part)
 
 
 def read_history(folder: Path) -> list[dict[str, float]]:

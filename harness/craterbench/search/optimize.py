@@ -205,7 +205,8 @@ class TrialLoop:
             cause = (
                 event.cause
                 if isinstance(event, RunFailed)
-                else f"it has no value of {' or '.join(metric.label for metric in study.objectives)}"
+                else f"it has no {' or '.join(metric.label for metric in study.objectives)}: on the validation part, "
+                "which may lack a class, that is not defined"
             )
             again = isinstance(event, WorkerLost) and active.retry_of is None
             self._fail(active, cause, record, again=again)

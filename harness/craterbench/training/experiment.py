@@ -253,14 +253,14 @@ def evaluate(
         evaluator = Evaluator(part.images, part.masks, part.groups, Metrics())
         probabilities = predict(session, part.images)
         statistics = evaluator.count(probabilities)
-        own = {}
+        arrays = dict(statistics.arrays)
         for metric in metrics:
-            if metric.own_statistic and metric.statistic not in own:
+            if metric.statistic not in arrays:
                 try:
-                    own[metric.statistic] = count_own(metric, probabilities, part.masks)
+                    arrays[metric.statistic] = count_own(metric, probabilities, part.masks)
                 except UserError as error:
                     warnings.append(str(error))
-        scored[name] = SplitResult(evaluator.fingerprint, replace(statistics, arrays={**statistics.arrays, **own}))
+        scored[name] = SplitResult(evaluator.fingerprint, replace(statistics, arrays=arrays))
     return scored
 
 

@@ -112,7 +112,8 @@ def at_tuned_thresholds(mine: ConfirmedScores, other: ConfirmedScores) -> list[s
 def _found(candidate: ConfirmedScores, objective: Metric) -> str:
     """Say what the search thought of a candidate."""
     assert candidate.found is not None
-    had = f"a {objective.label} of {candidate.found:.4f}"
+    article = "an" if objective.label[0].lower() in "aeiou" else "a"
+    had = f"{article} {objective.label} of {candidate.found:.4f}"
     return f"In the search trial {candidate.trial} had {had} on the validation part."
 
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from craterbench.metrics.histogram import EDGES
 from craterbench.metrics.intervals import Estimate
 from craterbench.metrics.metric import BALANCED_ACCURACY, REGIONS, TUNED, Metric, Metrics
@@ -28,6 +30,10 @@ FACTORS = {
 }
 
 _MEBIBYTE = 2**20
+
+#: The metrics whose quartiles over images are columns, and those quartiles.
+_OF_IMAGES = [Metrics().get(name) for name in ("dice", "iou")]
+_QUARTILES = {"lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +131,7 @@ class ScoreColumns:
         return next((scored for scored in row.scored if (scored.part, scored.fingerprint) == wanted), None)
 
     def columns(self) -> list[Column]:
-        """Return its columns: a column for each metric, and beside the first the difference to the reference."""
+        """Return its columns: one for each metric, and the difference to the reference beside the first."""
         metrics = [self._column(metric) for metric in self.metrics]
         difference = Column(
             key="difference",
@@ -147,7 +153,12 @@ class ScoreColumns:
             decimals=2,
         )
         regions = [self._column(BALANCED_ACCURACY, region) for region in REGIONS]
-        return [metrics[0], difference, *metrics[1:], threshold, *regions]
+        beside = [column for name in (TUNED.name, "auroc") for column in metrics if column.key == name]
+        others = [column for column in metrics[1:] if column not in beside]
+        quartiles = [
+            self._quartile(metric, name) for metric in self.metrics if metric in _OF_IMAGES for name in _QUARTILES
+        ]
+        return [metrics[0], difference, *beside, threshold, *others, *quartiles, *regions]
 
     def _column(self, metric: Metric, region: str | None = None) -> Column:
         return Column(
@@ -159,6 +170,25 @@ class ScoreColumns:
             fields=("mean", "sd") if region else ("mean", "sd", "low", "high"),
             decimals=metric.decimals,
         )
+
+    def _quartile(self, metric: Metric, name: str) -> Column:
+        return Column(
+            key=f"image_{metric.name}_{name}",
+            heading=f"{metric.label} of an image, {name.replace('_', ' ')}",
+            value=partial(self._over_images, metric, _QUARTILES[name]),
+            part=self.example.part,
+            label=self.label,
+            fields=("mean", "sd"),
+            decimals=metric.decimals,
+        )
+
+    def _over_images(self, metric: Metric, share: float, row: Row) -> Estimate | None:
+        scored = self.of(row)
+        runs = self.evidence.runs(scored, metric) if scored else []
+        if not runs:
+            return None
+        images = metric(np.stack([run.of_images(metric.statistic) for run in runs]))
+        return Estimate.over(np.quantile(images, share, axis=1).tolist())
 
     def _score(self, metric: Metric, region: str | None, row: Row) -> Estimate | None:
         scored = self.of(row)

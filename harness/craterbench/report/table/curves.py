@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from matplotlib.figure import Figure
 
 from craterbench.metrics.metric import HEADLINE, Metric
 from craterbench.report.svg import same_look, svg
+from craterbench.report.threshold_plots import CURVES, draw_thresholds
 
-__all__ = ["draw_row"]
+__all__ = ["draw_row", "draw_row_thresholds"]
 
 
 def draw_row(
@@ -39,4 +41,20 @@ def draw_row(
             axes.set(xlabel="epoch", ylabel=metric.label, xlim=(0.5, last + 0.5), ylim=(limits or {}).get(metric.name))
             axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
             axes.grid(alpha=0.3)
+        return svg(figure)
+
+
+def draw_row_thresholds(runs: Sequence[Mapping[str, Any]]) -> str:
+    """Return an SVG of the ROC, precision-recall and calibration curves of a part, a thin line for each run.
+
+    Args:
+        runs: the sums of the part, by statistic (see ``has_curves``).
+    """
+    with same_look():
+        figure = Figure(figsize=(3.0 * len(CURVES), 2.7), layout="constrained")
+        panels = figure.subplots(1, len(CURVES))
+        for sums in runs:
+            draw_thresholds(panels, sums, "C0-")
+        for panel, name in zip(panels, CURVES, strict=True):
+            panel.set_title(name, fontsize=9)
         return svg(figure)

@@ -19,8 +19,8 @@ __all__ = ["REFERENCE", "Comparison", "RowIntervals"]
 #: The benchmark that the others are compared with.
 REFERENCE = "reference"
 
-#: Of how many rows and statistics those of the images are kept: a histogram takes half a megabyte a run.
-_GATHERED = 64
+#: Of how many runs all statistics of the images are kept: of one they take some hundred kilobytes.
+_KEPT = 512
 
 T = TypeVar("T")
 
@@ -53,12 +53,17 @@ class RowIntervals:
         self.lacking: list[str] = []
         self._store = store
         self._rows = rows
+        self._read: dict[tuple[str, str], Statistics | None] = {}
         self._gathered: dict[tuple[ScoredRuns, str], Mapping[Hashable, Statistics]] = {}
 
     def interval(self, scored: ScoredRuns, metric: Metric) -> Estimate | None:
         """Return the interval of a row's score, or ``None`` where the statistics of a run cannot be had."""
-        runs = list(self._statistics(scored, metric).values())
+        runs = self.runs(scored, metric)
         return confidence_interval(runs, metric.at_threshold if metric.tuned else metric) if runs else None
+
+    def runs(self, scored: ScoredRuns, metric: Metric) -> list[Statistics]:
+        """Return what a metric needs of each run, or of each seed over its folds; nothing where that of one is lost."""
+        return list(self._statistics(scored, metric).values())
 
     def comparison(self, scored: ScoredRuns) -> Comparison | None:
         """Return how a row can be compared with the reference on the same fingerprint, or ``None`` if it cannot.
@@ -116,12 +121,13 @@ class RowIntervals:
 
     def _statistics(self, scored: ScoredRuns, metric: Metric) -> Mapping[Hashable, Statistics]:
         """Return what a metric needs of each seed (or seed and fold), or nothing if that of a run cannot be had."""
-        key = (scored, metric.name if metric.tuned else metric.statistic)
-        if key not in self._gathered:
-            while len(self._gathered) >= _GATHERED:
-                del self._gathered[next(iter(self._gathered))]
-            self._gathered[key] = self._gather(scored, metric)
-        return self._gathered[key]
+        key = scored, metric.name if metric.tuned else metric.statistic
+        if key in self._gathered:
+            return self._gathered[key]
+        found = self._gather(scored, metric)
+        if metric.tuned or metric.statistic != "histogram":  # a row of which would take some ten megabytes
+            self._gathered[key] = found
+        return found
 
     def _gather(self, scored: ScoredRuns, metric: Metric) -> Mapping[Hashable, Statistics]:
         if not scored.complete or (metric.tuned and scored.part == "validation"):
@@ -141,18 +147,28 @@ class RowIntervals:
 
     def _of(self, record: Record, part: str, metric: Metric) -> Statistics | None:
         """Return what a metric needs of the images of a run, at its threshold if it is tuned."""
-        sums = {name: record.parts[part]["statistics"].get(name) for name in ("confusion", metric.statistic)}
-        edge = record.best_edge(metric) if metric.tuned else None
-        if not metric.is_in({name: each for name, each in sums.items() if each is not None}):
+        edge = record.best_edge(metric)
+        if (metric.tuned and edge is None) or not metric.is_in(record.parts[part]["statistics"]):
             return None
-        if metric.tuned and edge is None:
+        found = self._read_of(record, part)
+        if found is None:
             return None
-        try:
-            found = Statistics.beside(sums, self._store.statistics(record, part, sums))
-        except ValueError as error:
-            self._lack(f"{statistics_file(self._store.folder(record))}: no interval for its row: {error}")
-            return None
-        return found if edge is None else found.at_threshold(edge)
+        if edge is not None:
+            return found.at_threshold(edge)
+        return Statistics({name: found.arrays[name] for name in {"confusion", metric.statistic}}, found.groups)
+
+    def _read_of(self, record: Record, part: str) -> Statistics | None:
+        key = record.id, part
+        if key not in self._read:
+            while len(self._read) >= _KEPT:
+                del self._read[next(iter(self._read))]
+            try:
+                found = Statistics.beside(record.parts[part]["statistics"], self._store.statistics(record, part))
+            except ValueError as error:
+                self._lack(f"{statistics_file(self._store.folder(record))}: no interval for its row: {error}")
+                found = None
+            self._read[key] = found
+        return self._read[key]
 
     def _lack(self, line: str) -> None:
         if line not in self.lacking:

@@ -134,10 +134,7 @@ class ScoredRuns:
         """
         if not self.pooled_over_folds:
             return self.of_each_run(metric, region)
-        return [
-            metric.score_part({self.part: _over_folds(runs, self.part)}, self.part, region)
-            for runs in self.by_seed.values()
-        ]
+        return [metric.score_part(_over_folds(runs, self.part), self.part, region) for runs in self.by_seed.values()]
 
     def of_each_run(self, metric: Metric, region: str | None = None) -> list[float | None]:
         """Return a metric of each run by itself."""

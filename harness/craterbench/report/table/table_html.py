@@ -17,11 +17,13 @@ from craterbench.report.estimate_text import number_text
 from craterbench.report.html import bullets, picture, section, sheet
 from craterbench.report.table.axis import Axis
 from craterbench.report.table.columns import Column
-from craterbench.report.table.curves import draw_row
+from craterbench.report.table.curves import draw_row, draw_row_thresholds
 from craterbench.report.table.provenance import provenance_notes
 from craterbench.report.table.rows import Row
 from craterbench.report.table.table import Table
 from craterbench.report.table.table_text import PUBLISHED, cell_text
+from craterbench.report.table.worst_images import worst_images
+from craterbench.report.threshold_plots import has_curves
 from craterbench.results.record import Record
 from craterbench.results.store import Store
 
@@ -44,6 +46,8 @@ def page(table: Table, store: Store, metrics: Metrics | None = None) -> str:
         *_blocks(table),
         section("Notes", table.notes),
         _curves(table.rows, store, metrics or Metrics()),
+        _thresholds(table),
+        worst_images(table.rows, store, dict.fromkeys(column.part for column in table.columns if column.part)),
         _samples(table.rows, store),
         _ledger(table.published),
         *(section(heading, lines) for heading, lines in provenance_notes(table.rows).items()),
@@ -131,6 +135,24 @@ def _curves(rows: Sequence[Row], store: Store, metrics: Metrics) -> str:
     return (
         '<h2>Curves</h2><p class="dim">Scores of the validation part over the epochs, a line for each run; the dot is '
         f'the epoch whose weights were kept.</p><div class="figures">{"".join(figures)}</div>{bullets(lacking)}'
+    )
+
+
+def _thresholds(table: Table) -> str:
+    """Draw what the runs of each row know at every threshold, on the test part if the table shows it."""
+    part = "test" if any(column.part == "test" for column in table.columns) else "validation"
+    figures = []
+    for row in table.rows:
+        runs = [record.parts[part]["statistics"] for record in row.done if part in record.parts]
+        if curves := [sums for sums in runs if has_curves(sums)]:
+            drawn = draw_row_thresholds(curves).encode()
+            figures.append(_figure(row, "thresholds", "image/svg+xml", drawn, _seeds(row)))
+    if not figures:
+        return ""
+    return (
+        f'<h2>Thresholds</h2><p class="dim">On the {part} part, a line for each run; a dot is the threshold 0.5. The '
+        "points of a calibration curve are tenths of the probability: on the dotted line they say what is the case."
+        f'</p><div class="figures">{"".join(figures)}</div>'
     )
 
 

@@ -1,0 +1,37 @@
+"""The mean over images of Dice and IoU: each image weighs the same, however many crater pixels it has.
+
+The value of an image is that of the formulas on its own pixels: 1 where it has no crater and none was predicted, and 0
+where it has none and one was predicted.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from craterbench.metrics.evaluator import THRESHOLD
+from craterbench.metrics.formulas import dice, iou, mean
+
+__all__ = ["image_dice", "image_iou", "image_overlap"]
+
+Floats = npt.NDArray[np.float64]
+
+
+def image_overlap(probabilities: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> Floats:
+    """Return of each image, of probabilities and masks (N, H, W, 1), Dice, IoU and 1: (N, 3)."""
+    crater, called = (array.reshape(len(masks), -1) for array in (masks > 0, probabilities > THRESHOLD))
+    cells = (crater & called, ~crater & called, crater & ~called, ~crater & ~called)
+    confusion = np.stack([cell.sum(axis=1) for cell in cells], axis=-1)
+    return np.stack([dice(confusion), iou(confusion), np.ones(len(masks))], axis=-1)
+
+
+def image_dice(sums: npt.NDArray[Any]) -> Floats:
+    """Return the mean over images of Dice."""
+    return mean(sums[..., [0, 2]])
+
+
+def image_iou(sums: npt.NDArray[Any]) -> Floats:
+    """Return the mean over images of IoU."""
+    return mean(sums[..., [1, 2]])
