@@ -141,6 +141,26 @@ def test_one_that_is_killed_in_its_second_search_goes_on_with_what_is_missing(sc
     assert "was not tuned" not in shown
 
 
+@pytest.mark.usefixtures("undrawn")
+def test_a_run_that_fails_leaves_its_row_without_scores_until_it_is_trained_again(script, bench, other):
+    script.say(start_2="raise")  # the first run that confirms, after a trial of each
+    result = bench("sweep", "scripted", other, *SEARCH, "--trials", "1")
+    assert result.exit_code == 1
+    said = words(result.stdout)
+    assert "scripted, trial 0 has no scores: s-scripted has 1 of 3 runs without scores: seed 42 failed" in said
+    assert "It cannot be said whether other, tuned (trial 0), beats scripted, tuned alike: s-scripted has 1" in said
+    assert "What tuning gained scripted cannot be said: s-scripted has 1 of 3 runs" in said
+    assert "What tuning gained other: " in said
+    (hint,) = (line for line in result.stderr.splitlines() if line.startswith("to train again what failed: "))
+    how = f"to train again what failed: bench sweep --resume s --results {bench.results} --workers 1"
+    assert sorted(hint.split()) == sorted(how.split())
+    before = len(script.starts())
+    again = bench("sweep", "--resume", "s", "--workers", "1")
+    assert again.exit_code == 0, again.output
+    assert len(script.starts()) == before + 1
+    assert "has no scores" not in again.stdout
+
+
 def test_where_the_time_is_up_nothing_is_compared_and_nothing_is_lost(script, bench, other):
     result = bench("sweep", "scripted", other, *SEARCH, "--trials", "1", "--confirm", "0", "--timeout", "1e-9")
     assert result.exit_code == 1
