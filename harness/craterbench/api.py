@@ -369,6 +369,8 @@ def table(
     columns: Sequence[str] = ("all",),
     sort: str | None = None,
     where: Mapping[str, Any] | None = None,
+    baseline: str | None = None,
+    margin: float | None = None,
 ) -> pd.DataFrame:
     """Return the table that ``bench table`` shows, with a row for each benchmark over its seeds and folds.
 
@@ -382,9 +384,13 @@ def table(
         columns: columns or dotted keys of the config; ``["all"]`` is all columns.
         sort: a column or a dotted key, with ``-`` before it for the greatest first.
         where: what the runs are to have, such as ``{"loss.name": "dice"}``.
+        baseline: the name of the row that the others are compared with; by default ``reference``.
+        margin: the smallest difference of balanced accuracy that matters; each row then has a ``verdict``: better,
+            worse, practically equal or undecided.
 
     Raises:
-        UserError: there are no runs, or there is no such column, key or value.
+        UserError: there are no runs, there is no such column, key, value or baseline, or the margin is not between 0
+            and 1.
     """
     store = Store(Path(results))
     records, damaged = store.records()
@@ -398,6 +404,8 @@ def table(
         columns=columns,
         sort=sort,
         where=conditions,
+        baseline=baseline,
+        margin=margin,
         whole_names=True,
         notes=damaged,
         metrics=Metrics.of(Registry.installed()),

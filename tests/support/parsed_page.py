@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 class Page(HTMLParser):
     """Reads a page: its text, its tags and what they refer to, and fails where tags do not match."""
 
-    VOID = frozenset({"meta", "img", "br", "path", "circle", "hr"})
+    VOID = frozenset({"meta", "img", "br", "path", "circle", "hr", "rect"})
 
     def __init__(self, text: str) -> None:
         super().__init__()

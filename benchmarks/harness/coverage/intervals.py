@@ -29,7 +29,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -46,6 +46,7 @@ from craterbench_mars.chips import mars_hrsc
 Floats = npt.NDArray[np.float64]
 Pair = tuple[float, float]  # of sensitivity and of specificity
 
+ALIKE: Pair = (0.0, 0.0)
 SEEDS = (3, 5, 10)
 PIXELS = 48 * 48
 SHIFTS = np.linspace(0, 4, 81)
@@ -160,31 +161,41 @@ def correlated(generator: np.random.Generator, correlation: float, shape: tuple[
 
 
 def draw(
-    generator: np.random.Generator, world: World, chips: Chips, sizes: npt.NDArray[np.int64], seeds: int, better: Pair
-) -> tuple[dict[int, Statistics], dict[int, Statistics]]:
-    """Return the runs of the first benchmark and of the second on one data set."""
+    generator: np.random.Generator,
+    world: World,
+    chips: Chips,
+    sizes: npt.NDArray[np.int64],
+    seeds: int,
+    betters: Sequence[Pair],
+) -> list[dict[int, Statistics]]:
+    """Return the runs of each benchmark on one data set; ``betters`` has how far its means are from the world's."""
+    num_benchmarks = len(betters)
     num_groups, num_images = len(sizes), int(sizes.sum())
     groups = np.repeat(np.arange(num_groups), sizes)
     craters = generator.choice(chips.crater_pixels, num_images)
     normal = generator.standard_normal
     of_group = np.asarray(world.group) * correlated(generator, world.group_correlation, (1, 1, num_groups))
-    of_group = of_group + world.group_own * correlated(generator, world.group_correlation, (2, 1, num_groups))
-    of_group = of_group + world.seed_group * correlated(generator, world.seed_correlation, (2, seeds, num_groups))
+    of_group = of_group + world.group_own * correlated(
+        generator, world.group_correlation, (num_benchmarks, 1, num_groups)
+    )
+    of_group = of_group + world.seed_group * correlated(
+        generator, world.seed_correlation, (num_benchmarks, seeds, num_groups)
+    )
     of_group += np.multiply.outer(chips.size_score(sizes), world.size_slope)
-    of_image = np.asarray(world.image) * normal((1, 1, num_images, 2)) + world.image_own * normal((2, 1, num_images, 2))
-    of_image = of_image + world.seed_image * normal((2, seeds, num_images, 2))
+    of_image = np.asarray(world.image) * normal((1, 1, num_images, 2))
+    of_image = of_image + world.image_own * normal((num_benchmarks, 1, num_images, 2))
+    of_image = of_image + world.seed_image * normal((num_benchmarks, seeds, num_images, 2))
     of_image += np.multiply.outer(chips.crater_score(craters), world.crater_slope)
-    of_seed = np.asarray(world.seed) * correlated(generator, world.seed_correlation, (2, seeds, 1))
+    of_seed = np.asarray(world.seed) * correlated(generator, world.seed_correlation, (num_benchmarks, seeds, 1))
     logits = np.asarray(world.mean) + of_group[:, :, groups] + of_image + of_seed
-    logits[1] += better
+    logits += np.asarray(betters)[:, None, None]
     rates = expit(logits)
     found, left = np.rint(rates[..., 0] * craters), np.rint(rates[..., 1] * (PIXELS - craters))
     confusion = np.stack([found, PIXELS - craters - left, craters - found, left], axis=-1).astype(np.int64)
-    first, second = (
+    return [
         {seed: Statistics({"confusion": one[:, None]}, groups) for seed, one in enumerate(benchmark)}
         for benchmark in confusion
-    )
-    return first, second
+    ]
 
 
 def coverage(
@@ -196,10 +207,10 @@ def coverage(
     """
     generator = np.random.default_rng(data_sets)
     second = true_score(world, chips, design.sizes, world.better)
-    apart = second - true_score(world, chips, design.sizes, (0.0, 0.0))
+    apart = second - true_score(world, chips, design.sizes, ALIKE)
     held = np.zeros((2, len(seeds)))
     for _ in range(data_sets):
-        runs = draw(generator, world, chips, design.draw(generator), max(seeds), world.better)
+        runs = draw(generator, world, chips, design.draw(generator), max(seeds), (ALIKE, world.better))
         for column, number in enumerate(seeds):
             first, better = ({seed: side[seed] for seed in range(number)} for side in runs)
             mean, paired = confidence_interval(list(better.values())), difference(better, first)
@@ -212,12 +223,12 @@ def coverage(
 def power(world: World, chips: Chips, design: Design, seeds: int, data_sets: int) -> tuple[float, float]:
     """Return the true difference that is its own median smallest difference, and how often it is found."""
     truth = [true_score(world, chips, design.sizes, (shift, shift)) for shift in SHIFTS]
-    apart = np.array(truth) - true_score(world, chips, design.sizes, (0.0, 0.0))
+    apart = np.array(truth) - true_score(world, chips, design.sizes, ALIKE)
 
-    def data(better: float, number: int) -> Iterator[tuple[dict[int, Statistics], dict[int, Statistics]]]:
+    def data(better: float, number: int) -> Iterator[list[dict[int, Statistics]]]:
         generator = np.random.default_rng([seeds, number])
         for _ in range(number):
-            yield draw(generator, world, chips, design.draw(generator), seeds, (better, better))
+            yield draw(generator, world, chips, design.draw(generator), seeds, (ALIKE, (better, better)))
 
     better = smallest = 0.0
     for _ in range(4):  # what is better on average varies more, so that the difference to be found grows with itself

@@ -27,6 +27,13 @@ __all__ = ["table_command"]
 )
 @click.option("--sort", metavar="NAME", help="Sort by a column or a dotted key; -NAME puts the greatest first.")
 @click.option("--where", metavar="KEY=VALUE", multiple=True, help="Show the runs that have this: loss.name=dice.")
+@click.option("--baseline", metavar="NAME", help="The row that the others are compared with.  [default: reference]")
+@click.option(
+    "--margin",
+    type=float,
+    metavar="DIFFERENCE",
+    help="The smallest difference of balanced accuracy that matters, such as 0.005; adds a verdict on each row.",
+)
 @click.option(
     "--format",
     "form",
@@ -46,6 +53,8 @@ def table_command(
     columns: str | None,
     sort: str | None,
     where: tuple[str, ...],
+    baseline: str | None,
+    margin: float | None,
     form: str,
     per_image: bool,
     results: Path,
@@ -85,6 +94,8 @@ def table_command(
         columns=chosen,
         sort=sort,
         where=where,
+        baseline=baseline,
+        margin=margin,
         whole_names=form in ("csv", "json"),
         notes=damaged,
         metrics=metrics,
@@ -105,7 +116,7 @@ def table_command(
 def _print_images(context: click.Context, store: Store, metrics: Metrics, *, test: bool) -> None:
     from craterbench.results.image_frame import images_frame
 
-    given = [name for name in ("columns", "sort", "where", "form") if _is_given(context, name)]
+    given = [name for name in ("columns", "sort", "where", "baseline", "margin", "form") if _is_given(context, name)]
     if given:
         names = ", ".join(f"--{'format' if name == 'form' else name}" for name in given)
         raise UserError(f"--per-image prints all images of all runs as csv: {names} cannot be given with it")

@@ -32,18 +32,26 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+import zlib
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logit, stdtrit
+from scipy.special import expit, logit, stdtr, stdtrit
 
 from craterbench.metrics.metric import BALANCED_ACCURACY, Metric
 from craterbench.metrics.statistics import Statistics
 
-__all__ = ["Estimate", "confidence_interval", "difference", "minimum_detectable_difference"]
+__all__ = [
+    "Estimate",
+    "PairedDifference",
+    "ResampledScores",
+    "confidence_interval",
+    "difference",
+    "minimum_detectable_difference",
+]
 
 _INSIDE = 0.975  # the quantile that leaves 95 % between it and its opposite
 _POWER = 0.8
@@ -110,18 +118,7 @@ def confidence_interval(runs: Sequence[Statistics], metric: Metric = BALANCED_AC
     Raises:
         ValueError: the runs are not on the same images, or there is none.
     """
-    sample = _Sample.of(runs, metric)
-    values = _scores(sample)
-    error, freedom = _error(values, sample, _CAUTION)
-    mean, reach = float(values[0].mean()), error * _quantile(_INSIDE, freedom)
-    if not reach > 0:  # nothing varies, or nothing is known
-        return Estimate(mean, mean - reach, mean + reach)
-    if metric.scale == "log" and mean > 0:
-        return Estimate(mean, mean * math.exp(-reach / mean), mean * math.exp(reach / mean))
-    if metric.scale == "linear" or not 0 < mean < 1:
-        return Estimate(mean, mean - reach, mean + reach)
-    middle, stretched = logit(mean), reach / (mean * (1 - mean))
-    return Estimate(mean, float(expit(middle - stretched)), float(expit(middle + stretched)))
+    return ResampledScores.of(dict(enumerate(runs)), metric).interval
 
 
 def difference(
@@ -138,11 +135,7 @@ def difference(
         ValueError: the images are not the same.
     """
     paired = _paired(runs, others, metric)
-    if paired is None:
-        return None
-    mean, error, freedom = paired
-    reach = error * _quantile(_INSIDE, freedom)
-    return Estimate(mean, mean - reach, mean + reach)
+    return None if paired is None else paired.interval
 
 
 def minimum_detectable_difference(
@@ -162,10 +155,136 @@ def minimum_detectable_difference(
         ValueError: the images are not the same.
     """
     paired = _paired(runs, others, metric)
-    if paired is None:
-        return math.nan
-    _, error, freedom = paired
-    return error * (_quantile(_INSIDE, freedom) + _quantile(_POWER, freedom))
+    return math.nan if paired is None else paired.minimum_detectable
+
+
+@dataclass(frozen=True, eq=False)
+class ResampledScores:
+    """The pooled scores of some runs on the same images, as they are and as they vary over draws of groups.
+
+    All that is said of the runs follows from these, so that what costs is done once for all columns of a table.
+
+    Attributes:
+        seeds: what the runs are told apart by, such as their seeds, in the order of the columns of ``values``.
+        values: (1 + N + draws, runs): the scores as they are, without each of the images, and of each draw of groups.
+            The draws are the same for all who are scored on as many groups.
+    """
+
+    seeds: Sequence[Hashable]
+    values: Floats
+    _sample: _Sample = field(repr=False)
+
+    @classmethod
+    def of(cls, runs: Mapping[Hashable, Statistics] | Mapping[int, Statistics], metric: Metric) -> ResampledScores:
+        """Score runs, one a seed, all on the same images in the same order.
+
+        Raises:
+            ValueError: the runs are not on the same images, or there is none.
+        """
+        sample = _Sample.of(list(runs.values()), metric)
+        # of the images no more is kept than how much they weigh, which is the same for all runs
+        return cls(tuple(runs), _scores(sample), replace(sample, images=sample.images[:, :, :1].copy()))
+
+    @cached_property
+    def interval(self) -> Estimate:
+        """The mean over runs, and its interval on the scale of the metric."""
+        metric = self._sample.metric
+        of_groups, of_seeds, freedom = _variances(self.values, self._sample, _CAUTION)
+        mean, reach = float(self.values[0].mean()), math.sqrt(of_groups + of_seeds) * _quantile(_INSIDE, freedom)
+        if not reach > 0:  # nothing varies, or nothing is known
+            return Estimate(mean, mean - reach, mean + reach)
+        if metric.scale == "log" and mean > 0:
+            return Estimate(mean, mean * math.exp(-reach / mean), mean * math.exp(reach / mean))
+        if metric.scale == "linear" or not 0 < mean < 1:
+            return Estimate(mean, mean - reach, mean + reach)
+        middle, stretched = logit(mean), reach / (mean * (1 - mean))
+        return Estimate(mean, float(expit(middle - stretched)), float(expit(middle + stretched)))
+
+    @cached_property
+    def drawn_means(self) -> Floats:
+        """(draws,): the mean over drawn seeds in each draw of groups; NaN in draws in which it is not defined.
+
+        Who has the same seeds has the same of them drawn.
+        """
+        drawn = self.values[-_DRAWS:]
+        generator = np.random.default_rng([_DRAWS_SEED, *sorted(map(_number, self.seeds))])
+        times = generator.multinomial(len(self.seeds), np.full(len(self.seeds), 1 / len(self.seeds)), size=_DRAWS)
+        order = np.argsort(np.argsort([_number(seed) for seed in self.seeds]))
+        means: Floats = (drawn * times[:, order]).sum(axis=1) / len(self.seeds)
+        return means
+
+    def minus(self, other: ResampledScores) -> PairedDifference | None:
+        """Return the difference to others, paired on images and seeds, or ``None`` where they share no seed.
+
+        Raises:
+            ValueError: the images are not the same.
+        """
+        self._sample.check_same_images(other._sample)
+        shared = sorted(set(self.seeds) & set(other.seeds), key=str)
+        if not shared:
+            return None
+        ours, theirs = ([each.seeds.index(seed) for seed in shared] for each in (self, other))
+        apart = self.values[:, ours] - other.values[:, theirs]
+        of_groups, of_seeds, freedom = _variances(apart, self._sample, 0.0)
+        seen, drawn = apart[0], apart[-_DRAWS:].mean(axis=1)
+        deviations = np.full(_DRAWS, np.nan)
+        if of_groups + of_seeds > 0:
+            spread = float(np.nanstd(drawn))
+            deviations = (drawn - np.nanmean(drawn)) * (math.sqrt(of_groups) / spread if spread > 0 else 0.0)
+            if of_seeds > 0:
+                waves = np.stack([_seed_deviations(_number(seed)) for seed in shared], axis=1) @ (seen - seen.mean())
+                deviations += waves * math.sqrt(of_seeds / float(((seen - seen.mean()) ** 2).sum()))
+        return PairedDifference(float(seen.mean()), math.sqrt(of_groups + of_seeds), freedom, deviations)
+
+
+@dataclass(frozen=True, eq=False)
+class PairedDifference:
+    """A mean difference, paired on images and seeds, and how sure it is.
+
+    Attributes:
+        mean: NaN where a score has no value.
+        error: its standard error over other groups and other seeds; NaN where nothing is known about it.
+        freedom: the degrees of freedom of the error.
+        deviations: (draws,) how far it strays in each draw of groups, with a normal variable for each seed, so that
+            two differences on the same groups and seeds stray together as far as they depend on each other. NaN in
+            draws without a score.
+    """
+
+    mean: float
+    error: float
+    freedom: float
+    deviations: Floats = field(repr=False)
+
+    @property
+    def interval(self) -> Estimate:
+        """The 95 % interval, which is symmetric."""
+        return self.interval_at(2 * (1 - _INSIDE))
+
+    def interval_at(self, level: float) -> Estimate:
+        """Return the interval that misses the true difference with this probability, half of it on each side."""
+        reach = self.error * _quantile(1 - level / 2, self.freedom)
+        return Estimate(self.mean, self.mean - reach, self.mean + reach)
+
+    @property
+    def minimum_detectable(self) -> float:
+        """The smallest true difference that would be found 80 % of the time, at the 95 % level."""
+        return self.error * (_quantile(_INSIDE, self.freedom) + _quantile(_POWER, self.freedom))
+
+    @property
+    def p_value(self) -> float:
+        """The probability of a mean at least as far from 0 if the true difference is 0; NaN where nothing is known."""
+        return 2 * min(self.p_above, 1 - self.p_above)
+
+    @property
+    def p_above(self) -> float:
+        """How probable it is that the true difference is above 0, if before any value of it was as likely as another.
+
+        That is what Student's t leaves above 0 around the mean. NaN where nothing is known; 0.5 where both sides are
+        the same and nothing varies.
+        """
+        if self.error == 0:
+            return 0.5 if self.mean == 0 else float(self.mean > 0)
+        return float(stdtr(self.freedom, self.mean / self.error))
 
 
 @dataclass(frozen=True)
@@ -175,11 +294,15 @@ class _Sample:
     Attributes:
         images: (k, N, runs), the metric's statistic of each image, those of a group next to each other.
         sizes: (groups,), the number of images in each.
+        groups: (N,), the group of each image.
+        craters: (N,), the crater pixels of each image, in the order of ``groups``.
     """
 
     metric: Metric
     images: Floats
     sizes: npt.NDArray[np.int64]
+    groups: npt.NDArray[np.int64]
+    craters: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, runs: Sequence[Statistics], metric: Metric) -> _Sample:
@@ -197,7 +320,14 @@ class _Sample:
         images = np.empty((*of_runs[0].shape, len(runs)))
         for column, run in enumerate(of_runs):
             images[:, :, column] = run
-        return cls(metric, images, np.unique(groups, return_counts=True)[1])
+        return cls(metric, images, np.unique(groups, return_counts=True)[1], groups, craters[0])
+
+    def check_same_images(self, other: _Sample) -> None:
+        """Raise ValueError if another is not on the same images."""
+        if not np.array_equal(self.groups, other.groups):
+            raise ValueError("the runs are not on the same images: their groups differ")
+        if not np.array_equal(self.craters, other.craters):
+            raise ValueError("the runs are not on the same images: their numbers of crater pixels differ")
 
     def by_group(self, values: Floats, axis: int = 0) -> Floats:
         """Add up what belongs to the images of one group."""
@@ -241,19 +371,30 @@ def _scores_of(sample: _Sample, images: Floats) -> Floats:
 
 def _paired(
     runs: Mapping[int, Statistics], others: Mapping[int, Statistics], metric: Metric
-) -> tuple[float, float, float] | None:
-    """Return mean, standard error and degrees of freedom of the paired difference, or None where no seed is shared."""
+) -> PairedDifference | None:
+    """Return the paired difference, or None where no seed is shared."""
     seeds = sorted(runs.keys() & others.keys())
     if not seeds:
         return None
-    sample = _Sample.of([side[seed] for side in (runs, others) for seed in seeds], metric)
-    values = _scores(sample)
-    apart = values[:, : len(seeds)] - values[:, len(seeds) :]
-    return float(apart[0].mean()), *_error(apart, sample, 0.0)
+    ours, theirs = (ResampledScores.of({seed: side[seed] for seed in seeds}, metric) for side in (runs, others))
+    return ours.minus(theirs)
 
 
-def _error(values: Floats, sample: _Sample, caution: float) -> tuple[float, float]:
-    """Return the standard error of the mean over seeds, and its degrees of freedom; NaN where nothing is known.
+def _number(seed: Hashable) -> int:
+    """Return a number for a seed, or a seed and fold, that is the same in every process."""
+    return zlib.crc32(repr(seed).encode())
+
+
+@lru_cache(maxsize=256)
+def _seed_deviations(number: int) -> Floats:
+    """Return (draws,): a normal variable for a seed in each draw, for all differences that it is in."""
+    return np.random.default_rng([_DRAWS_SEED, number]).standard_normal(_DRAWS)
+
+
+def _variances(values: Floats, sample: _Sample, caution: float) -> tuple[float, float, float]:
+    """Return the variance of the mean over seeds that comes from groups, what seeds add to it, and the freedom of both.
+
+    NaN where nothing is known.
 
     Args:
         values: (1 + N + draws, seeds), the scores or their differences, in the order of ``_scores``.
@@ -264,19 +405,20 @@ def _error(values: Floats, sample: _Sample, caution: float) -> tuple[float, floa
     alike = _intraclass_correlation(without_one.mean(axis=1), sample)
     share, freedom = _share_found(sample, alike + caution * (1 - alike))
     if share == 0 or np.isnan(seen).any() or len(drawn) < _DRAWS / 2:
-        return math.nan, math.nan
+        return math.nan, math.nan, math.nan
     of_mean = float(drawn.mean(axis=1).var())
     between_groups = of_mean / share
     others = seen.size - 1
     if others == 0:
-        return math.sqrt(between_groups), freedom
+        return between_groups, 0.0, freedom
     between_seeds = float(seen.var(ddof=1)) / seen.size
     in_both = (float(drawn.var(axis=0).mean()) - of_mean) / others / share
-    variance = between_groups + max(between_seeds - in_both, 0.0)
+    added = max(between_seeds - in_both, 0.0)
+    variance = between_groups + added
     if variance == 0:
-        return 0.0, freedom
+        return 0.0, 0.0, freedom
     satterthwaite = variance**2 / (between_groups**2 / freedom + between_seeds**2 / others)
-    return math.sqrt(variance), max(satterthwaite, min(freedom, others))
+    return between_groups, added, max(satterthwaite, min(freedom, others))
 
 
 def _share_found(sample: _Sample, alike: float) -> tuple[float, float]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ import numpy as np
 from craterbench.metrics.histogram import EDGES
 from craterbench.metrics.intervals import Estimate
 from craterbench.metrics.metric import BALANCED_ACCURACY, REGIONS, TUNED, Metric, Metrics
-from craterbench.report.table.row_intervals import REFERENCE, RowIntervals
+from craterbench.report.table.row_comparisons import RowComparisons
+from craterbench.report.table.row_intervals import RowIntervals
 from craterbench.report.table.row_parity import Verdicts
 from craterbench.report.table.rows import Row, ScoredRuns, slug
 from craterbench.results.record import Record
@@ -118,24 +119,36 @@ def _cost(key: str, heading: str, of: Callable[[Record], float | None], *, decim
 
 @dataclass(frozen=True)
 class ScoreColumns:
-    """What was scored on the same images, which stands side by side."""
+    """What was scored on the same images, which stands side by side.
+
+    Attributes:
+        rows: those of the table, whose differences are corrected for their number.
+        margin: the smallest difference of balanced accuracy that matters, if there is a column on that.
+    """
 
     label: str
     example: ScoredRuns
     evidence: RowIntervals
     metrics: Metrics
+    rows: Sequence[Row] = ()
+    margin: float | None = None
 
     def of(self, row: Row) -> ScoredRuns | None:
         """Return what a row scored on it, if anything."""
         wanted = self.example.part, self.example.fingerprint
         return next((scored for scored in row.scored if (scored.part, scored.fingerprint) == wanted), None)
 
+    @cached_property
+    def comparisons(self) -> RowComparisons:
+        """What the rows scored on it, compared with the baseline."""
+        return RowComparisons(self.evidence, [scored for row in self.rows if (scored := self.of(row))])
+
     def columns(self) -> list[Column]:
-        """Return its columns: one for each metric, and the difference to the reference beside the first."""
+        """Return its columns: one for each metric, and the difference to the baseline beside the first."""
         metrics = [self._column(metric) for metric in self.metrics]
         difference = Column(
             key="difference",
-            heading=f"difference to {REFERENCE}",
+            heading=f"difference to {self.evidence.baseline}",
             value=self._difference,
             part=self.example.part,
             label=self.label,
@@ -143,6 +156,39 @@ class ScoreColumns:
             decimals=BALANCED_ACCURACY.decimals,
             signed=True,
         )
+        simultaneous = replace(
+            difference,
+            key="difference_simultaneous",
+            heading=f"{difference.heading}, simultaneous interval",
+            value=partial(self._compared, RowComparisons.simultaneous),
+        )
+        p_holm, p_better = (
+            replace(
+                difference,
+                key=key,
+                heading=heading,
+                value=partial(self._compared, of),
+                fields=("mean",),
+                decimals=3,
+                signed=False,
+            )
+            for key, heading, of in (
+                ("p_holm", "p-value, Holm", RowComparisons.p_holm),
+                ("p_better", f"probability to be better than {self.evidence.baseline}", RowComparisons.p_better),
+            )
+        )
+        together = [difference, simultaneous, p_holm, p_better]
+        if self.margin is not None:
+            verdict = partial(RowComparisons.verdict, margin=self.margin)
+            together.append(
+                Column(
+                    key="verdict",
+                    heading=f"verdict at a margin of {self.margin:g}",
+                    value=partial(self._compared, verdict),
+                    part=self.example.part,
+                    label=self.label,
+                )
+            )
         threshold = Column(
             key="threshold",
             heading="threshold, tuned",
@@ -158,7 +204,7 @@ class ScoreColumns:
         quartiles = [
             self._quartile(metric, name) for metric in self.metrics if metric in _OF_IMAGES for name in _QUARTILES
         ]
-        return [metrics[0], difference, *beside, threshold, *others, *quartiles, *regions]
+        return [metrics[0], *together, *beside, threshold, *others, *quartiles, *regions]
 
     def _column(self, metric: Metric, region: str | None = None) -> Column:
         return Column(
@@ -204,6 +250,12 @@ class ScoreColumns:
             return None
         edges = [record.best_edge(TUNED) for record in scored.runs]
         return Estimate.over(None if edge is None else float(EDGES[edge]) for edge in edges)
+
+    def _compared(self, of: Callable[[RowComparisons, ScoredRuns], Any], row: Row) -> Any:
+        """Return what the comparison of all rows says of one; a number as the mean of an estimate."""
+        scored = self.of(row)
+        found = None if scored is None else of(self.comparisons, scored)
+        return Estimate(found) if isinstance(found, float) else found
 
     def _difference(self, row: Row) -> Estimate | None:
         scored = self.of(row)

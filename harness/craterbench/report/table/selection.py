@@ -73,6 +73,7 @@ def chosen(known: Sequence[Column], rows: Sequence[Row], names: Iterable[str]) -
             matching = [replace(column, fields=("mean", "sd")) if spread else column]
         if not matching:
             more = "; --test adds those of the test part" if name.startswith("test") else ""
+            more += "; --margin 0.005 adds it" if name.endswith("verdict") else ""
             raise UserError(f"there is no column {name!r}; {nearest(name, _names(known, rows))}{more}")
         found += matching
     return found

@@ -9,10 +9,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, TUNED, Metrics
+from craterbench.plugin import UserError
 from craterbench.plugin.components import PublishedResult
 from craterbench.report.table.columns import Column, ScoreColumns, cost_columns, run_columns
 from craterbench.report.table.notes import mixture_notes, same_name_notes
-from craterbench.report.table.row_intervals import REFERENCE, Comparison, RowIntervals
+from craterbench.report.table.row_comparisons import Ranks
+from craterbench.report.table.row_intervals import Comparison, RowIntervals
 from craterbench.report.table.row_parity import Verdicts
 from craterbench.report.table.row_thresholds import threshold_notes
 from craterbench.report.table.rows import Row, ScoredRuns, label_fingerprints, rows_of
@@ -23,7 +25,7 @@ from craterbench.results.store import Store
 __all__ = ["Table", "tabulate"]
 
 #: What is shown by default, with config keys; and of that, what may be left out where it does not fit.
-_USUAL = ("benchmark", "runs", "epochs", BALANCED_ACCURACY.name, "difference", LOSS.name, "warnings")
+_USUAL = ("benchmark", "runs", "epochs", BALANCED_ACCURACY.name, "difference", "verdict", LOSS.name, "warnings")
 _USUAL_ON_TEST = (TUNED.name, "auroc")
 _OPTIONAL = ("epochs", LOSS.name)
 
@@ -36,6 +38,7 @@ class Table:
         cells: by row and column.
         published: the published results about the data of its rows, which stand below.
         remarks: lines on each fingerprint, by its label.
+        ranks: how stable the ranks on a fingerprint are, by its label.
         notes: lines on all of it.
     """
 
@@ -44,6 +47,7 @@ class Table:
     cells: Sequence[Sequence[Any]]
     published: Sequence[PublishedResult] = ()
     remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    ranks: Mapping[str, Ranks] = field(default_factory=dict)
     notes: Sequence[str] = ()
 
     @property
@@ -61,6 +65,8 @@ def tabulate(
     columns: Sequence[str] | None = None,
     sort: str | None = None,
     where: Sequence[str] = (),
+    baseline: str | None = None,
+    margin: float | None = None,
     whole_names: bool = False,
     notes: Sequence[str] = (),
     metrics: Metrics | None = None,
@@ -79,21 +85,28 @@ def tabulate(
             row comes first.
         where: what is true of the runs that are shown, each ``KEY=VALUE``; the others still are what these are compared
             with.
+        baseline: the name of the row that the others are compared with; by default that of the benchmark ``reference``.
+        margin: the smallest difference of balanced accuracy that matters: each row then has a verdict.
         whole_names: whether a row's name has also those changes by the command line that all rows share.
         notes: lines to add.
         metrics: those that columns can show; by default the built-in ones.
 
     Raises:
-        UserError: a column or key is unknown, or no run is left.
+        UserError: a column or key is unknown, no row is the baseline, the margin is out of range, or no run is left.
     """
+    if margin is not None and not 0 < margin < 1:
+        raise UserError(
+            f"a margin of {margin:g} is not between 0 and 1: it is the smallest difference of balanced accuracy that "
+            "matters, such as 0.005"
+        )
     rows = rows_of(records)
     common = [] if whole_names else _common(rows)
     rows = [replace(row, common=frozenset(common)) for row in rows]
-    evidence = RowIntervals(store, rows)
+    evidence = RowIntervals(store, rows, baseline)
     about, cost = run_columns(), cost_columns(Verdicts(store.root))
     rows = filtered([*about, *cost], rows, where)
     fingerprints = [
-        ScoreColumns(label, example, evidence, metrics or Metrics())
+        ScoreColumns(label, example, evidence, metrics or Metrics(), rows, margin)
         for part in (("validation", "test") if test else ("validation",))
         for label, example in label_fingerprints(rows, part)
     ]
@@ -119,7 +132,10 @@ def tabulate(
         cells = [[column.value(row) for column in shown] for row in rows]
     sure = any("high" in column.fields for column in shown)
     remarks = {
-        each.label: [_legend(each), *((*_certainty(each, rows), *threshold_notes(each, rows)) if sure else ())]
+        each.label: [
+            _legend(each),
+            *((*_certainty(each, rows), *each.comparisons.notes(), *threshold_notes(each, rows)) if sure else ()),
+        ]
         for each in fingerprints
     }
     validation = [column.label for column in shown if column.part == "validation"]
@@ -130,7 +146,8 @@ def tabulate(
     said += [f"{row.name}: warning: {line}" for row in rows for line in row.warnings]
     data = {row.newest.dataset.get("name") for row in rows}
     published = [result for result in published if result.dataset in data]
-    return Table(shown, rows, cells, published, remarks, [*said, *evidence.lacking, *notes])
+    ranks = {each.label: found for each in fingerprints if sure and (found := each.comparisons.ranks)}
+    return Table(shown, rows, cells, published, remarks, ranks, [*said, *evidence.lacking, *notes])
 
 
 def _common(rows: Sequence[Row]) -> list[str]:
@@ -183,7 +200,7 @@ def _certainty(fingerprint: ScoreColumns, rows: Sequence[Row]) -> list[str]:
         name, units = reference.row.name, _units(reference)
         if any(row.title == reference.row.title and row is not reference.row for row in rows):
             lines.append(f"differences are to the {name} with the newest run, {reference.runs[-1].id}")
-        elif name != REFERENCE:
+        elif name != evidence.baseline:
             lines.append(f"differences are to {name}")
         fewer = [f"{p.scored.row.name} {p.paired} of {p.num_runs}" for p in pairs if p.paired < p.num_runs]
         if fewer:

@@ -19,6 +19,7 @@ from craterbench.report.table.axis import Axis
 from craterbench.report.table.columns import Column
 from craterbench.report.table.curves import draw_row, draw_row_thresholds
 from craterbench.report.table.provenance import provenance_notes
+from craterbench.report.table.row_ranks import rank_bars
 from craterbench.report.table.rows import Row
 from craterbench.report.table.table import Table
 from craterbench.report.table.table_text import PUBLISHED, cell_text
@@ -72,7 +73,8 @@ def _blocks(table: Table) -> Iterable[str]:
             block = [(p, column) for p, column in block if any(cells[p] is not None for _, cells in rows)]
         remarks = "".join(f'<p class="dim">{escape(line)}</p>' for line in table.remarks.get(label, ()))
         shown = [(row, [cells[position] for position, _ in block]) for row, cells in rows]
-        yield f"<h2>{escape(heading)}</h2>{remarks}" + _grid([column for _, column in block], shown)
+        ranks = rank_bars(table.ranks[label]) if label in table.ranks else ""
+        yield f"<h2>{escape(heading)}</h2>{remarks}" + _grid([column for _, column in block], shown) + ranks
 
 
 def _grid(columns: Sequence[Column], rows: Sequence[tuple[Row, Sequence[Any]]]) -> str:
