@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from craterbench.metrics import intervals
+from craterbench.metrics import resampling
 from craterbench.metrics.evaluator import Evaluator
 from craterbench.metrics.histogram import EDGES, NUM_BINS, confusion_at, confusions
 from craterbench.metrics.intervals import confidence_interval, difference
@@ -184,8 +184,8 @@ def test_intervals_follow_from_drawing_groups(name):
         rows = np.concatenate([np.flatnonzero(groups == group) for group in generator.integers(10, size=10)])
         sides = [[take(run, rows).value(at) for run in side.values()] for side in (runs, others)]
         drawn.append(np.mean(sides[0]) - np.mean(sides[1]))
-    sample = intervals._Sample.of([*runs.values(), *others.values()], at)
-    values = intervals._scores(sample)
+    sample = resampling.Sample.of([*runs.values(), *others.values()], at)
+    values = resampling.draw_scores(sample)
     ours = (values[:, :2] - values[:, 2:])[1 + len(masks) :].mean(axis=1)
     assert ours.std() == pytest.approx(np.std(drawn), rel=0.15)
     one = confidence_interval(list(runs.values()), at)

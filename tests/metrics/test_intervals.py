@@ -8,7 +8,7 @@ import pytest
 from scipy.special import logit, stdtrit
 from scored import made
 
-from craterbench.metrics import intervals
+from craterbench.metrics import resampling
 from craterbench.metrics.intervals import Estimate, confidence_interval, difference, minimum_detectable_difference
 from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metrics
 from craterbench.metrics.statistics import Statistics
@@ -72,8 +72,8 @@ def resampled(generator, runs, others, metric, draws, groups_drawn=True, seeds_d
 def test_the_spread_of_the_draws_is_that_of_a_slow_bootstrap_of_two_levels(metric):
     generator = np.random.default_rng(5)
     runs, others = draw(generator, seeds=4)
-    sample = intervals._Sample.of([*runs.values(), *others.values()], metric)
-    values = intervals._scores(sample)
+    sample = resampling.Sample.of([*runs.values(), *others.values()], metric)
+    values = resampling.draw_scores(sample)
     apart = values[:, :4] - values[:, 4:]
     seen, drawn = apart[0], apart[1 + sample.images.shape[1] :]
     assert seen == pytest.approx([runs[s].value(metric) - others[s].value(metric) for s in range(4)], rel=1e-12)
@@ -287,7 +287,7 @@ def test_a_mean_is_less_sure_than_its_difference_to_a_constant_where_groups_are_
         found = (weights**2 * (scores - scores @ weights[:, None]) ** 2).sum(axis=1)
         return found.mean() / (weights**2 * variances).sum(), 2 * found.mean() ** 2 / found.var()
 
-    alike = intervals._intraclass_correlation(leave_one_out(tp), intervals._Sample.of([runs[0]], SENSITIVITY))
+    alike = resampling.intraclass_correlation(leave_one_out(tp), resampling.Sample.of([runs[0]], SENSITIVITY))
     (share, freedom), (less, fewer) = quadratic(alike), quadratic((1 + alike) / 2)
     ratio = stdtrit(fewer, 0.975) / stdtrit(freedom, 0.975) * math.sqrt(share / less)
     assert ratio > 1.1
