@@ -62,7 +62,7 @@ def shown(summary: SweepsSummary, width: int = 200) -> str:
 
 
 def test_it_is_said_who_beats_the_tuned_reference_and_what_tuning_gained_each(several):
-    dice, focal, *gains, chosen, unvaried = several_sentences(several)
+    dice, focal, number, *gains, chosen, unvaried = several_sentences(several)
     assert dice.startswith(
         "On the test part, which the searches never saw, dice, tuned (trial 7), beats reference, tuned alike: balanced "
         "accuracy 0.9000 ± 0.0100 against 0.9000 ± 0.0100 over 3 seeds, a paired difference of +0.0500 "
@@ -70,6 +70,8 @@ def test_it_is_said_who_beats_the_tuned_reference_and_what_tuning_gained_each(se
     )
     assert "At the thresholds that their validation parts chose" in dice
     assert "it is not certain whether focal, tuned (trial 7), beats reference, tuned alike" in focal
+    assert "These 2 differences to reference are not corrected" in number
+    assert "bench table --test --baseline s-reference" in number
     assert gains == [
         "What tuning gained reference: +0.0300 [+0.0200, +0.0400]; at the thresholds that the validation parts chose "
         "not certainly anything, +0.0003 [-0.0097, +0.0103].",

@@ -84,6 +84,11 @@ def several_sentences(summary: SweepsSummary) -> Sequence[str]:
         who, against = f"{member.benchmark}, tuned (trial {mine.trial}),", f"{first.benchmark}, tuned alike"
         verdict = compared(mine, baseline, summary.part, who, against, search="the searches")
         said.append(" ".join([verdict, *at_tuned_thresholds(mine, baseline)]))
+    if len(others) > 1:
+        said.append(
+            f"These {len(others)} differences to {first.benchmark} are not corrected for their number; bench table "
+            f"--test --baseline {first.study.name} does that, for all runs there are."
+        )
     said += [_gain(summary, member) for member in summary.members]
     tuned = sum(row.trial is not None for member in summary.members for row in member.rows)
     said.append(
