@@ -30,8 +30,9 @@ from craterbench.execution.run_spec import run_specs
 from craterbench.metrics.metric import Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
-from craterbench.report.live import live_runs, live_sweep
-from craterbench.report.study.narrative import sentences
+from craterbench.report.live import live_runs, live_sweep, sweep_several
+from craterbench.report.study.narrative import verdict
+from craterbench.report.study.several_narrative import several_sentences
 from craterbench.report.table.table import tabulate
 from craterbench.report.table.table_frame import frame as table_frame
 from craterbench.results.frame import runs_frame
@@ -40,7 +41,10 @@ from craterbench.results.record import Record
 from craterbench.results.store import Store, read_history
 from craterbench.results.weights import read_weights
 from craterbench.search.setup import create_sweep, new_name
+from craterbench.search.several.compare import summarize_several
+from craterbench.search.several.setup import create_sweeps
 from craterbench.search.summarize import summarize
+from craterbench.search.summary import StudySummary
 
 __all__ = ["Run", "evaluate", "per_image", "predict", "run", "runs", "sweep", "table"]
 
@@ -172,7 +176,7 @@ def run(
 
 
 def sweep(
-    benchmark: str = "reference",
+    benchmark: str | Sequence[str] = "reference",
     *,
     trials: int = 50,
     vary: Sequence[str] = (),
@@ -196,7 +200,8 @@ def sweep(
     """Search for a better setting and retrain the best on fresh seeds, as ``bench sweep`` does.
 
     Args:
-        benchmark: where the search starts.
+        benchmark: where the search starts; of several each gets a search of its own with as many trials, and what is
+            confirmed of them is compared with the first.
         trials: complete or pruned, in all.
         vary: what to vary and no more, as for ``--vary``, such as ``"model.depth=2..4"``.
         fix: values for all trials, by dotted keys.
@@ -219,37 +224,53 @@ def sweep(
     Returns:
         A row for each trial, by its number: its ``state``, what it tried by dotted keys, the objective, ``epochs``,
         ``seconds`` and ``run``, the id of its run. ``attrs`` has the ``study``, its name, and the ``conclusion``, a
-        list of sentences on what was retrained.
+        list of sentences on what was retrained. Of several benchmarks a column ``study`` says whose trial it is.
 
     Raises:
         UserError: an argument is wrong, or there is a study of that name already.
     """
-    registry = Registry.installed()
-    prepared = create_sweep(
-        registry,
-        name=new_name(Path(results) / "studies", name),
-        benchmark=benchmark,
-        framework=framework,
-        epochs=epochs,
-        vary=vary,
-        fix=[f"{key}={json.dumps(value)}" for key, value in (fix or {}).items()],
-        objectives=(objective,),
-        sampler=sampler,
-        pruner=pruner,
-        seed=seed,
-        trials=trials,
-        confirm=confirm,
-        device=device,
-    )
+    registry, studies = Registry.installed(), Path(results) / "studies"
+    asked: dict[str, Any] = {
+        "name": new_name(studies, name),
+        "framework": framework,
+        "epochs": epochs,
+        "vary": vary,
+        "fix": [f"{key}={json.dumps(value)}" for key, value in (fix or {}).items()],
+        "objectives": (objective,),
+        "sampler": sampler,
+        "pruner": pruner,
+        "seed": seed,
+        "trials": trials,
+        "confirm": confirm,
+        "device": device,
+    }
+    benchmarks = [benchmark] if isinstance(benchmark, str) else list(benchmark)
+    if not benchmarks:
+        raise UserError("name at least one benchmark; bench list shows them")
     options = ExecutionOptions(executor=executor, address=scheduler, device=device, workers=workers)
     log = partial(print, file=sys.stderr)
-    with live_sweep(prepared, Path(results), options, quiet=quiet, log=log) as shown:
-        shown.search(timeout=timeout)
-        shown.confirm(Path(results))
-        found = summarize(shown.study)
+    if len(benchmarks) > 1:
+        several = create_sweeps(registry, studies=studies, benchmarks=benchmarks, **asked)
+        sweep_several(several, Path(results), options, timeout=timeout, quiet=quiet, log=log)
+        found = summarize_several(studies / several.plan.name, Metrics.of(registry))
+        frames = [_trials_frame(member.study, objective, study=member.study.name) for member in found.members]
+        frame, said = pd.concat(frames), several_sentences(found)
+    else:
+        prepared = create_sweep(registry, benchmark=benchmarks[0], **asked)
+        with live_sweep(prepared, Path(results), options, quiet=quiet, log=log) as shown:
+            shown.search(timeout=timeout)
+            shown.confirm(Path(results))
+            one = summarize(shown.study)
+        frame, said = _trials_frame(one, objective), verdict(one)
+    frame.attrs |= {"study": asked["name"], "conclusion": list(said)}
+    return frame
+
+
+def _trials_frame(found: StudySummary, objective: str, **about: str) -> pd.DataFrame:
     rows = [
         {
             "trial": trial.number,
+            **about,
             "state": trial.state,
             **trial.parameters,
             objective: trial.values[0] if trial.values else None,
@@ -259,10 +280,8 @@ def sweep(
         }
         for trial in found.trials
     ]
-    frame = pd.DataFrame(rows).set_index("trial")
-    said = list(sentences(found.confirmation, found.objectives[0])) if found.confirmation else []
-    frame.attrs |= {"study": found.name, "conclusion": said}
-    return frame
+    columns = None if rows else ["trial", *about, "state", objective, "epochs", "seconds", "run"]
+    return pd.DataFrame(rows, columns=columns).set_index("trial")
 
 
 def evaluate(

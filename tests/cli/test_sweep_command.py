@@ -243,6 +243,8 @@ def test_the_best_are_confirmed_on_seeds_no_trial_had_beside_what_the_search_beg
     assert f"the candidate, trial {best.number}, beats scripted: balanced accuracy" in said
     assert "training.monitor balanced_accuracy instead of val_loss, training.patience 9 instead of 100." in said
     assert "epochs 2 instead" not in said
+    assert "Scripted was not tuned: it had none of the 3 trials" in said
+    assert "bench sweep reference scripted --trials 3 --confirm 2 and the other options of this search" in said
     assert re.search(r"^ *s +3/3 .* done ", bench("sweep", "--list").stdout, re.MULTILINE)
     former = ("name", "trial", "seeds", "found", "validation", "val_loss", "test", "difference", "problem")
     rows = [{key: row[key] for key in former} for row in kept["rows"]]

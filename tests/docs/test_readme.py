@@ -19,7 +19,7 @@ from craterbench.results.parity_verdicts import Verdict
 from craterbench.results.record import Record
 from craterbench.search.space.overrides import parse_space_overrides
 from craterbench.search.space.space import build_space
-from craterbench.search.study import SweepConfig
+from craterbench.search.sweep_config import SweepConfig
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

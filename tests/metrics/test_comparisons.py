@@ -116,6 +116,17 @@ def test_deviations_in_the_draws_have_the_standard_error_and_the_sign_of_the_dif
     assert longer.interval == there.interval
 
 
+@pytest.mark.parametrize("num_images", range(5, 45))
+def test_seeds_that_all_score_alike_leave_the_spread_of_the_groups(num_images):
+    mine, others = (
+        dict.fromkeys(SEEDS, counts("images", (name, 1), skill, num_images))
+        for name, skill in (("dice", 0.83), ("reference", 0.8))
+    )
+    apart = difference(mine, others)
+    assert apart.mean == pytest.approx(mine[1].value(BALANCED_ACCURACY) - others[1].value(BALANCED_ACCURACY))
+    assert apart.low < apart.mean < apart.high
+
+
 @pytest.mark.parametrize(
     ("low", "high", "said"),
     [

@@ -6,6 +6,7 @@ import math
 import shutil
 import statistics
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from made_runs import counts, run
@@ -14,6 +15,7 @@ from tables import rows
 from craterbench.metrics.intervals import minimum_detectable_difference
 from craterbench.metrics.metric import BALANCED_ACCURACY, Metrics
 from craterbench.report.study.narrative import sentences
+from craterbench.search import sweep
 from craterbench.search.confirm.scores import CandidateResult, conclude
 
 SEEDS = (1, 2, 3)
@@ -253,3 +255,14 @@ def test_the_reference_does_not_beat_itself(store, reference):
     sd = statistics.stdev(scores(reference))  # of three runs, not of six
     assert confirmation.selection_bias == pytest.approx(LUCK_OF_50 * sd, rel=1e-5)
     assert "3 runs tell" in sentences(confirmation, BALANCED_ACCURACY)[1]
+
+
+def test_fresh_seeds_are_those_that_no_trial_of_any_study_had(monkeypatch):
+    monkeypatch.setattr(sweep, "trial_seed", lambda seed, number: seed + number)
+
+    def study(seed: int, trials: int) -> SimpleNamespace:
+        numbered = [SimpleNamespace(number=number) for number in range(trials)]
+        return SimpleNamespace(config=SimpleNamespace(seed=seed), trials=lambda: numbered)
+
+    assert sweep.fresh_seeds([study(7, 3)]) == [42, 43, 44]
+    assert sweep.fresh_seeds([study(42, 1), study(44, 2)]) == [43, 46, 47]

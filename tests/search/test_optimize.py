@@ -27,9 +27,10 @@ from craterbench.results.store import Store
 from craterbench.search import optimize, setup
 from craterbench.search.optimize import trial_seed
 from craterbench.search.setup import PreparedSweep, create_sweep, load_sweep
-from craterbench.search.study import Study, StudyView, SweepConfig
+from craterbench.search.study import Study, StudyView
 from craterbench.search.summary import Trial
 from craterbench.search.sweep import search
+from craterbench.search.sweep_config import SweepConfig
 
 
 class EarlyStopping:

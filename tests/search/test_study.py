@@ -11,7 +11,8 @@ import pytest
 from study_plan import PLAN
 
 from craterbench.plugin import UserError
-from craterbench.search.study import Study, StudyView, SweepConfig
+from craterbench.search.study import Study, StudyView
+from craterbench.search.sweep_config import SweepConfig
 
 
 @pytest.fixture

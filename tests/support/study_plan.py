@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from craterbench.search.study import SweepConfig
+from craterbench.search.sweep_config import SweepConfig
 
 PLAN = SweepConfig(
     name="s",

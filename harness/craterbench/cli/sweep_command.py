@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 import sys
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,14 +19,16 @@ from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
 
 if TYPE_CHECKING:
+    from craterbench.execution.executor import ExecutionOptions
     from craterbench.search.setup import PreparedSweep
-    from craterbench.search.summary import StudySummary
+    from craterbench.search.several.compare import SweepsSummary
+    from craterbench.search.several.setup import PreparedSweeps
 
 __all__ = ["sweep_command"]
 
 #: Options that say what a study is. One that goes on keeps what it began with.
 _OF_THE_STUDY = (
-    "benchmark", "framework", "dataset", "epochs", "vary", "fix", "space", "objective", "sampler", "pruner",
+    "names", "benchmark", "framework", "dataset", "epochs", "vary", "fix", "space", "objective", "sampler", "pruner",
     "seed", "name",
 )  # fmt: skip
 
@@ -44,8 +48,9 @@ def _finite(context: click.Context, parameter: click.Parameter, seconds: float |
 
 
 @click.command("sweep")
+@click.argument("names", metavar="[NAME]...", nargs=-1)
 @click.option("--trials", type=click.IntRange(1), default=50, show_default=True, help="Complete or pruned, in all.")
-@click.option("--benchmark", metavar="NAME", default="reference", show_default=True, help="Where the search starts.")
+@click.option("--benchmark", metavar="NAME", default="reference", hidden=True)  # as it is given, too
 @click.option("--framework", metavar="NAME", help="What trains the trials; by default what is fast here.")
 @click.option("--dataset", metavar="NAME", help="Short for --fix dataset.name=NAME.")
 @click.option(
@@ -102,7 +107,11 @@ def _finite(context: click.Context, parameter: click.Parameter, seconds: float |
 @click.option("--quiet", is_flag=True, help="Show no progress.")
 @click.pass_context
 def sweep_command(context: click.Context, /, **options: Any) -> None:
-    """Search for a better config, confirm the best on fresh seeds, and say whether it beats the reference."""
+    """Search for a better config, confirm the best on fresh seeds, and say whether it beats the reference.
+
+    NAME is the benchmark that the search starts from, by default the reference. Of several, each gets a search of its
+    own with as many trials, and they are compared tuned and untuned.
+    """
     results: Path = options["results"]
     if options["list_all"]:
         _list(results)
@@ -117,14 +126,17 @@ def _list(results: Path) -> None:
 
     from craterbench.metrics.metric import Metrics
     from craterbench.report.study.study_text import Listed, list_studies
+    from craterbench.search.several.compare import list_several
+    from craterbench.search.several.plan import is_several, plans
     from craterbench.search.study import studies
     from craterbench.search.summarize import listed
 
     rows, unread = [], []
     metrics = Metrics.of(Registry.installed())
-    for folder in studies(results):
+    for folder in sorted([*studies(results), *plans(results)]):
         try:
-            rows.append(Listed(**listed(folder, metrics)))
+            describe = list_several if is_several(folder) else listed
+            rows.append(Listed(**describe(folder, metrics)))
         except UserError as error:
             unread.append(str(error))
     if rows:
@@ -139,23 +151,42 @@ def _show(folder: Path) -> None:
     from rich.console import Console
 
     from craterbench.metrics.metric import Metrics
+    from craterbench.report.study.study_html import study_page
     from craterbench.report.study.study_text import render_study
+    from craterbench.search.several.plan import is_several
     from craterbench.search.study import StudyView
     from craterbench.search.summarize import summarize
 
+    if is_several(folder):
+        _show_several(folder)
+        return
     found = summarize(StudyView(folder, Metrics.of(Registry.installed())))
     render_study(found, Console())
-    _write_page(folder, found)
+    _write_page(folder / "study.html", study_page(found))
+
+
+def _show_several(folder: Path) -> SweepsSummary:
+    from rich.console import Console
+
+    from craterbench.metrics.metric import Metrics
+    from craterbench.report.study.several_html import several_page
+    from craterbench.report.study.several_text import render_several
+    from craterbench.report.study.study_html import study_page
+    from craterbench.search.several.compare import summarize_several
+
+    found = summarize_several(folder, Metrics.of(Registry.installed()))
+    render_several(found, Console())
+    for member in found.members:
+        if (folder.parent / member.study.name).is_dir():
+            _write_page(folder.parent / member.study.name / "study.html", study_page(member.study))
+    _write_page(folder / "sweep.html", several_page(found))
+    return found
 
 
 def _sweep(context: click.Context, options: dict[str, Any]) -> int:
     """Search, confirm, show, and return the exit status."""
-    from rich.console import Console
-
     from craterbench.execution.executor import ExecutionOptions
-    from craterbench.report.live import live_sweep
-    from craterbench.report.study.study_text import render_study
-    from craterbench.search.summarize import summarize
+    from craterbench.search.several.setup import PreparedSweeps
 
     registry = Registry.installed()
     name = options.pop("engine") or options["executor"]
@@ -164,26 +195,68 @@ def _sweep(context: click.Context, options: dict[str, Any]) -> int:
     execution = ExecutionOptions(
         executor=name, address=options["scheduler"], device=options["device"], workers=options["workers"]
     )
+    if isinstance(prepared, PreparedSweeps):
+        return _sweep_several(context, prepared, options, execution)
+    return _sweep_one(context, prepared, options, execution)
+
+
+def _sweep_one(
+    context: click.Context, prepared: PreparedSweep, options: dict[str, Any], execution: ExecutionOptions
+) -> int:
+    from rich.console import Console
+
+    from craterbench.report.live import live_sweep
+    from craterbench.report.study.study_html import study_page
+    from craterbench.report.study.study_text import render_study
+    from craterbench.search.summarize import summarize
+
     log = partial(click.echo, err=True)
     with live_sweep(prepared, options["results"], execution, quiet=options["quiet"], log=log) as sweep:
         study = sweep.study
-        try:
+        with _saying_how_to_go_on(context, study.config.name, lambda: bool(study.trials())):
             sweep.search(timeout=options["timeout"])
             sweep.confirm(options["results"])
-        except (KeyboardInterrupt, UserError):
-            if study.trials():  # else nothing is left of it
-                click.echo(f"go on with: {_resuming(context, study.config.name)}", err=True)
-            raise
-        except OSError as error:  # a full disk, say
-            cure = f"when that is mended, go on with: {_resuming(context, study.config.name)}"
-            raise UserError(f"{error.filename or study.folder}: {error.strerror or error}; {cure}") from None
         found = summarize(study)
     render_study(found, Console())
-    _write_page(study.folder, found)
+    _write_page(study.folder / "study.html", study_page(found))
     if study.config.confirm and found.confirmation is not None and any(row.problem for row in found.confirmation.rows):
         click.echo(f"to train again what failed: {_resuming(context, study.config.name)}", err=True)
         return 1
     return 1 if sweep.gave_up or not found.front else 0
+
+
+def _sweep_several(
+    context: click.Context, prepared: PreparedSweeps, options: dict[str, Any], execution: ExecutionOptions
+) -> int:
+    from craterbench.report.live import sweep_several
+    from craterbench.search.several.plan import is_several
+
+    name, results = prepared.plan.name, options["results"]
+    folder: Path = results / "studies" / name
+    log = partial(click.echo, err=True)
+    with _saying_how_to_go_on(context, name, lambda: is_several(folder)):
+        gave_up = sweep_several(
+            prepared, results, execution, timeout=options["timeout"], quiet=options["quiet"], log=log
+        )
+    found = _show_several(folder)
+    if any(row.problem for member in found.members for row in member.rows):
+        click.echo(f"to train again what failed: {_resuming(context, name)}", err=True)
+        return 1
+    return 1 if gave_up or not all(member.study.front for member in found.members) else 0
+
+
+@contextlib.contextmanager
+def _saying_how_to_go_on(context: click.Context, name: str, begun: Callable[[], bool]) -> Iterator[None]:
+    """Say how to go on with what is broken off, if it was begun: else nothing is left of it."""
+    try:
+        yield
+    except (KeyboardInterrupt, UserError):
+        if begun():
+            click.echo(f"go on with: {_resuming(context, name)}", err=True)
+        raise
+    except OSError as error:  # a full disk, say
+        cure = f"when that is mended, go on with: {_resuming(context, name)}"
+        raise UserError(f"{error.filename or name}: {error.strerror or error}; {cure}") from None
 
 
 def _resuming(context: click.Context, name: str) -> str:
@@ -196,9 +269,11 @@ def _resuming(context: click.Context, name: str) -> str:
     return shlex.join(words)
 
 
-def _prepared(registry: Registry, context: click.Context, options: dict[str, Any]) -> PreparedSweep:
+def _prepared(registry: Registry, context: click.Context, options: dict[str, Any]) -> PreparedSweep | PreparedSweeps:
     from craterbench.config.resolve import Override
     from craterbench.search.setup import create_sweep, load_sweep, new_name
+    from craterbench.search.several.plan import is_several
+    from craterbench.search.several.setup import create_sweeps, load_sweeps
 
     def is_set(option: str) -> bool:
         return context.get_parameter_source(option) is not ParameterSource.DEFAULT
@@ -208,25 +283,32 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
     if options["data"] is not None:
         data = Override("dataset.path", str(options["data"].absolute()), "--data")
     if options["resume"] is not None:
-        changed = [f"--{option}" for option in _OF_THE_STUDY if is_set(option)]
+        changed = ["NAME" if option == "names" else f"--{option}" for option in _OF_THE_STUDY if is_set(option)]
         if changed:
             raise UserError(f"a study goes on with what it began with; leave out {', '.join(changed)}")
         new_values = {option: options[option] for option in _MAY_CHANGE if is_set(option)}
-        return load_sweep(registry, studies / options["resume"], new_values, data=data)
+        folder = studies / options["resume"]
+        return (load_sweeps if is_several(folder) else load_sweep)(registry, folder, new_values, data=data)
+    names = options["names"]
+    if names and is_set("benchmark"):
+        whole = shlex.join(["bench", "sweep", *dict.fromkeys([*names, options["benchmark"]])])
+        raise UserError(f"--benchmark {options['benchmark']}: name all benchmarks in one way: {whole}")
     settings = []
     if options["dataset"] is not None:
         settings.append(Override("dataset.name", options["dataset"], "--dataset"))
     if data is not None:
         settings.append(data)
-    same = ("benchmark", "framework", "epochs", "vary", "fix", "sampler", "pruner", "seed", "device", *_MAY_CHANGE)
-    return create_sweep(
-        registry,
-        name=new_name(studies, options["name"]),
-        settings=settings,
-        space_file=options["space"],
-        objectives=_objectives(options["objective"]),
+    same = ("framework", "epochs", "vary", "fix", "sampler", "pruner", "seed", "device", *_MAY_CHANGE)
+    asked = {
+        "name": new_name(studies, options["name"]),
+        "settings": settings,
+        "space_file": options["space"],
+        "objectives": _objectives(options["objective"]),
         **{key: options[key] for key in same},
-    )
+    }
+    if len(names) > 1:
+        return create_sweeps(registry, studies=studies, benchmarks=names, **asked)
+    return create_sweep(registry, benchmark=names[0] if names else options["benchmark"], **asked)
 
 
 def _objectives(text: str) -> tuple[str, ...]:
@@ -238,13 +320,11 @@ def _objectives(text: str) -> tuple[str, ...]:
     return names
 
 
-def _write_page(folder: Path, found: StudySummary) -> None:
-    from craterbench.report.study.study_html import study_page
+def _write_page(file: Path, page: str) -> None:
     from craterbench.results.files import write_atomically
 
-    file = folder / "study.html"
     try:
-        write_atomically(file, study_page(found))
+        write_atomically(file, page)
     except OSError as error:
         raise UserError(f"{file} cannot be written ({error.strerror})") from None
     click.echo(file)

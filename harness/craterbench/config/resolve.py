@@ -39,6 +39,7 @@ __all__ = [
     "parse_override",
     "parse_value",
     "resolve",
+    "resolve_parent",
     "resolve_recorded",
 ]
 
@@ -102,6 +103,16 @@ def resolve(
     """
     chain = _chain(registry, name)
     return _resolved(registry, label or _called(name, *chain[-1]), chain, overrides)
+
+
+def resolve_parent(registry: Registry, name: str) -> ResolvedConfig | None:
+    """Return the benchmark that the one of a name, or of a path, extends; ``None`` if it extends none.
+
+    Raises:
+        UserError: one of the two cannot be read, or what is extended cannot be run by itself.
+    """
+    *parents, _ = _chain(registry, name)
+    return _resolved(registry, parents[-1][0], parents, ()) if parents else None
 
 
 def resolve_recorded(

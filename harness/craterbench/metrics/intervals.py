@@ -224,9 +224,10 @@ class ResampledScores:
         if of_groups + of_seeds > 0:
             spread = float(np.nanstd(drawn))
             deviations = (drawn - np.nanmean(drawn)) * (math.sqrt(of_groups) / spread if spread > 0 else 0.0)
-            if of_seeds > 0:
+            squares = float(((seen - seen.mean()) ** 2).sum())
+            if of_seeds > 0 and squares > 0:  # seeds that score alike may differ by a rounding in the draws alone
                 waves = np.stack([_seed_deviations(_number(seed)) for seed in shared], axis=1) @ (seen - seen.mean())
-                deviations += waves * math.sqrt(of_seeds / float(((seen - seen.mean()) ** 2).sum()))
+                deviations += waves * math.sqrt(of_seeds / squares)
         return PairedDifference(float(seen.mean()), math.sqrt(of_groups + of_seeds), freedom, deviations)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -14,11 +15,14 @@ from craterbench.plugin.registry import Registry
 from craterbench.report.progress import run_progress
 from craterbench.report.run_plots import RunPlots
 from craterbench.report.study.study_progress import study_live
+from craterbench.results.store import Store
 from craterbench.search.setup import PreparedSweep
-from craterbench.search.study import Study
-from craterbench.search.sweep import confirm_best, listened_to, packages_for, search, select_best
+from craterbench.search.several.compare import compare
+from craterbench.search.several.setup import PreparedSweeps
+from craterbench.search.study import Study, StudyView
+from craterbench.search.sweep import confirm_best, fresh_seeds, listened_to, packages_for, search, select_best
 
-__all__ = ["LiveSweep", "live_runs", "live_sweep"]
+__all__ = ["LiveSweep", "live_runs", "live_sweep", "sweep_several"]
 
 
 @contextlib.contextmanager
@@ -79,19 +83,21 @@ class LiveSweep:
             )
         self._leave()
 
-    def confirm(self, results: Path) -> None:
+    def confirm(self, results: Path, seeds: Sequence[int] | None = None) -> None:
         """Write the best to ``best.toml``, and train as many of them again as the study wants.
 
         Args:
             results: the folder of their runs.
+            seeds: to train with; by default some that no trial of this study has trained with.
 
         Raises:
             UserError: one does not fit the framework, a folder cannot be written, or there is nobody to train.
         """
+        self._leave()  # those who trained trials: the runs have workers of their own
         best = select_best(self.study, self._prepared)
         if best and self.study.config.confirm:
             with live_runs(self._prepared.registry, quiet=self._quiet) as log:
-                confirm_best(self.study, self._prepared, best, results, self._options, log)
+                confirm_best(self.study, self._prepared, best, results, self._options, log, seeds=seeds)
 
 
 @contextlib.contextmanager
@@ -120,3 +126,57 @@ def live_sweep(
         study = stack.enter_context(Study(folder, prepared.config, Metrics.of(registry)))
         stack.enter_context(listened_to(registry, study, log))
         yield LiveSweep(study, prepared, options, executor, workers.close, quiet=quiet)
+
+
+def sweep_several(
+    prepared: PreparedSweeps,
+    results: Path,
+    options: ExecutionOptions,
+    *,
+    timeout: float | None,
+    quiet: bool,
+    log: Callable[[str], None],
+) -> bool:
+    """Search several benchmarks one after the other, confirm the best of each on the same seeds, and compare them.
+
+    What is done already is not done again. Nothing is confirmed before all have had their trials: fewer would be a
+    smaller budget, and the seeds are to be fresh in all of them.
+
+    Args:
+        prepared: what is searched.
+        results: the folder of results, with the studies' folders in it.
+        options: where trials and runs train.
+        timeout: seconds after which no trial is started, in any of them.
+        quiet: whether to show no progress.
+        log: shows a line.
+
+    Returns:
+        Whether too many trials in a row failed in one of them.
+
+    Raises:
+        UserError: see ``live_sweep`` and ``LiveSweep``.
+    """
+    last = None if timeout is None else time.monotonic() + timeout
+    plan, folder = prepared.plan, results / "studies" / prepared.plan.name
+    metrics = Metrics.of(prepared.members[0].registry)
+    gave_up = False
+    plan.write(folder)
+    try:
+        for number, member in enumerate(prepared.members, start=1):
+            with live_sweep(member, results, options, quiet=quiet, log=log) as sweep:
+                if not quiet and sweep.study.counted < member.config.trials:
+                    log(f"{member.config.name}: search {number} of {len(prepared.members)}")
+                sweep.search(timeout=None if last is None else last - time.monotonic())
+                gave_up = gave_up or sweep.gave_up
+    except BaseException:
+        plan.discard(folder)
+        raise
+    studies = [StudyView(folder.parent / member.config.name, metrics) for member in prepared.members]
+    if gave_up or any(study.counted < study.config.trials for study in studies):
+        return gave_up
+    seeds = fresh_seeds(studies)
+    for member in prepared.members:
+        with live_sweep(member, results, options, quiet=quiet, log=log) as sweep:
+            sweep.confirm(results, seeds)
+    compare(plan, folder, Store(results), metrics)
+    return False

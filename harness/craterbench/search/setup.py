@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
@@ -23,9 +23,18 @@ from craterbench.plugin.components import PLAIN_NAME, FrameworkSpec
 from craterbench.plugin.registry import Registry
 from craterbench.search.space.overrides import ParameterOverride, SpaceOverrides, parse_space_overrides
 from craterbench.search.space.space import Space, build_space
-from craterbench.search.study import SweepConfig, differences
+from craterbench.search.sweep_config import STUDY_FILE, SWEEP_FILE, SweepConfig, differences
 
-__all__ = ["EPOCHS", "PreparedSweep", "create_sweep", "load_sweep", "new_name"]
+__all__ = [
+    "EPOCHS",
+    "PreparedSweep",
+    "continue_sweep",
+    "create_sweep",
+    "framework_of_trials",
+    "load_sweep",
+    "new_name",
+    "read_train_val",
+]
 
 _TRAIN_VAL = "craterbench.training.experiment:train_val"
 
@@ -87,7 +96,7 @@ class PreparedSweep:
 
 
 def new_name(studies: Path, name: str | None) -> str:
-    """Return the name of a new study: the one that is given, or ``sweep-1``, ``sweep-2`` and so on.
+    """Return the name of a new study or sweep: the one that is given, or ``sweep-1``, ``sweep-2`` and so on.
 
     Args:
         studies: the folder of all studies.
@@ -98,7 +107,7 @@ def new_name(studies: Path, name: str | None) -> str:
     """
     if name is None:
         return next(free for number in count(1) if not (studies / (free := f"sweep-{number}")).exists())
-    if (studies / name / "study.json").exists():
+    if any((studies / name / file).exists() for file in (STUDY_FILE, SWEEP_FILE)):
         raise UserError(
             f"there is a study {name!r} already; bench sweep --resume {name} goes on with it, or give another name"
         )
@@ -125,6 +134,10 @@ def create_sweep(
     confirm: int = 1,
     confirm_with: str | None = None,
     device: str = "auto",
+    defining: Sequence[Override] = (),
+    beside: Sequence[str] = (),
+    sweep: str | None = None,
+    read: Callable[[BenchmarkConfig], TrainVal] | None = None,
 ) -> PreparedSweep:
     """Prepare a new search.
 
@@ -147,6 +160,10 @@ def create_sweep(
         confirm: how many of the best trials are confirmed.
         confirm_with: the framework that the best are confirmed in; ``None`` is that of the trials.
         device: what trials train on.
+        defining: values of the benchmark that are kept, since they set it apart from others of the same sweep.
+        beside: the frameworks of those others, which all that is tried is to fit as well.
+        sweep: the name of the sweep, if there are others.
+        read: reads the data; by default ``read_train_val``.
 
     Raises:
         UserError: an argument is wrong.
@@ -162,7 +179,10 @@ def create_sweep(
     if name in registry.names("benchmark"):
         raise UserError(f"--name {name}: a benchmark is called so; give another name")
     space_overrides = parse_space_overrides(vary, fix, space_file)
-    chosen = framework or _framework_of_trials(registry, benchmark, settings, space_overrides.fixed, device)
+    chosen = framework or framework_of_trials(registry, [benchmark], settings, space_overrides.fixed, device)
+    if chosen is None:  # its own, whose absence is reported with its cure
+        chosen = resolve(registry, benchmark, settings).benchmark.framework.name
+    space_overrides = replace(space_overrides, fixed=[*space_overrides.fixed, *defining])
     confirm_with = confirm_with or chosen
     spec: FrameworkSpec = registry.get("framework", chosen)
     for each in (chosen, confirm_with):
@@ -179,9 +199,9 @@ def create_sweep(
     if benchmark.endswith(".toml"):
         benchmark = str(Path(benchmark).absolute())  # a search may go on elsewhere
     base = resolve(registry, benchmark, [*fixed, *cheaper]).benchmark
-    frameworks = list(dict.fromkeys((chosen, confirm_with)))
+    frameworks = list(dict.fromkeys((chosen, confirm_with, *beside)))
     space = build_space(registry, base, space_overrides, frameworks)
-    train_val = _read_train_val(base)
+    train_val = (read or read_train_val)(base)
     config = SweepConfig(
         name=name,
         created=f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
@@ -204,6 +224,7 @@ def create_sweep(
         trial_timeout=trial_timeout,
         confirm=confirm,
         confirm_with=confirm_with,
+        sweep=sweep,
     )
     return PreparedSweep(registry=registry, config=config, base=base, space=space, train_val=train_val)
 
@@ -220,7 +241,31 @@ def load_sweep(
     Raises:
         UserError: there is none, or its benchmark, its space or its data have changed since it began.
     """
-    config = replace(SweepConfig.read(folder), **changed)
+    config = SweepConfig.read(folder)
+    if config.sweep is not None and (folder.parent / config.sweep / SWEEP_FILE).exists():
+        whole = f"bench sweep --resume {config.sweep} goes on with all of them"
+        raise UserError(
+            f"study {config.name!r} is one of the sweep {config.sweep!r}, and they have equal budgets: {whole}"
+        )
+    return continue_sweep(registry, config, changed, data)
+
+
+def continue_sweep(
+    registry: Registry,
+    config: SweepConfig,
+    changed: Mapping[str, Any],
+    data: Override | None = None,
+    read: Callable[[BenchmarkConfig], TrainVal] | None = None,
+) -> PreparedSweep:
+    """Prepare a search that goes on with the config that it began with (see ``load_sweep``).
+
+    Args:
+        read: reads the data; by default ``read_train_val``.
+
+    Raises:
+        UserError: its benchmark, its space or its data have changed since it began.
+    """
+    config = replace(config, **changed)
     if data is not None:
         others = [each for each in _fixed(config) if each.key != data.key]
         moved = [[each.key, each.value, each.source] for each in (*others, data)]
@@ -233,7 +278,7 @@ def load_sweep(
     }
     pinned = [override for override in _fixed(config) if override.key in config.pinned]
     space = build_space(registry, base, SpaceOverrides(varied=varied, fixed=pinned), config.frameworks)
-    train_val = _read_train_val(base)
+    train_val = (read or read_train_val)(base)
     now = _versions(registry, base, space)
     versions = {name: version for name, version in now.items() if name in config.versions}  # optimizers had none once
     differing = [
@@ -300,21 +345,31 @@ def _by_name(space: dict[str, object]) -> dict[str, object]:
     return {parameter["name"]: parameter for parameter in parameters} | {"kept": space["kept"]}
 
 
-def _framework_of_trials(
-    registry: Registry, benchmark: str, settings: Sequence[Override], fixed: Sequence[Override], device: str
-) -> str:
-    """Return the framework of the benchmark, or one that has bfloat16 where this machine computes in it.
+def framework_of_trials(
+    registry: Registry, benchmarks: Sequence[str], settings: Sequence[Override], fixed: Sequence[Override], device: str
+) -> str | None:
+    """Return the framework of the first benchmark, or one that has bfloat16 where this machine computes in it.
 
     That takes half the time of single precision or less; between frameworks in single precision there is less to gain.
+
+    Args:
+        registry: the components.
+        benchmarks: all of which are to fit it.
+        settings: what else holds for every trial.
+        fixed: what the user fixed, such as the framework.
+        device: what trials train on.
+
+    Returns:
+        ``None`` where none that is installed fits them all.
     """
     named = [override.value for override in fixed if override.key == "framework"]
     if named:
         return str(named[-1])
-    own = resolve(registry, benchmark, [*settings]).benchmark.framework.name
+    own = resolve(registry, benchmarks[0], settings).benchmark.framework.name
     names = [own, *(name for name in registry.names("framework") if name != own)]
-    fitting = [name for name in names if _fits(registry, benchmark, settings, name)]
+    fitting = [name for name in names if all(_fits(registry, each, settings, name) for each in benchmarks)]
     if not fitting:
-        return own  # whose absence is reported with its cure
+        return None
     if computes_bfloat16(device):
         fitting.sort(key=lambda name: "bfloat16" not in registry.get("framework", name).precisions)
     return fitting[0]
@@ -330,7 +385,7 @@ def _fits(registry: Registry, benchmark: str, settings: Sequence[Override], fram
     return True
 
 
-def _read_train_val(base: BenchmarkConfig) -> TrainVal:
+def read_train_val(base: BenchmarkConfig) -> TrainVal:
     """Read the data in a process of its own, so that the test part is never in this one; if it is killed, once more."""
     cause: WorkerError | None = None
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""A study: its config, its trials, and the process that owns it."""
+"""A study: its trials, and the process that owns it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import socket
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -28,8 +28,9 @@ from craterbench.plugin import StudyContext, UserError
 from craterbench.results.files import write_atomically
 from craterbench.search.journal import open_for_writing, open_journal, repair
 from craterbench.search.summary import Trial
+from craterbench.search.sweep_config import STUDY_FILE, SweepConfig
 
-__all__ = ["Study", "StudyView", "SweepConfig", "differences", "studies"]
+__all__ = ["Study", "StudyView", "studies"]
 
 #: What importances are computed from: the share of the trials that is taken for the best, and as many trials with a
 #: parameter as make five of them, the fewest that Optuna's documentation advises.
@@ -49,98 +50,7 @@ _STATES = {
 #: Why a trial failed that a dead process left running; nobody knows when it ended.
 _STOPPED = "the search stopped in the middle of it"
 
-#: Raised whenever a field of ``study.json`` changes its name or its meaning.
-_SCHEMA = 1
-
-_CONFIG, _JOURNAL, _LOCK, _OWNER = "study.json", "journal.log", ".lock", "owner.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SweepConfig:
-    """The config of a study. It goes on only with what it began with, but for what stands last in the list.
-
-    Attributes:
-        benchmark: name or path of the benchmark that it starts from.
-        fixed: what was changed in it for all trials: key, value, and the option that said so.
-        search_only: those keys of ``fixed`` that make trials cheaper, and do not hold when it is confirmed.
-        pinned: those keys of ``fixed`` that the user fixed, and so took out of the space.
-        vary: what narrows the space: fields of a ``ParameterOverride`` by what they are about.
-        definition: the benchmark of the trials before anything is tried, as ``BenchmarkConfig.as_dict`` gives it.
-        versions: of its components, and of the evaluator.
-        frameworks: those that all components of the trials fit.
-        space: what is tried (see ``craterbench.search.space.space.Space.as_json``).
-        data: digest of the data.
-        epochs: the most that a trial trains.
-        trials: how many there are to be, complete or pruned. This and what follows may change when a study goes on.
-        trial_timeout: seconds after which a trial has failed.
-        confirm: how many of the best trials are confirmed.
-        confirm_with: the framework that they are confirmed in.
-    """
-
-    name: str
-    created: str
-    benchmark: str
-    fixed: list[list[Any]]
-    search_only: list[str]
-    pinned: list[str]
-    vary: dict[str, dict[str, Any]]
-    definition: dict[str, Any]
-    versions: dict[str, int]
-    frameworks: list[str]
-    space: Any
-    data: str
-    objectives: list[str]
-    sampler: str
-    pruner: str
-    seed: int
-    epochs: int
-    trials: int
-    trial_timeout: float | None
-    confirm: int
-    confirm_with: str
-    schema: int = _SCHEMA
-
-    def write(self, folder: Path) -> None:
-        """Write it into the study's folder, atomically, and onto the disk: without it its trials are lost."""
-        write_atomically(folder / _CONFIG, json.dumps(asdict(self), indent=1) + "\n", durable=True)
-
-    @classmethod
-    def read(cls, folder: Path) -> SweepConfig:
-        """Return the config of the study in a folder.
-
-        Raises:
-            UserError: there is no study, or its config cannot be read.
-        """
-        file = folder / _CONFIG
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            if content["schema"] > _SCHEMA:
-                raise UserError(
-                    f"{file} is of the newer schema {content['schema']}, here {_SCHEMA}: update craterbench"
-                )
-            config = cls(**{key: content[key] for key in content.keys() & {field.name for field in fields(cls)}})
-        except FileNotFoundError:
-            known = sorted(path.parent.name for path in folder.parent.glob(f"*/{_CONFIG}"))
-            there = f"there are {', '.join(known)}" if known else "there is none yet"
-            raise UserError(f"there is no study {folder.name!r} in {folder.parent}; {there}") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{file} cannot be read; was it written by another version of craterbench?") from None
-        if config.name != folder.name:  # to go on with it would be to go on with the other
-            raise UserError(f"{folder} holds the study {config.name!r}; give the folder that name again")
-        return config
-
-
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return a line for each key under which two mappings differ."""
-    return [
-        f"{key}: {_shown(before, key)} when it began, {_shown(now, key)} now"
-        for key in sorted(before.keys() | now.keys())
-        if before.get(key, ...) != now.get(key, ...)
-    ]
-
-
-def _shown(values: Mapping[str, Any], key: str) -> str:
-    return json.dumps(values[key]) if key in values else "not there"
+_JOURNAL, _LOCK, _OWNER = "journal.log", ".lock", "owner.json"
 
 
 class StudyView:
@@ -168,7 +78,7 @@ class StudyView:
                 raise ValueError
             self._optuna = optuna.load_study(study_name=self.config.name, storage=open_journal(file))
         except Exception:  # what is damaged may be so in any way
-            cure = f"bench sweep --resume {self.config.name} mends it"
+            cure = f"bench sweep --resume {self.config.resumed_as} mends it"
             raise UserError(f"{file} is missing, damaged or empty; {cure}") from None
 
     @property
@@ -188,6 +98,11 @@ class StudyView:
             return True
         except OSError:  # of a folder that is only to be read it is not known
             return False
+
+    @property
+    def counted(self) -> int:
+        """How many trials are complete or pruned."""
+        return sum(trial.state in ("complete", "pruned") for trial in self.trials())
 
     def trials(self) -> list[Trial]:
         """Return all trials, by their number."""
@@ -265,7 +180,7 @@ class Study(StudyView):
 
     def _open(self) -> None:
         folder, config = self.folder, self.config
-        self._new = not (folder / _CONFIG).exists()
+        self._new = not (folder / STUDY_FILE).exists()
         if not self._new and SweepConfig.read(folder).created != config.created:
             raise UserError(f"there is a study {config.name!r} by now; give another --name")
         if self._new:  # what has no config is what is left of a study that was not begun, maybe with other objectives
@@ -317,7 +232,7 @@ class Study(StudyView):
     def _discard(self) -> None:
         """Remove what was made, with the lock while it is still held."""
         with contextlib.suppress(OSError):  # there is more in a folder
-            for name in (_CONFIG, _JOURNAL, _OWNER, _LOCK):
+            for name in (STUDY_FILE, _JOURNAL, _OWNER, _LOCK):
                 (self.folder / name).unlink(missing_ok=True)
             self.folder.rmdir()
             self.folder.parent.rmdir()
@@ -396,7 +311,7 @@ class Study(StudyView):
 
 def studies(root: Path) -> Iterator[Path]:
     """Yield the folders of the studies below a folder of results, by name."""
-    yield from sorted(file.parent for file in (root / "studies").glob(f"*/{_CONFIG}"))
+    yield from sorted(file.parent for file in (root / "studies").glob(f"*/{STUDY_FILE}"))
 
 
 def _trial(trial: FrozenTrial) -> Trial:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from craterbench.metrics.intervals import Estimate
 from craterbench.metrics.metric import Metrics
-from craterbench.search.study import StudyView, SweepConfig
+from craterbench.search.study import StudyView
 from craterbench.search.summary import Confirmation, ConfirmedScores, StudySummary
+from craterbench.search.sweep_config import SweepConfig
 
-__all__ = ["CONFIRMATION", "listed", "summarize"]
+__all__ = ["CONFIRMATION", "listed", "not_begun", "parameter_text", "read_confirmation", "summarize"]
 
 #: The file that keeps what came of the confirmation.
 CONFIRMATION = "confirmation.json"
@@ -33,16 +35,16 @@ def summarize(study: StudyView) -> StudySummary:
         confirmation = _confirmation(study)
         if confirmation is None and best:
             option = "" if study.config.confirm else " --confirm 1"
-            notes.append(f"the best is not confirmed; bench sweep --resume {study.config.name}{option} does that")
+            notes.append(f"the best is not confirmed; bench sweep --resume {study.config.resumed_as}{option} does that")
     except (OSError, ValueError, KeyError, TypeError):
         confirmation = None
         notes.append(
-            f"{study.folder / CONFIRMATION} cannot be read; bench sweep --resume {study.config.name} writes it"
+            f"{study.folder / CONFIRMATION} cannot be read; bench sweep --resume {study.config.resumed_as} writes it"
         )
     trials = study.trials()
     counted = sum(trial.state in ("complete", "pruned") for trial in trials)
     if confirmation is not None and confirmation.tried != counted:
-        now = f"it has {counted} now; bench sweep --resume {study.config.name} confirms the best of them"
+        now = f"it has {counted} now; bench sweep --resume {study.config.resumed_as} confirms the best of them"
         notes.append(f"what was confirmed is the best of the {confirmation.tried} trials that there were then; {now}")
     return StudySummary(
         name=study.config.name,
@@ -54,7 +56,17 @@ def summarize(study: StudyView) -> StudySummary:
         logarithmic=[parameter["name"] for parameter in study.config.space["parameters"] if parameter.get("log")],
         front=best,
         confirmation=confirmation,
+        equal_budgets=_equal_budgets(study.config),
         notes=notes,
+    )
+
+
+def not_begun(config: SweepConfig, metrics: Metrics | None = None) -> StudySummary:
+    """Return what is to be said of a study of which there is the config and no more."""
+    known = metrics or Metrics()
+    objectives = [known.get(name) for name in config.objectives]
+    return StudySummary(
+        name=config.name, settings=_settings(config), objectives=objectives, wanted=config.trials, trials=[]
     )
 
 
@@ -77,6 +89,16 @@ def listed(folder: Path, metrics: Metrics | None = None) -> dict[str, Any]:
     }
 
 
+def _equal_budgets(config: SweepConfig) -> str | None:
+    """Return the command that tunes the reference with as many trials, beside what this search began from."""
+    if config.sweep is not None:
+        return None
+    other = "OTHER" if config.benchmark == "reference" else shlex.quote(config.benchmark)
+    command = f"bench sweep reference {other} --trials {config.trials} --confirm {max(config.confirm, 1)}"
+    narrowed = config.vary or any(source.startswith("--") and source != "--framework" for _, _, source in config.fixed)
+    return command + (" and the other options of this search" if narrowed else "")
+
+
 def _settings(config: SweepConfig) -> dict[str, str]:
     training, pruner = config.definition["training"], config.pruner
     pinned = [f"{key}={value}" for key, value, _ in config.fixed if key in config.pinned]
@@ -89,13 +111,17 @@ def _settings(config: SweepConfig) -> dict[str, str]:
         "sampler": f"{config.sampler}, seed {config.seed}",
         "pruner": pruner if len(config.objectives) == 1 else "none, for there are two objectives",
         **({"fixed": ", ".join(pinned)} if pinned else {}),
-        "searched": ", ".join(f"{parameter['name']}={_values(parameter)}" for parameter in config.space["parameters"]),
+        "searched": ", ".join(map(parameter_text, config.space["parameters"])),
         "begun": config.created,
     }
 
 
+def parameter_text(parameter: Mapping[str, Any]) -> str:
+    """Return what is tried of a parameter of ``Space.as_json``, as ``--vary`` takes it."""
+    return f"{parameter['name']}={_values(parameter)}"
+
+
 def _values(parameter: Mapping[str, Any]) -> str:
-    """Return what is tried of a parameter, as ``--vary`` takes it."""
     if "choices" in parameter:
         return "|".join(
             str(choice).lower() if isinstance(choice, bool) else str(choice) for choice in parameter["choices"]
@@ -104,10 +130,13 @@ def _values(parameter: Mapping[str, Any]) -> str:
 
 
 def _confirmation(study: StudyView) -> Confirmation | None:
-    """Read what came of the candidates; raises ValueError, KeyError or TypeError if it is damaged."""
+    """Return what came of the candidates, if they were confirmed; raises what ``read_confirmation`` does."""
     file = study.folder / CONFIRMATION
-    if not file.exists():
-        return None
+    return read_confirmation(file) if file.exists() else None
+
+
+def read_confirmation(file: Path) -> Confirmation:
+    """Return a confirmation that was kept; raises OSError, ValueError, KeyError or TypeError if it is damaged."""
     content = json.loads(file.read_text(encoding="utf-8"))
     if "luck" in content:  # its older name
         content["selection_bias"] = content.pop("luck")

@@ -46,6 +46,7 @@ class ConfirmedScores:
     Attributes:
         name: its row in the table.
         trial: the number of the trial that found it; ``None`` for the reference.
+        runs: the ids of its runs, one a seed; empty in what older versions kept.
         found: what that trial had reached in the search: the first objective, on the validation part.
         validation: balanced accuracy.
         val_loss: the loss of the same images.
@@ -64,6 +65,7 @@ class ConfirmedScores:
     name: str
     trial: int | None
     seeds: Sequence[int]
+    runs: Sequence[str] = ()
     found: float | None = None
     validation: Estimate | None = None
     val_loss: Estimate | None = None
@@ -121,6 +123,8 @@ class StudySummary:
             empty where it is not known.
         logarithmic: the parameters that are tried on a logarithmic scale.
         front: the numbers of the trials of which none is better in every objective; with one objective, of the best.
+        equal_budgets: the command that gives what the candidates are compared with as many trials; ``None`` in a sweep
+            of several, where each has them.
     """
 
     name: str
@@ -132,6 +136,7 @@ class StudySummary:
     logarithmic: Collection[str] = ()
     front: Sequence[int] = ()
     confirmation: Confirmation | None = None
+    equal_budgets: str | None = None
     notes: Sequence[str] = ()
 
 

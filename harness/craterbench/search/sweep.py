@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,11 @@ from craterbench.search.confirm.confirm import Candidate, alike, confirm, write_
 from craterbench.search.optimize import TrialLoop, trial_seed
 from craterbench.search.setup import PreparedSweep
 from craterbench.search.space.space import Space
-from craterbench.search.study import Study
+from craterbench.search.study import Study, StudyView
 from craterbench.search.summarize import CONFIRMATION, summarize
 from craterbench.search.summary import Progress, Trial
 
-__all__ = ["SEEDS", "confirm_best", "listened_to", "packages_for", "search", "select_best"]
+__all__ = ["SEEDS", "confirm_best", "fresh_seeds", "listened_to", "packages_for", "search", "select_best"]
 
 #: How many seeds a candidate is confirmed on, and the first of them: where ``bench run`` begins.
 SEEDS, _FIRST_SEED = 3, 42
@@ -90,7 +90,7 @@ def search(
     if study.counted < study.config.trials:
         why = "too many trials in a row failed" if loop.gave_up else "the time is up"
         after = f"after {study.counted} of {study.config.trials} trials"
-        progress.log(f"{why}, {after}; bench sweep --resume {study.config.name} goes on")
+        progress.log(f"{why}, {after}; bench sweep --resume {study.config.resumed_as} goes on")
     return loop.gave_up
 
 
@@ -133,6 +133,8 @@ def confirm_best(
     results: Path,
     options: ExecutionOptions,
     log: Callable[[str], None],
+    *,
+    seeds: Sequence[int] | None = None,
 ) -> None:
     """Train the best of a study again on fresh seeds, beside the benchmark that it started from, and keep the scores.
 
@@ -143,6 +145,8 @@ def confirm_best(
         results: the folder where the runs are kept like those of ``bench run``.
         options: where they train.
         log: shows a line.
+        seeds: that no trial has trained with, also of other studies that this one is compared with; by default those of
+            ``fresh_seeds``.
 
     Raises:
         UserError: a folder cannot be written, or there is nobody to train.
@@ -154,7 +158,7 @@ def confirm_best(
         candidates,
         reference,
         options,
-        seeds=_fresh_seeds(study),
+        seeds=fresh_seeds([study]) if seeds is None else seeds,
         objective=study.objectives[0],
         tried=study.counted,
     )
@@ -181,8 +185,8 @@ def _unvaried(candidate: Candidate, reference: ResolvedConfig, space: Space) -> 
     }
 
 
-def _fresh_seeds(study: Study) -> list[int]:
-    """Return seeds that no trial has trained with."""
-    used = {trial_seed(study.config.seed, trial.number) for trial in study.trials()}
+def fresh_seeds(studies: Iterable[StudyView]) -> list[int]:
+    """Return seeds that no trial of any of the studies has trained with."""
+    used = {trial_seed(study.config.seed, trial.number) for study in studies for trial in study.trials()}
     fresh = (seed for seed in range(_FIRST_SEED, _FIRST_SEED + SEEDS + len(used)) if seed not in used)
     return [next(fresh) for _ in range(SEEDS)]

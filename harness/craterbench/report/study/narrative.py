@@ -8,9 +8,16 @@ from typing import Any
 from craterbench.metrics.metric import Metric
 from craterbench.report.estimate_text import estimate_text
 from craterbench.report.threshold_text import explained_by_threshold
-from craterbench.search.summary import Confirmation, ConfirmedScores
+from craterbench.search.summary import Confirmation, ConfirmedScores, StudySummary
 
-__all__ = ["sentences"]
+__all__ = ["at_tuned_thresholds", "capital", "compared", "sentences", "verdict"]
+
+
+def verdict(summary: StudySummary) -> Sequence[str]:
+    """Return what may be said of a study that was confirmed, and what was not tuned in it; nothing of any other."""
+    if summary.confirmation is None:
+        return []
+    return [*sentences(summary.confirmation, summary.objectives[0]), *_untuned(summary)]
 
 
 def sentences(confirmation: Confirmation, objective: Metric) -> Sequence[str]:
@@ -25,11 +32,14 @@ def sentences(confirmation: Confirmation, objective: Metric) -> Sequence[str]:
     first, *others, reference = confirmation.rows
     part = confirmation.part
     found = [_found(first, objective), *_selection_bias(objective, confirmation), *_confirmed(first, objective)]
-    said = [_verdict(first, reference, part, f"the candidate, trial {first.trial},"), *_tuned(first, reference)]
+    against = _against(confirmation)
+    said = [compared(first, reference, part, f"the candidate, trial {first.trial},", against)]
+    said += at_tuned_thresholds(first, reference)
     said.append(" ".join(found))
     for other in others:
-        verdict = [_verdict(other, reference, part, f"trial {other.trial}"), *_tuned(other, reference)]
-        said.append(" ".join([*verdict, _found(other, objective), *_confirmed(other, objective)]))
+        its_own = [compared(other, reference, part, f"trial {other.trial}", against)]
+        its_own += at_tuned_thresholds(other, reference)
+        said.append(" ".join([*its_own, _found(other, objective), *_confirmed(other, objective)]))
     if others:
         said.append(
             f"The search named its candidate before any of these {len(others) + 1} was confirmed. Whichever comes"
@@ -38,13 +48,22 @@ def sentences(confirmation: Confirmation, objective: Metric) -> Sequence[str]:
     return [*said, *_unvaried(confirmation.unvaried)]
 
 
-def _verdict(mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str) -> str:
-    """Say whether a candidate beats the reference."""
+def compared(
+    mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str, reference: str, search: str = "the search"
+) -> str:
+    """Say whether what was confirmed beats another.
+
+    Args:
+        mine: with its difference to the other.
+        other: what it is compared with.
+        part: on which it is.
+        who: what ``mine`` is called.
+        reference: what ``other`` is called.
+        search: what chose both.
+    """
     difference = mine.difference
-    name = other.name.split()[0]
-    reference = "the reference" if name == "reference" else name
     if mine.same:
-        return f"{_capital(who)} is {reference}'s own config: there is nothing that it could beat."
+        return f"{capital(who)} is {reference}'s own config: there is nothing that it could beat."
     if mine.incomparable is not None or difference is None:
         return f"It cannot be said whether {who} beats {reference}: {mine.incomparable}."
     on_test = part == "test"
@@ -55,9 +74,9 @@ def _verdict(mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str)
     seeds = "seed" if number == 1 else "seeds"
     numbers = f"balanced accuracy {against} over {number} {seeds}, a paired difference of {apart}"
     where = (
-        "On the test part, which the search never saw,"
+        f"On the test part, which {search} never saw,"
         if on_test
-        else "The data have no test part. On the validation part, which chose the epochs and by which the search chose,"
+        else f"The data have no test part. On the validation part, which chose the epochs and by which {search} chose,"
     )
     unsure = f"{where} it is not certain whether {who} beats {reference}: {numbers}"
     if number == 1:
@@ -76,7 +95,7 @@ def _verdict(mine: ConfirmedScores, other: ConfirmedScores, part: str, who: str)
     return f"{unsure}: they score alike."
 
 
-def _tuned(mine: ConfirmedScores, other: ConfirmedScores) -> list[str]:
+def at_tuned_thresholds(mine: ConfirmedScores, other: ConfirmedScores) -> list[str]:
     """Say what is left of a difference where each network has the threshold that its validation part chose."""
     difference = mine.difference_tuned
     if mine.same or mine.incomparable is not None or mine.difference is None or difference is None:
@@ -125,5 +144,24 @@ def _confirmed(candidate: ConfirmedScores, objective: Metric) -> list[str]:
     return [] if score is None else [f"Confirmed, it has {estimate_text(score, with_interval=False)} on that part."]
 
 
-def _capital(text: str) -> str:
+def _against(confirmation: Confirmation) -> str:
+    """Return what is said of the benchmark that the search began from."""
+    name = confirmation.rows[-1].name.split()[0]
+    return "the reference" if name == "reference" else name
+
+
+def _untuned(summary: StudySummary) -> list[str]:
+    """Say that what the candidates are compared with was not tuned, and how it would be."""
+    confirmation = summary.confirmation
+    if summary.equal_budgets is None or confirmation is None or not confirmation.rows or confirmation.rows[0].same:
+        return []
+    return [
+        f"{capital(_against(confirmation))} was not tuned: it had none of the {confirmation.tried} trials, so a part "
+        "of the difference may be what tuning gives any benchmark. With as many trials for the reference: "
+        f"{summary.equal_budgets}"
+    ]
+
+
+def capital(text: str) -> str:
+    """Return a text that begins a sentence."""
     return text[0].upper() + text[1:]

@@ -9,7 +9,7 @@ from html import escape
 from craterbench.metrics.intervals import Estimate
 from craterbench.report.estimate_text import estimate_text, number_text
 from craterbench.report.html import picture, section, sheet
-from craterbench.report.study.narrative import sentences
+from craterbench.report.study.narrative import verdict
 from craterbench.report.study.space_plots import LINES, PARALLEL, draw_parallel, draw_slices
 from craterbench.report.study.study_plots import NAMED, draw_curves, draw_front, draw_history, draw_importances
 from craterbench.report.study.trials import (
@@ -57,7 +57,7 @@ def study_page(summary: StudySummary) -> str:
 def _said(summary: StudySummary) -> Iterable[str]:
     """Return what came of the study in sentences, the one that matters most first and large."""
     done = sum(trial.state in ("complete", "pruned") for trial in summary.trials)
-    lines = list(sentences(summary.confirmation, summary.objectives[0])) if summary.confirmation else []
+    lines = list(verdict(summary))
     if not lines:
         lines = [unconfirmed(summary)] if sort_by_objective(summary) else [nothing_complete(summary)]
     for position, line in enumerate(lines):

@@ -17,7 +17,7 @@ from rich.text import Text
 from craterbench.metrics.intervals import Estimate
 from craterbench.metrics.metric import BALANCED_ACCURACY
 from craterbench.report.estimate_text import estimate_text, number_text
-from craterbench.report.study.narrative import sentences
+from craterbench.report.study.narrative import verdict
 from craterbench.report.study.trials import (
     baseline_name,
     counted,
@@ -36,7 +36,7 @@ from craterbench.report.study.trials import (
 )
 from craterbench.search.summary import Confirmation, ConfirmedScores, StudySummary, Trial
 
-__all__ = ["Listed", "list_studies", "render_study"]
+__all__ = ["Listed", "list_studies", "render_study", "text_table"]
 
 #: How many trials and importances are shown.
 _TOP = 10
@@ -47,12 +47,12 @@ _BAR = 24
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A study in a list of studies.
+    """A study in a list of studies, or a sweep of several benchmarks.
 
     Attributes:
         done: how many trials are complete or pruned.
         wanted: how many are to be.
-        objective: what ``best`` is of, as a person calls it.
+        objective: what ``best`` is of, as a person calls it; of a sweep of several their names.
         best: the best value so far; ``None`` where no trial is complete.
         state: ``running``, ``done`` and the like.
         when: when it was begun, as a person reads it.
@@ -69,7 +69,7 @@ class Listed:
 
 def list_studies(studies: Sequence[Listed], console: Console) -> None:
     """Print a table of studies, in their order."""
-    table = _table("name", "done", "best", "of", "state", "when", right=("done", "best"), wrapped=("name", "of"))
+    table = text_table("name", "done", "best", "of", "state", "when", right=("done", "best"), wrapped=("name", "of"))
     for study in studies:
         done = f"{study.done}/{study.wanted}"
         best = number_text(study.best)
@@ -101,7 +101,14 @@ def _print(console: Console, text: str, *, style: str = "") -> None:
     console.print(Text(text, style=style))
 
 
-def _table(*headings: str, right: Iterable[str] = (), wrapped: Iterable[str] = ()) -> Table:
+def text_table(*headings: str, right: Iterable[str] = (), wrapped: Iterable[str] = ()) -> Table:
+    """Return a table without rows.
+
+    Args:
+        headings: of the columns.
+        right: those whose cells stand on the right.
+        wrapped: those whose cells may be broken where the terminal is narrow.
+    """
     table = Table(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
     for heading in headings:
         side: Literal["left", "right"] = "right" if heading in right else "left"
@@ -152,7 +159,7 @@ def _trials(trials: Sequence[Trial], objectives: Sequence[str], names: Mapping[s
     keys = list(names)[:number]
     scores = [name.replace(" ", "\n") for name in objectives]
     headings = [re.sub(r"([._-])", r"\1\n", names[key]) for key in keys]
-    table = _table("trial", *scores, "epochs", *headings, right=("trial", *scores, "epochs"))
+    table = text_table("trial", *scores, "epochs", *headings, right=("trial", *scores, "epochs"))
     for trial in trials:
         cells = [str(trial.number), *map(number_text, trial.values), str(trial.epochs)]
         cells += [value_text(trial.parameters[key]) if key in trial.parameters else "–" for key in keys]
@@ -194,7 +201,7 @@ def _print_confirmation(summary: StudySummary, console: Console) -> None:
         return
     if confirmation.rows:
         _print_rows(summary, confirmation, console)
-    for line in sentences(confirmation, summary.objectives[0]):
+    for line in verdict(summary):
         _print(console, line)
 
 
@@ -212,7 +219,7 @@ def _print_rows(summary: StudySummary, confirmation: Confirmation, console: Cons
         del scores["test"]
     last = f"difference to {baseline_name(confirmation)}{', balanced accuracy' if other else ''}"
     right = ("found in\nsearch", "expected\nselection\nbias", *scores, last)
-    table = _table("", *right, right=right, wrapped=("", last))
+    table = text_table("", *right, right=right, wrapped=("", last))
     for row in confirmation.rows:
         cells = [row.name, number_text(row.found), selection_bias_text(confirmation, row)]
         cells += [estimate_text(of(row), between="\n") for of in scores.values()]

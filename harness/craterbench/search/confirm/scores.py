@@ -139,6 +139,7 @@ class _CandidateStatistics:
             name=trained.name,
             trial=trained.trial,
             seeds=[record.seed for record in trained.records],
+            runs=[record.id for record in trained.records],
             found=trained.found,
             validation=self._score("validation", BALANCED_ACCURACY),
             val_loss=self._score("validation", LOSS),

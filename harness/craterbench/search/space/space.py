@@ -18,10 +18,10 @@ from craterbench.search.space.overrides import ParameterOverride, SpaceOverrides
 if TYPE_CHECKING:
     from optuna.trial import BaseTrial
 
-__all__ = ["Parameter", "Space", "build_space"]
+__all__ = ["SECTIONS", "Parameter", "Space", "build_space", "is_searched"]
 
 #: The parts of a config of which something is searched.
-_SECTIONS = ("loss", "model", "augmentation", "optimizer", "schedule", "training")
+SECTIONS = ("loss", "model", "augmentation", "optimizer", "schedule", "training")
 
 #: What a search leaves as the benchmark has it, and why.
 _NOT_SEARCHED = {
@@ -135,6 +135,11 @@ class Space:
         }
 
 
+def is_searched(key: str) -> bool:
+    """Whether a key of a config is of those that a search may vary."""
+    return key.partition(".")[0] in SECTIONS and not any(f"{key}.".startswith(f"{kept}.") for kept in _NOT_SEARCHED)
+
+
 def build_space(
     registry: Registry, base: BenchmarkConfig, space_overrides: SpaceOverrides, frameworks: Sequence[str] = ()
 ) -> Space:
@@ -169,7 +174,7 @@ class _SpaceBuilder:
     def space(self) -> Space:
         """Return the parameters in the order in which people think of them."""
         for key, override in self.space_overrides.varied.items():
-            if key in _SECTIONS and override.says_how:
+            if key in SECTIONS and override.says_how:
                 raise UserError(f"{override.source} {key}: is a section; give values to one of its parameters")
         self.section("loss", self.fitting("loss"))
         self.section("model", self.fitting("model"))
@@ -359,12 +364,12 @@ class _SpaceBuilder:
         for name in known:
             if name.endswith(f".{key}"):
                 return f"give the full key: {name}"
-        if section in _SECTIONS:
+        if section in SECTIONS:
             return f"no component has it; {nearest(key, (name for name in known if name.startswith(section)))}"
         ends = {name.rpartition(".")[2]: name for name in reversed(known)}
         for close in difflib.get_close_matches(key, ends, n=1) if "." not in key else ():
             return f"no component has it; did you mean {ends[close]!r}?"
-        return f"no component has it; {nearest(section, _SECTIONS)}"
+        return f"no component has it; {nearest(section, SECTIONS)}"
 
 
 def _positive(copies: Parameter) -> tuple[str, tuple[Any, ...]] | None:
