@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
@@ -18,6 +19,9 @@ __all__ = ["STATUSES", "Record"]
 
 #: What can name a folder, and no other one than in its place.
 _PLAIN_NAME = re.compile(r"(?!\.\.?$)[^/\\\0]+")
+
+#: A list of numbers as ``json`` writes it, one a line.
+_NUMBERS = re.compile(r"\[\n([-+.0-9eE,\s]+)\]")
 
 STATUSES = ("running", "done", "pruned", "failed", "interrupted")
 
@@ -108,6 +112,11 @@ class Record:
     def as_json(self) -> dict[str, Any]:
         """Return the record as JSON has it; NaN, which JSON has not, is ``null``."""
         return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    def as_text(self) -> str:
+        """Return what ``record.json`` holds: a field a line, and lists of numbers in one."""
+        text = json.dumps(self.as_json(), indent=1, allow_nan=False)
+        return _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n"
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], folder: Path | None = None) -> Record:

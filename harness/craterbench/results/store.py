@@ -63,7 +63,7 @@ class RunFolder:
         """Write ``record.json``, atomically, unless this is what it holds."""
         if record == self._written:
             return
-        write_atomically(self.path / _RECORD, json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n")
+        write_atomically(self.path / _RECORD, record.as_text())
         self._written = record
 
     def write_history(self, history: Iterable[Mapping[str, Any]]) -> None:
@@ -384,7 +384,7 @@ def read_history(folder: Path) -> list[dict[str, float]]:
 def amend(folder: Path, record: Record, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
     """Write the record and the statistics of an ended run again, the record last; each file atomically."""
     write_statistics(folder, parts)
-    write_atomically(folder / _RECORD, json.dumps(record.as_json(), indent=1, allow_nan=False) + "\n")
+    write_atomically(folder / _RECORD, record.as_text())
     (folder / OLD_STATISTICS).unlink(missing_ok=True)
 
 
