@@ -77,9 +77,11 @@ def test_the_sums_of_a_record_are_those_of_the_images_beside_it(ran):
     assert record["num_weights"] == 6  # five features and an intercept
     with np.load(bench.results / "runs" / "logistic" / record["id"] / "statistics.npz") as kept:
         for part in ("validation", "test"):
-            arrays = {name: kept[f"{part}/{name}"] for name in ("confusion", "cross_entropy")}
+            arrays = {name.removeprefix(f"{part}/"): kept[name] for name in kept.files if name.startswith(f"{part}/")}
+            groups = arrays.pop("groups")
+            assert {"confusion", "cross_entropy", "histogram", "boundary"} < arrays.keys()
             scored = record["parts"][part]
-            assert scored["statistics"] == Statistics(arrays, kept[f"{part}/groups"]).sums()
+            assert scored["statistics"] == Statistics(arrays, groups).sums()
             assert scored["num_images"] == len(kept[f"{part}/groups"])
 
 
