@@ -108,7 +108,9 @@ def test_a_confirmation_is_ordinary_runs_and_says_what_their_table_says(store, t
     assert (confirmed.name, confirmed.trial, confirmed.found) == ("quick", 17, 0.9)
     assert (its_own.name, its_own.trial, its_own.difference) == ("reference", None, None)
     for row in confirmation.rows:
-        cells = {key: float(cell) for key, cell in table[row.name].items() if key.startswith(("validation", "test"))}
+        cells = {
+            key: float(cell) for key, cell in table[row.name].items() if cell and key.startswith(("validation", "test"))
+        }
         for score, column in ((row.validation, "validation_balanced_accuracy"), (row.val_loss, "validation_loss"),
                               (row.test, "test_balanced_accuracy"), (row.difference, "test_difference")):  # fmt: skip
             if score is not None:
