@@ -230,7 +230,7 @@ def sweep(
         UserError: an argument is wrong, or there is a study of that name already.
     """
     registry, studies = Registry.installed(), Path(results) / "studies"
-    asked: dict[str, Any] = {
+    settings_of_all: dict[str, Any] = {
         "name": new_name(studies, name),
         "framework": framework,
         "epochs": epochs,
@@ -250,19 +250,19 @@ def sweep(
     options = ExecutionOptions(executor=executor, address=scheduler, device=device, workers=workers)
     log = partial(print, file=sys.stderr)
     if len(benchmarks) > 1:
-        several = create_sweeps(registry, studies=studies, benchmarks=benchmarks, **asked)
+        several = create_sweeps(registry, studies=studies, benchmarks=benchmarks, **settings_of_all)
         sweep_several(several, Path(results), options, timeout=timeout, quiet=quiet, log=log)
         found = summarize_several(studies / several.plan.name, Metrics.of(registry))
         frames = [_trials_frame(member.study, objective, study=member.study.name) for member in found.members]
         frame, said = pd.concat(frames), several_sentences(found)
     else:
-        prepared = create_sweep(registry, benchmark=benchmarks[0], **asked)
+        prepared = create_sweep(registry, benchmark=benchmarks[0], **settings_of_all)
         with live_sweep(prepared, Path(results), options, quiet=quiet, log=log) as shown:
             shown.search(timeout=timeout)
             shown.confirm(Path(results))
             one = summarize(shown.study)
         frame, said = _trials_frame(one, objective), verdict(one)
-    frame.attrs |= {"study": asked["name"], "conclusion": list(said)}
+    frame.attrs |= {"study": settings_of_all["name"], "conclusion": list(said)}
     return frame
 
 

@@ -299,7 +299,7 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
     if data is not None:
         settings.append(data)
     same = ("framework", "epochs", "vary", "fix", "sampler", "pruner", "seed", "device", *_MAY_CHANGE)
-    asked = {
+    settings_of_all = {
         "name": new_name(studies, options["name"]),
         "settings": settings,
         "space_file": options["space"],
@@ -307,8 +307,8 @@ def _prepared(registry: Registry, context: click.Context, options: dict[str, Any
         **{key: options[key] for key in same},
     }
     if len(names) > 1:
-        return create_sweeps(registry, studies=studies, benchmarks=names, **asked)
-    return create_sweep(registry, benchmark=names[0] if names else options["benchmark"], **asked)
+        return create_sweeps(registry, studies=studies, benchmarks=names, **settings_of_all)
+    return create_sweep(registry, benchmark=names[0] if names else options["benchmark"], **settings_of_all)
 
 
 def _objectives(text: str) -> tuple[str, ...]:

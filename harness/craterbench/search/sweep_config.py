@@ -1,4 +1,4 @@
-"""The config of a study: what was asked for, as it is kept and as it goes on."""
+"""The config of a study: what is wanted, as it is kept and as it goes on."""
 
 from __future__ import annotations
 

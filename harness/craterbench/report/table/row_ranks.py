@@ -11,8 +11,8 @@ __all__ = ["rank_bars"]
 #: Width and height of a bar, in pixels.
 _WIDTH, _HEIGHT = 260, 14
 
-#: The least share that is told in words.
-_TOLD = 0.005
+#: The least share that is shown in words.
+_SHOWN = 0.005
 
 
 def rank_bars(ranks: Ranks) -> str:
@@ -21,7 +21,7 @@ def rank_bars(ranks: Ranks) -> str:
     A rank has the same shade in all bars, the first the darkest, so that a print without colours says the same.
     """
     rows = "".join(
-        f'<tr><th scope="row">{escape(title)}</th><td>{_bar(shares)}</td><td>{_told(shares)}</td></tr>\n'
+        f'<tr><th scope="row">{escape(title)}</th><td>{_bar(shares)}</td><td>{_in_words(shares)}</td></tr>\n'
         for title, shares in zip(ranks.titles, ranks.shares.tolist(), strict=True)
     )
     return (
@@ -45,5 +45,5 @@ def _bar(shares: list[float]) -> str:
     return f'<svg width="{_WIDTH}" height="{_HEIGHT}" aria-hidden="true">{"".join(pieces)}</svg>'
 
 
-def _told(shares: list[float]) -> str:
-    return ", ".join(f"{rank}:&nbsp;{share:.0%}" for rank, share in enumerate(shares, 1) if share >= _TOLD)
+def _in_words(shares: list[float]) -> str:
+    return ", ".join(f"{rank}:&nbsp;{share:.0%}" for rank, share in enumerate(shares, 1) if share >= _SHOWN)

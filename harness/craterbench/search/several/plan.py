@@ -1,4 +1,4 @@
-"""The file of a sweep of several benchmarks: which studies it has, in which order, and what was asked of each."""
+"""The file of a sweep of several benchmarks: which studies it has, in which order, and the config of each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class SweepPlan:
 
     Attributes:
         created: when it was begun, in UTC.
-        members: what was asked of each study, in the order in which the benchmarks were named; the first is what the
+        members: the config of each study, in the order in which the benchmarks were named; the first is what the
             others are compared with. A study that has begun keeps that, too.
     """
 
