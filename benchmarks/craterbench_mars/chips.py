@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from craterbench.data.dataset import Dataset, make_subset
+from craterbench.data.dataset import Dataset
+from craterbench.data.values import make_subset
 from craterbench.plugin import NoParameters
 
 __all__ = ["FILE", "mars_hrsc"]

@@ -21,7 +21,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from craterbench.config.resolve import Override
-from craterbench.data.dataset import make_images
+from craterbench.data.values import make_images
 from craterbench.execution.batch import train
 from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.finished import FinishedRun

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.data.dataset import Dataset, make_subset
+from craterbench.data.dataset import Dataset
+from craterbench.data.values import make_subset
 from craterbench.plugin import UserError
 
 if TYPE_CHECKING:

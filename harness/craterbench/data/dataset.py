@@ -1,4 +1,4 @@
-"""Images and masks, checked once where they enter."""
+"""A data set: images, masks and groups, in parts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.plugin import UserError
+__all__ = ["IGNORED", "Dataset", "Subset", "TrainVal"]
 
-__all__ = ["Dataset", "Subset", "TrainVal", "make_images", "make_subset"]
+#: In a mask: a pixel of which nobody knows whether it is crater; it is left out of objective and statistics.
+IGNORED = 255
 
 
 @dataclass(frozen=True)
@@ -21,18 +22,29 @@ class Subset:
         images: float32 (N, H, W, 1) in [0, 1].
         masks: uint8 (N, H, W, 1), 1 where there is a crater.
         groups: int64 (N,); images that share pixels or a scene share a group.
+        names: what to call each image in a message, such as its file, or ``None`` where they have only their numbers.
+        circles: the craters of each image where a catalogue has them: float64 (M, 3), x and y of the centre and the
+            diameter, in pixels of the image. ``None`` where there are masks alone.
     """
 
     images: npt.NDArray[np.float32]
     masks: npt.NDArray[np.uint8]
     groups: npt.NDArray[np.int64]
+    names: tuple[str, ...] | None = None
+    circles: tuple[npt.NDArray[np.float64], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def take(self, rows: npt.NDArray[np.intp]) -> Subset:
         """Return some of the images, in the order of the row numbers."""
-        return Subset(self.images[rows], self.masks[rows], self.groups[rows])
+        return Subset(
+            self.images[rows],
+            self.masks[rows],
+            self.groups[rows],
+            None if self.names is None else tuple(self.names[row] for row in rows),
+            None if self.circles is None else tuple(self.circles[row] for row in rows),
+        )
 
     def digest(self) -> str:
         """Return the sha256 of shape, images and masks: what a score depends on."""
@@ -49,12 +61,14 @@ class TrainVal:
     Attributes:
         part: what is split into the training and the validation part.
         notes: those of the data set.
+        warnings: those of the data set.
         digest: of the complete data set, with its test part, so that a trial is on the same data as any other run.
     """
 
     part: Subset
     notes: tuple[str, ...]
     digest: str
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,11 +79,13 @@ class Dataset:
         train_val: what is split into the training and the validation part.
         test: the test part, or ``None`` where there is none.
         notes: what a record should say of the data, such as that a file is the published one.
+        warnings: what makes scores on them doubtful, such as masks that seem to be inverted.
     """
 
     train_val: Subset
     test: Subset | None = None
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     def digest(self) -> str:
         """Return the sha256 of everything in it, groups included, since they decide the split."""
@@ -82,79 +98,4 @@ class Dataset:
 
     def without_test(self) -> TrainVal:
         """Return all of it but the test part."""
-        return TrainVal(self.train_val, self.notes, self.digest())
-
-
-def make_subset(
-    images: npt.NDArray[np.generic],
-    masks: npt.NDArray[np.generic],
-    groups: npt.NDArray[np.generic] | None = None,
-    *,
-    source: str,
-) -> Subset:
-    """Check arrays of any numeric type and return them as a part.
-
-    Args:
-        images: (N, H, W) or (N, H, W, 1), grey values 0 to 255 or 0 to 1.
-        masks: the same shape, 0 and 1 or 0 and 255.
-        groups: (N,) integers; without them each image is a group of its own.
-        source: what to call the data in an error.
-
-    Raises:
-        UserError: naming the source, what is wrong with it and what is wanted.
-    """
-    grey = make_images(images, source=f"{source}: images")
-    binary = _binary(_cube(masks, f"{source}: masks"), f"{source}: masks")
-    if len(grey) != len(binary):
-        raise UserError(f"{source}: {len(grey)} images but {len(binary)} masks; give one mask for each image")
-    if grey.shape != binary.shape:
-        size = "x".join(map(str, binary.shape[1:3]))
-        raise UserError(f"{source}: masks are {size}, images {'x'.join(map(str, grey.shape[1:3]))}; give one size")
-    if not binary.any():
-        raise UserError(f"{source}: no mask has a crater pixel; there is nothing to learn or to score")
-    if groups is None:
-        groups = np.arange(len(grey))
-    elif groups.shape != (len(grey),) or groups.dtype.kind not in "iu":
-        raise UserError(f"{source}: groups are {groups.dtype} {groups.shape}; give one integer for each image")
-    return Subset(grey, binary, groups.astype(np.int64))
-
-
-def make_images(images: npt.NDArray[np.generic], *, source: str) -> npt.NDArray[np.float32]:
-    """Check images as ``make_subset`` does, and return them as float32 (N, H, W, 1) in [0, 1].
-
-    Raises:
-        UserError: naming the source and what is wrong with it.
-    """
-    return _grey(_cube(images, source), source)
-
-
-def _cube(array: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.generic]:
-    """Return (N, H, W, 1)."""
-    if array.dtype.kind not in "buif":
-        raise UserError(f"{what} are of type {array.dtype}; give numbers")
-    cube = array[..., np.newaxis] if array.ndim == 3 else array
-    if cube.ndim != 4 or cube.shape[-1] != 1 or 0 in cube.shape:
-        raise UserError(f"{what} have shape {array.shape}; give (N, H, W) or (N, H, W, 1)")
-    if not np.isfinite(cube).all():
-        raise UserError(f"{what} hold NaN or infinity, first in image {int(np.argwhere(~np.isfinite(cube))[0][0])}")
-    return cube
-
-
-def _grey(cube: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.float32]:
-    low, high = float(np.min(cube)), float(np.max(cube))
-    if low < 0 or high > 255:
-        raise UserError(f"{what} range from {low:g} to {high:g}; give grey values 0 to 255 or 0 to 1")
-    if cube.dtype.kind == "f" and 1 < high <= 2:
-        raise UserError(
-            f"{what} reach {high!r}: 0 to 1 and a little over, or dark ones of 0 to 255? clip or scale them"
-        )
-    return cube.astype(np.float32) / np.float32(255 if high > 1 else 1)
-
-
-def _binary(cube: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.uint8]:
-    values = np.unique(cube)
-    if not (np.isin(values, (0, 1)).all() or np.isin(values, (0, 255)).all()):
-        some = ", ".join(f"{value:g}" for value in values[:4])
-        raise UserError(f"{what} are not binary: they hold {some}{', …' if len(values) > 4 else ''}; give 0 and 1")
-    crater: npt.NDArray[np.bool_] = cube != 0
-    return crater.astype(np.uint8)
+        return TrainVal(self.train_val, self.notes, self.digest(), self.warnings)

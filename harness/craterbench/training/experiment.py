@@ -214,7 +214,7 @@ def train(
         device=session.device,
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
-        warnings=(*data.warnings, *_test_leaks(test, train_val.part)),
+        warnings=(*train_val.warnings, *data.warnings, *_test_leaks(test, train_val.part)),
     )
     on_start(start)
     ready = time.perf_counter()

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from sklearn.model_selection import GroupKFold
 
 from craterbench.data.chips import Window, crater_mask, deal, overlap_groups, resample, stretch, widest, windows_around
-from craterbench.data.dataset import make_subset
 from craterbench.data.split import Fold, fold_indices, group_split_indices, tail_split_indices
+from craterbench.data.values import make_subset
 from craterbench.plugin import NoParameters, UserError
 from craterbench_datasets import File, Synthetic
 from craterbench_datasets.files import IMAGES, MASKS, course, npz
