@@ -63,12 +63,14 @@ class TrainVal:
         notes: those of the data set.
         warnings: those of the data set.
         digest: of the complete data set, with its test part, so that a trial is on the same data as any other run.
+        validation: bool (N,), those of the data set.
     """
 
     part: Subset
     notes: tuple[str, ...]
     digest: str
     warnings: tuple[str, ...] = ()
+    validation: npt.NDArray[np.bool_] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,22 +82,27 @@ class Dataset:
         test: the test part, or ``None`` where there is none.
         notes: what a record should say of the data, such as that a file is the published one.
         warnings: what makes scores on them doubtful, such as masks that seem to be inverted.
+        validation: bool (N,), which of the images of ``train_val`` validate, where the data say so themselves; the
+            others train. ``None`` leaves it to ``split.validation`` of the benchmark.
     """
 
     train_val: Subset
     test: Subset | None = None
     notes: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    validation: npt.NDArray[np.bool_] | None = None
 
     def digest(self) -> str:
-        """Return the sha256 of everything in it, groups included, since they decide the split."""
+        """Return the sha256 of everything in it, with what decides the split: groups, and which images validate."""
         content = hashlib.sha256()
         for piece in (self.train_val, self.test):
             if piece is not None:
                 content.update(piece.digest().encode())
                 content.update(np.ascontiguousarray(piece.groups).data)
+        if self.validation is not None:
+            content.update(b"validation" + self.validation.tobytes())
         return content.hexdigest()
 
     def without_test(self) -> TrainVal:
         """Return all of it but the test part."""
-        return TrainVal(self.train_val, self.notes, self.digest(), self.warnings)
+        return TrainVal(self.train_val, self.notes, self.digest(), self.warnings, self.validation)

@@ -167,7 +167,8 @@ def _batches(
     benchmark = task.benchmark
     order, drawing = (np.random.default_rng([task.seed, stream]) for stream in range(2))
     dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
-    part = next(make_training_data(dataset.train_val, benchmark, drawing).epochs)
+    data = make_training_data(dataset.train_val, benchmark, drawing, validates=dataset.validation)
+    part = next(data.epochs)
     batches = batches_of(order.permutation(len(part)), benchmark.training.batch_size)
     return part.images, part.masks, list(itertools.islice(itertools.cycle(batches), STEPS[-1]))
 

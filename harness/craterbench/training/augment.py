@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import count, repeat
 
 import numpy as np
+import numpy.typing as npt
 
 from craterbench.config.benchmark import AugmentationConfig, BenchmarkConfig
 from craterbench.data.dataset import Subset
@@ -45,24 +46,36 @@ def check_folds(benchmark: BenchmarkConfig) -> None:
 
 
 def make_training_data(
-    train_val: Subset, benchmark: BenchmarkConfig, generator: np.random.Generator, fold: Fold | None = None
+    train_val: Subset,
+    benchmark: BenchmarkConfig,
+    generator: np.random.Generator,
+    fold: Fold | None = None,
+    *,
+    validates: npt.NDArray[np.bool_] | None = None,
 ) -> TrainingData:
     """Split the images, then augment the training part; or the other way round, where the config says so.
 
     Args:
         generator: what augmentation is drawn from.
         fold: the fold that validates, instead of the share that the config says.
+        validates: bool (N,), the images that validate, where the data say so, instead of that share.
 
     Raises:
-        UserError: there is too little to split, or a part would have no crater.
+        UserError: there is too little to split, a part would have no crater, or the data say what validates and the
+            benchmark says otherwise.
     """
     if fold is not None:
         check_folds(benchmark)
+    if validates is not None:
+        _check_given(validates, len(train_val), benchmark, fold)
     split, augmentation = benchmark.split, benchmark.augmentation
     fixed = np.random.default_rng(split.seed)
     if split.when == "before-augmentation":
-        crater_pixels = train_val.masks.sum(axis=(1, 2, 3), dtype=np.int64)
-        if fold is None:
+        crater_pixels = (train_val.masks == 1).sum(axis=(1, 2, 3))
+        rows: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
+        if validates is not None:
+            rows = np.flatnonzero(~validates), np.flatnonzero(validates)
+        elif fold is None:
             rows = group_split_indices(train_val.groups, crater_pixels, split.validation, split.seed)
         else:
             rows = fold_indices(train_val.groups, crater_pixels, fold, split.seed)
@@ -79,14 +92,39 @@ def make_training_data(
         warnings = find_leaks(validation, training, names=("validation", "training"), derived=derived)
         originals = train_val.take(training_rows[training_rows < len(train_val)])
     for name, part in (("training", originals), ("validation", validation)):
-        if not part.masks.any():
-            raise UserError(f"the {name} part has no crater pixel; try another split.seed, or give more images")
+        if not (part.masks == 1).any():
+            cure = "try another split.seed, or give more images" if validates is None else "the data say what is in it"
+            raise UserError(f"the {name} part has no crater pixel; {cure}")
     size = min(len(validation), len(originals))
     sample = originals.take(np.sort(fixed.choice(len(originals), size, replace=False)))
     if augmentation.warp == "image" and augmentation.copies and augmentation.steps:
         # Known from the config alone: its images do not show for certain whether a step moves anything.
         warnings.append("alignment: the masks of augmented images were not warped with them")
     return TrainingData(epochs, sample, validation, tuple(warnings))
+
+
+def _check_given(
+    validates: npt.NDArray[np.bool_], num_images: int, benchmark: BenchmarkConfig, fold: Fold | None
+) -> None:
+    """Check that images can validate as the data say.
+
+    Raises:
+        UserError: the benchmark asks for another way, or all of the images train or validate.
+    """
+    if fold is not None:
+        raise UserError("the data say which images validate, and so cannot be cut into folds; leave out --folds")
+    if benchmark.split.when != "before-augmentation":
+        raise UserError(
+            f"benchmark {benchmark.name!r} splits after the augmentation, and the data say which images validate; "
+            "set split.when=before-augmentation"
+        )
+    if validates.shape != (num_images,) or validates.dtype != np.bool_:
+        raise ValueError(
+            f"the data set gives {validates.dtype} {validates.shape} for what validates; bool ({num_images},) is wanted"
+        )
+    if validates.all() or not validates.any():
+        missing = "trains" if validates.all() else "validates"
+        raise UserError(f"by what the data say, none of their images {missing}; give each part some")
 
 
 def augmented(part: Subset, augmentation: AugmentationConfig, generator: np.random.Generator) -> Subset:

@@ -206,7 +206,7 @@ def train(
     order, drawing = (np.random.default_rng([seed, stream]) for stream in range(2))
 
     train_val, test = _data(benchmark) if train_val is None else (train_val, None)
-    data = make_training_data(train_val.part, benchmark, drawing, fold)
+    data = make_training_data(train_val.part, benchmark, drawing, fold, validates=train_val.validation)
     session = open_session(benchmark, image_shape=train_val.part.images.shape[1:3], seed=seed, device=device)
     start = RunInfo(
         data_digest=train_val.digest,
@@ -284,7 +284,8 @@ def evaluate_weights(
         UserError: the data cannot be had, or the weights are missing or of another model.
     """
     train_val, test = _data(benchmark)
-    data = make_training_data(train_val.part, benchmark, np.random.default_rng(0), fold)
+    drawing = np.random.default_rng(0)
+    data = make_training_data(train_val.part, benchmark, drawing, fold, validates=train_val.validation)
     session = _loaded(benchmark, weights, train_val.part.images.shape[1:3], device)
     parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
     warnings: list[str] = []
