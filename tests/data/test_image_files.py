@@ -96,7 +96,7 @@ def test_an_opaque_alpha_channel_is_left_out_and_said(tmp_path, mode):
 
 
 def palette(path, numbers, colours):
-    image = Image.frombytes("P", image.size, numbers.astype(np.uint8).tobytes())
+    image = Image.frombytes("P", numbers.shape[::-1], numbers.astype(np.uint8).tobytes())
     image.putpalette(np.array(colours, np.uint8).tobytes())
     image.save(path)
 
