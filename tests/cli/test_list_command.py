@@ -52,7 +52,7 @@ def test_list_shows_plugins_that_have_a_problem_and_the_rest_goes_on(tmp_path):
     assert shown.returncode == 0, shown.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["run", "--help"], ["sweep", "--help"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["data", "list"], ["run", "--help"], ["sweep", "--help"]])
 def test_help_and_list_import_nothing_heavy(arguments):
     heavy = (
         "numpy",

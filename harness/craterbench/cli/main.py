@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import craterbench
+from craterbench.cli.data_command import data_command
 from craterbench.cli.evaluate_command import evaluate_command
 from craterbench.cli.list_command import list_command
 from craterbench.cli.parity_command import parity_command
@@ -67,6 +68,7 @@ for command in (
     evaluate_command,
     predict_command,
     parity_command,
+    data_command,
     list_command,
     show_command,
 ):
