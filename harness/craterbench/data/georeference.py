@@ -1,0 +1,218 @@
+"""Where on a body the pixels of a GeoTIFF are: longitude, latitude and kilometres, by rasterio.
+
+Latitudes are planetocentric and longitudes count eastwards, as in the catalogues of the field. On an ellipsoid PROJ has
+planetographic latitudes, the angle of the surface's normal; they are turned into the angle at the body's centre.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from craterbench.data.catalogue import Catalogue
+from craterbench.plugin import UserError
+
+__all__ = ["Georeference", "read_georeference"]
+
+Floats = npt.NDArray[np.float64]
+
+#: The semi-axes of the Earth's ellipsoids and spheres are within these, in kilometres; no other body's are.
+_EARTH = (6300.0, 6400.0)
+
+#: The semi-major axis in metres and the inverse flattening, 0 for a sphere, in the text of a reference system.
+_SPHEROID = re.compile(r'(?:SPHEROID|ELLIPSOID)\["[^"]*",\s*([\d.eE+]+),\s*([\d.eE+]+)')
+
+_AREA_SAMPLES = 64  # along each side of an image
+
+_TAG_GEOKEYS = 34735  # GeoKeyDirectoryTag (OGC 19-008r4, 7.1)
+
+
+@dataclass(frozen=True)
+class Georeference:
+    """What leads from pixels to a body and back; a pixel's upper left corner has whole coordinates.
+
+    Attributes:
+        path: of the image, for messages.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        body_radius: kilometres; of an ellipsoid its semi-major axis.
+        polar_radius: kilometres; of an ellipsoid its semi-minor axis.
+    """
+
+    path: Path
+    height: int
+    width: int
+    body_radius: float
+    polar_radius: float
+    _crs: Any
+    _transform: Any
+    _planetographic: bool
+
+    @property
+    def of_earth(self) -> bool:
+        """Whether it says that the body is the Earth, as does EPSG:4326 on an image of whatever body."""
+        return _EARTH[0] < self.body_radius < _EARTH[1]
+
+    def to_lonlat(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Return longitudes in [-180, 180) and planetocentric latitudes, in degrees, of places in pixels.
+
+        A place that is off the body has infinity or NaN.
+        """
+        across, down = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        a, b, c, d, e, f = self._transform[:6]
+        longitude, latitude = self._warp(a * across + b * down + c, d * across + e * down + f, to_body=True)
+        if self._planetographic:
+            flat = (self.polar_radius / self.body_radius) ** 2
+            latitude = np.degrees(np.arctan(flat * np.tan(np.radians(latitude))))
+        return (longitude + 180) % 360 - 180, latitude
+
+    def to_pixels(self, longitude: npt.ArrayLike, latitude: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Return x and y in pixels of places on the body; infinity or NaN where the projection has none."""
+        lon, lat = np.asarray(longitude, dtype=np.float64), np.asarray(latitude, dtype=np.float64)
+        if self._planetographic:
+            flat = (self.body_radius / self.polar_radius) ** 2
+            lat = np.degrees(np.arctan(flat * np.tan(np.radians(lat))))
+        if self._crs.is_geographic:  # 230 and -130 are one place, but not one place in the image
+            a, b, c = self._transform[:3]
+            middle = a * self.width / 2 + b * self.height / 2 + c
+            lon = middle + (lon - middle + 180) % 360 - 180
+        across, down = self._warp(lon, lat, to_body=False)
+        a, b, c, d, e, f = (~self._transform)[:6]
+        return a * across + b * down + c, d * across + e * down + f
+
+    def kilometres_per_pixel(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Floats:
+        """Return the side of a square on the body with the area of the pixel at a place.
+
+        A projection may stretch a pixel more one way than another; a circle's area stays right.
+        """
+        across, down = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        right = self.on_body(across + 0.5, down) - self.on_body(across - 0.5, down)
+        below = self.on_body(across, down + 0.5) - self.on_body(across, down - 0.5)
+        sides: Floats = np.sqrt(np.linalg.norm(np.cross(right, below), axis=-1))
+        return sides
+
+    def on_body(self, x: npt.ArrayLike, y: npt.ArrayLike) -> Floats:
+        """Return places in pixels as kilometres from the body's centre, (..., 3)."""
+        lon, lat = map(np.radians, self.to_lonlat(x, y))
+        normal = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+        axes = np.array([self.body_radius, self.body_radius, self.polar_radius])
+        surface: Floats = normal / np.linalg.norm(normal / axes, axis=-1, keepdims=True)
+        return surface
+
+    def square_kilometres(self) -> float:
+        """Return the area of the image on the body."""
+        sides = [(np.arange(_AREA_SAMPLES) + 0.5) * side / _AREA_SAMPLES for side in (self.width, self.height)]
+        across, down = np.meshgrid(*sides)
+        area = self.kilometres_per_pixel(across, down) ** 2
+        return float(area[np.isfinite(area)].sum() / area.size * self.width * self.height)
+
+    def to_body(self, catalogue: Catalogue) -> Catalogue:
+        """Return a catalogue in pixels of the image with its places on the body, and the area of the image."""
+        circles = catalogue.circles()
+        if circles is None:
+            return catalogue
+        x, y, diameter = circles.T
+        longitude, latitude = self.to_lonlat(x, y)
+        return replace(
+            catalogue,
+            longitude=longitude,
+            latitude=latitude,
+            kilometres=diameter * self.kilometres_per_pixel(x, y),
+            area=self.square_kilometres(),
+            body_radius=self.body_radius,
+        )
+
+    def to_image(self, catalogue: Catalogue) -> Catalogue:
+        """Return those craters of a catalogue on the body that reach into the image, in pixels of it.
+
+        Raises:
+            UserError: the georeference is of another body.
+        """
+        on_body = catalogue.on_body()
+        if on_body is None:
+            return catalogue
+        if self.of_earth:
+            raise UserError(
+                f"{self.path}: its georeference is of the Earth (radius {self.body_radius:g} km), so that kilometres "
+                "would be others; give it the reference system of its body (gdal_edit.py -a_srs IAU_2015:49900 for "
+                "Mars), or the catalogue in pixels"
+            )
+        if on_body[:, 2].max(initial=0) > 2 * self.body_radius:
+            raise UserError(
+                f"{self.path}: a crater of {on_body[:, 2].max():g} km does not fit on a body with a radius of "
+                f"{self.body_radius:g} km; call the column diameter_m if it is in metres"
+            )
+        x, y = self.to_pixels(on_body[:, 0], on_body[:, 1])
+        near_x, near_y = (
+            np.clip(np.nan_to_num(values, posinf=-1e9, neginf=-1e9, nan=-1e9), 0, side)
+            for values, side in ((x, self.width), (y, self.height))
+        )
+        # Where the nearest point of the image is tells how large a crater looks there.
+        diameter = on_body[:, 2] / self.kilometres_per_pixel(near_x, near_y)
+        inside = np.isfinite(x) & np.isfinite(y) & np.isfinite(diameter)
+        inside[inside] = np.hypot((x - near_x)[inside], (y - near_y)[inside]) < diameter[inside] / 2
+        return replace(catalogue, x=x, y=y, diameter=diameter).take(inside)
+
+    def _warp(self, across: Floats, down: Floats, *, to_body: bool) -> tuple[Floats, Floats]:
+        from rasterio.crs import CRS
+        from rasterio.warp import transform
+
+        # A sphere's or ellipsoid's own degrees: no shift between datums, whatever their names are.
+        degrees = CRS.from_proj4(
+            f"+proj=longlat +a={self.body_radius * 1000!r} +b={self.polar_radius * 1000!r} +no_defs"
+        )
+        source, target = (self._crs, degrees) if to_body else (degrees, self._crs)
+        first, second = transform(source, target, across.ravel(), down.ravel())
+        return np.reshape(first, across.shape), np.reshape(second, across.shape)
+
+
+def read_georeference(path: Path) -> Georeference | None:
+    """Read where a GeoTIFF is; ``None`` of any other image.
+
+    Raises:
+        UserError: there is one that cannot be read: rasterio is not installed, or the reference system is of no use.
+    """
+    if path.suffix.lower() not in (".tif", ".tiff"):
+        return None
+    try:
+        import rasterio
+    except ModuleNotFoundError:
+        if not _has_geokeys(path):
+            return None
+        raise UserError(f"{path}: is a GeoTIFF, which rasterio reads; pip install 'craterbench[geo]'") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        try:
+            with rasterio.open(path) as image:
+                crs, transform, height, width = image.crs, image.transform, image.height, image.width
+        except rasterio.errors.RasterioIOError as error:
+            raise UserError(f"{path}: cannot be read as a TIFF: {error}") from None
+    if crs is None or transform.is_identity:
+        return None
+    described = crs.to_wkt()
+    spheroid = _SPHEROID.search(described)
+    if spheroid is None or not (crs.is_geographic or crs.is_projected):
+        raise UserError(
+            f"{path}: its reference system has neither degrees nor metres on a body ({described[:60]}…); give it "
+            "another, such as IAU_2015:49900 for Mars (gdal_edit.py -a_srs)"
+        )
+    radius, inverse_flattening = float(spheroid[1]) / 1000, float(spheroid[2])
+    polar_radius = radius * (1 - 1 / inverse_flattening) if inverse_flattening else radius
+    planetographic = polar_radius != radius and "ocentric" not in described
+    return Georeference(path, height, width, radius, polar_radius, crs, transform, planetographic)
+
+
+def _has_geokeys(path: Path) -> bool:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as image:
+            return _TAG_GEOKEYS in image.pages[0].tags
+    except (tifffile.TiffFileError, OSError, IndexError) as error:
+        raise UserError(f"{path}: cannot be read as a TIFF: {error}") from None
