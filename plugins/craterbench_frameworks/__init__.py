@@ -10,6 +10,7 @@ def bench_frameworks() -> list[FrameworkSpec]:
             name="keras",
             summary="Keras 3 on TensorFlow",
             target="craterbench_frameworks.keras:KerasSession",
+            ignores_pixels=True,
             precisions=("float32", "float64"),
             requires=("tensorflow", "keras"),
             extra="keras",
@@ -26,6 +27,7 @@ def bench_frameworks() -> list[FrameworkSpec]:
             summary="PyTorch, with Keras' updates",
             version=2,  # since dropout is drawn by torch_dropout
             target="craterbench_frameworks.torch:TorchSession",
+            ignores_pixels=True,
             precisions=("float32", "bfloat16", "float64"),
             requires=("torch",),
             extra="torch",
@@ -35,5 +37,6 @@ def bench_frameworks() -> list[FrameworkSpec]:
             name="sklearn",
             summary="scikit-learn, a classifier of single pixels trained batch by batch",
             target="craterbench_frameworks.sklearn:SklearnSession",
+            ignores_pixels=True,
         ),
     ]

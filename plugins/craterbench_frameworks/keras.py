@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import tensorflow as tf
 
+from craterbench.data.dataset import IGNORED
 from craterbench.plugin import UserError
-from craterbench.training.session import SessionConfig, Weights, check_fit
+from craterbench.training.session import SessionConfig, Weights, batch_loss, check_fit, has_ignored
 
 __all__ = ["KerasSession"]
 
@@ -43,7 +43,8 @@ class KerasSession:
         keras.config.set_floatx(task.precision)
         keras.utils.set_random_seed(task.seed)  # for layers of plugins that take no seed of their own
         self._model = task.model(task.model_parameters, task.image_shape, task.seed)
-        self._loss = functools.partial(_loss, task)
+        self._task = task
+        self._ignores = False
         if task.initial is not None:
             self.load_weights(task.initial)
         self._model.compile(
@@ -61,6 +62,9 @@ class KerasSession:
         rates: npt.NDArray[np.float64],
     ) -> float:
         """Make one pass, a batch at a time: a ``fit`` for each epoch is slower, for what it sets up and tears down."""
+        if has_ignored(masks) != self._ignores:  # what the loss does is compiled
+            self._ignores = not self._ignores
+            self._model.make_train_function(force=True)
         total = 0.0
         for rows, rate in zip(batches, rates, strict=True):
             self._model.optimizer.learning_rate = rate
@@ -104,6 +108,7 @@ class KerasSession:
         """Return the output of every layer with weights, the objective and its gradients, as in training."""
         model = self._model
         seen = [layer for layer in model.layers if layer.weights]
+        self._ignores = has_ignored(masks)
         looking = keras.Model(model.inputs, [layer.output for layer in seen])
         with tf.GradientTape() as tape:
             activations = looking([images], training=True)
@@ -115,15 +120,15 @@ class KerasSession:
         found |= dict(zip(names, gradients, strict=True))
         return {name: keras.ops.convert_to_numpy(array) for name, array in found.items()}
 
+    def _loss(self, masks: Any, probabilities: Any) -> Any:
+        known = keras.ops.cast(masks != IGNORED, probabilities.dtype) if self._ignores else None
+        return batch_loss(self._task, masks, probabilities, known)
+
     def _variables(self) -> dict[str, Any]:
         """Return what moves in training: weights, the seeds of dropout, and the optimizer's memory."""
         measured = {id(variable) for variable in self._model.metrics_variables}
         own = [variable for variable in self._model.variables if id(variable) not in measured]
         return {f"variable {n}": variable for n, variable in enumerate([*own, *self._model.optimizer.variables])}
-
-
-def _loss(task: SessionConfig, masks: Any, probabilities: Any) -> Any:
-    return task.loss(masks, probabilities, task.loss_parameters)
 
 
 def _name(weight: Any) -> str:

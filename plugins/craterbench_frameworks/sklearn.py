@@ -11,10 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import log_loss
 
+from craterbench.data.dataset import IGNORED
 from craterbench.plugin import UserError
 from craterbench.training.session import SessionConfig, Weights
 
 __all__ = ["PixelModel", "SklearnSession"]
+
+#: How many pixels are predicted at once: their features in double precision take some hundred bytes each.
+_PREDICT_PIXELS = 2**21
 
 
 @dataclass(frozen=True)
@@ -61,14 +65,25 @@ class SklearnSession:
         """Make one pass; the objective of a batch is its log loss after its step."""
         total = 0.0
         for rows, rate in zip(batches, rates, strict=True):
-            crater = masks[rows].ravel()
-            self._step(images[rows], crater, rate)
-            total += len(rows) * log_loss(crater, self._probabilities(images[rows]), labels=[0, 1])
+            crater, features = masks[rows].ravel(), self._model.features(images[rows])
+            known = crater != IGNORED
+            if not known.all():
+                crater, features = crater[known], features[known]
+            if len(crater):
+                self._prepare(float(rate))
+                self._model.classifier.partial_fit(features, crater, classes=[0, 1])
+                total += len(rows) * log_loss(crater, self._crater_probability(features), labels=[0, 1])
         return total / sum(map(len, batches))
 
     def predict(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the probability of a crater at every pixel, (N, H, W, 1)."""
-        return self._probabilities(images).astype(np.float32).reshape(images.shape)
+        probabilities = np.empty(images.shape, np.float32)
+        step = max(1, _PREDICT_PIXELS // images[0].size)
+        for first in range(0, len(images), step):
+            part = images[first : first + step]
+            crater = self._crater_probability(self._model.features(part))
+            probabilities[first : first + step] = crater.reshape(part.shape)
+        return probabilities
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """Return a copy of what was learned: by scikit-learn's convention, whatever ends in an underscore."""
@@ -88,10 +103,6 @@ class SklearnSession:
         """Take a state as ``state()`` gave it."""
         self.load_weights(state)
 
-    def _step(self, images: npt.NDArray[np.float32], crater: npt.NDArray[Any], rate: float) -> None:
-        self._prepare(float(rate))
-        self._model.classifier.partial_fit(self._model.features(images), crater, classes=[0, 1])
-
-    def _probabilities(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        both: npt.NDArray[np.float64] = self._model.classifier.predict_proba(self._model.features(images))
+    def _crater_probability(self, features: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.float64]:
+        both: npt.NDArray[np.float64] = self._model.classifier.predict_proba(features)
         return both[:, 1]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +10,9 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from craterbench.data.dataset import IGNORED
 from craterbench.plugin import UserError
-from craterbench.training.session import SessionConfig, Weights, check_fit
+from craterbench.training.session import SessionConfig, Weights, batch_loss, check_fit, has_ignored
 
 __all__ = ["TorchSession"]
 
@@ -52,7 +52,7 @@ class TorchSession:
         torch.manual_seed(task.seed)
         model: nn.Module = task.model(task.model_parameters, task.image_shape, task.seed)
         self._model = model.to(self._device, self._type, memory_format=torch.channels_last)
-        self._loss = functools.partial(_loss, task)
+        self._task = task
         if task.initial is not None:
             self.load_weights(task.initial)
         weights = list(self._model.parameters())
@@ -67,12 +67,12 @@ class TorchSession:
     ) -> float:
         """Make one pass over arrays that are moved to the device once."""
         self._model.train()
-        shown, truth = self._moved(images), self._moved(masks)
+        shown, truth, ignores = self._moved(images), self._moved(masks), has_ignored(masks)
         total = torch.zeros((), dtype=torch.float64, device=self._device)
         sizes = [len(rows) for rows in batches]
         order = torch.from_numpy(np.concatenate(batches)).to(self._device)  # at once: a copy a step would hold up a GPU
         for chosen, rate in zip(order.split(sizes), rates.tolist(), strict=True):
-            objective = self._objective(shown[chosen], truth[chosen])
+            objective = self._objective(shown[chosen], truth[chosen], ignores)
             self._optimizer.zero_grad()
             objective.backward()
             self._number += 1
@@ -150,7 +150,7 @@ class TorchSession:
 
                 hooks.append(module.register_forward_hook(keep))
         self._model.train()
-        objective = self._objective(self._moved(images), self._moved(masks))
+        objective = self._objective(self._moved(images), self._moved(masks), has_ignored(masks))
         for hook in hooks:
             hook.remove()
         found["objective"] = _array(objective)
@@ -160,8 +160,9 @@ class TorchSession:
             found[f"gradient {name}"] = _array(gradient, kernel)
         return found
 
-    def _objective(self, images: torch.Tensor, masks: torch.Tensor) -> torch.Tensor:
-        objective: torch.Tensor = self._loss(masks, self._probabilities(images))
+    def _objective(self, images: torch.Tensor, masks: torch.Tensor, ignores: bool) -> torch.Tensor:
+        known = (masks != IGNORED).to(masks.dtype) if ignores else None
+        objective: torch.Tensor = batch_loss(self._task, masks, self._probabilities(images), known)
         return objective
 
     def _probabilities(self, images: torch.Tensor) -> torch.Tensor:
@@ -182,10 +183,6 @@ class TorchSession:
             kernel = own == "weight" and isinstance(module, (nn.Conv2d, nn.ConvTranspose2d))
             found[f"{layer}.kernel" if kernel else name] = (value, kernel)
         return found
-
-
-def _loss(task: SessionConfig, masks: torch.Tensor, probabilities: torch.Tensor) -> Any:
-    return task.loss(masks, probabilities, task.loss_parameters)
 
 
 def _shape(value: torch.Tensor, kernel: bool) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """Losses in Keras: masks and probabilities (N, H, W, 1), both float, in; a scalar out.
 
-The formulas and where they are from: ``craterbench_losses.numpy``.
+The formulas and where they are from: ``craterbench_losses.numpy``. Where masks and probabilities have pixels that are
+left out, both are 0 there, which adds nothing to sums; what takes a mean over pixels is told which are ``known``.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["bce", "bce_dice", "dice", "focal"]
 
 
-def bce(masks: Any, probabilities: Any, parameters: NoParameters) -> Any:
+def bce(masks: Any, probabilities: Any, parameters: NoParameters, known: Any | None = None) -> Any:
     """Return the mean binary cross-entropy.
 
     Not ``keras.losses.binary_crossentropy``: while training, that goes back to the logits behind the probabilities and
     clips nothing.
     """
     p = _clipped(probabilities)
-    return -ops.mean(masks * ops.log(p) + (1 - masks) * ops.log1p(-p))
+    return -_mean(masks * ops.log(p) + (1 - masks) * ops.log1p(-p), known)
 
 
 def dice(masks: Any, probabilities: Any, parameters: Dice) -> Any:
@@ -37,18 +38,26 @@ def dice(masks: Any, probabilities: Any, parameters: Dice) -> Any:
     return 1 - ops.mean(ops.where(nothing, one, above / ops.where(nothing, one, below)))
 
 
-def focal(masks: Any, probabilities: Any, parameters: Focal) -> Any:
+def focal(masks: Any, probabilities: Any, parameters: Focal, known: Any | None = None) -> Any:
     """Return the mean focal loss."""
     p = _clipped(probabilities)
     crater = masks * parameters.alpha * (1 - p) ** parameters.gamma * ops.log(p)
     other = (1 - masks) * (1 - parameters.alpha) * p**parameters.gamma * ops.log1p(-p)
-    return -ops.mean(crater + other)
+    return -_mean(crater + other, known)
 
 
-def bce_dice(masks: Any, probabilities: Any, parameters: BceDice) -> Any:
+def bce_dice(masks: Any, probabilities: Any, parameters: BceDice, known: Any | None = None) -> Any:
     """Return the weighted sum of binary cross-entropy and Dice loss."""
-    of_bce = bce(masks, probabilities, NoParameters())
+    of_bce = bce(masks, probabilities, NoParameters(), known)
     return parameters.weight * of_bce + (1 - parameters.weight) * dice(masks, probabilities, parameters)
+
+
+def _mean(losses: Any, known: Any | None) -> Any:
+    """Return the mean over all pixels, or over those that are known; where none is, 0."""
+    if known is None:
+        return ops.mean(losses)
+    pixels = ops.sum(known)
+    return ops.sum(losses * known) / ops.maximum(pixels, 1)
 
 
 def _clipped(probabilities: Any) -> Any:

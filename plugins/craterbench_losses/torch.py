@@ -1,6 +1,7 @@
 """Losses in PyTorch: masks and probabilities (N, H, W, 1), both float, in; a scalar out.
 
-The formulas and where they are from: ``craterbench_losses.numpy``.
+The formulas and where they are from: ``craterbench_losses.numpy``. Where masks and probabilities have pixels that are
+left out, both are 0 there, which adds nothing to sums; what takes a mean over pixels is told which are ``known``.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["bce", "bce_dice", "dice", "focal"]
 
 
-def bce(masks: Tensor, probabilities: Tensor, parameters: NoParameters) -> Tensor:
+def bce(masks: Tensor, probabilities: Tensor, parameters: NoParameters, known: Tensor | None = None) -> Tensor:
     """Return the mean binary cross-entropy."""
     p = _clipped(probabilities)
-    return -torch.mean(masks * torch.log(p) + (1 - masks) * torch.log1p(-p))
+    return -_mean(masks * torch.log(p) + (1 - masks) * torch.log1p(-p), known)
 
 
 def dice(masks: Tensor, probabilities: Tensor, parameters: Dice) -> Tensor:
@@ -34,18 +35,26 @@ def dice(masks: Tensor, probabilities: Tensor, parameters: Dice) -> Tensor:
     return 1 - torch.mean(torch.where(nothing, one, above / torch.where(nothing, one, below)))
 
 
-def focal(masks: Tensor, probabilities: Tensor, parameters: Focal) -> Tensor:
+def focal(masks: Tensor, probabilities: Tensor, parameters: Focal, known: Tensor | None = None) -> Tensor:
     """Return the mean focal loss."""
     p = _clipped(probabilities)
     crater = masks * parameters.alpha * (1 - p) ** parameters.gamma * torch.log(p)
     other = (1 - masks) * (1 - parameters.alpha) * p**parameters.gamma * torch.log1p(-p)
-    return -torch.mean(crater + other)
+    return -_mean(crater + other, known)
 
 
-def bce_dice(masks: Tensor, probabilities: Tensor, parameters: BceDice) -> Tensor:
+def bce_dice(masks: Tensor, probabilities: Tensor, parameters: BceDice, known: Tensor | None = None) -> Tensor:
     """Return the weighted sum of binary cross-entropy and Dice loss."""
-    of_bce = bce(masks, probabilities, NoParameters())
+    of_bce = bce(masks, probabilities, NoParameters(), known)
     return parameters.weight * of_bce + (1 - parameters.weight) * dice(masks, probabilities, parameters)
+
+
+def _mean(losses: Tensor, known: Tensor | None) -> Tensor:
+    """Return the mean over all pixels, or over those that are known; where none is, 0."""
+    if known is None:
+        return torch.mean(losses)
+    pixels = torch.sum(known)
+    return torch.sum(losses * known) / torch.clamp(pixels, min=1)
 
 
 def _clipped(probabilities: Tensor) -> Tensor:

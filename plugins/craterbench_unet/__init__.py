@@ -29,6 +29,7 @@ def bench_models() -> list[ModelSpec]:
             summary="the published U-Net: convolutions with dropout, transposed convolutions, skips",
             target={"keras": "craterbench_unet.keras:build", "torch": "craterbench_unet.torch:build"},
             initial="craterbench_unet.initial:weights",
+            multiple_of="craterbench_unet.initial:multiple_of",
             parameters=UNet,
         )
     ]

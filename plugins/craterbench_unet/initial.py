@@ -14,7 +14,7 @@ from craterbench.plugin import UserError
 if TYPE_CHECKING:
     from craterbench_unet import UNet
 
-__all__ = ["check_size", "dropouts", "kernels", "weights"]
+__all__ = ["check_size", "dropouts", "kernels", "multiple_of", "weights"]
 
 #: Standard deviation of a standard normal cut off at two: Keras divides by it to keep the variance of He et al.
 _CUT = 2.0
@@ -49,13 +49,19 @@ def dropouts(parameters: UNet) -> list[float]:
     return [*levels, parameters.dropout * 3]
 
 
+def multiple_of(parameters: UNet) -> int:
+    """Return what both sides of an image have to be multiples of, so that every level halves them."""
+    return 1 << parameters.depth
+
+
 def check_size(parameters: UNet, image_shape: tuple[int, int]) -> None:
     """Raise a UserError unless every level can halve the image without a remainder."""
-    multiple = 2**parameters.depth
+    multiple = multiple_of(parameters)
     if any(side % multiple for side in image_shape):
         raise UserError(
             f"model 'unet' with depth {parameters.depth} needs sides that are multiples of {multiple}, and the images "
-            f"are {image_shape[0]}x{image_shape[1]}; choose another model.depth, or cut the images"
+            f"are {image_shape[0]}x{image_shape[1]}; pad them with --set training.pad=true, choose another "
+            "model.depth, or cut them"
         )
 
 

@@ -9,10 +9,11 @@ import pytest
 import tensorflow as tf
 
 
-def value_and_gradient(label, masks, probabilities, dtype):
+def value_and_gradient(label, masks, probabilities, dtype, known=None):
     p = tf.Variable(probabilities, dtype=dtype)
     with tf.GradientTape() as tape:
-        loss = loss_cases.loss_in("keras", label)(tf.constant(masks, dtype), p)
+        known = None if known is None else tf.constant(known, dtype)
+        loss = loss_cases.loss_in("keras", label)(tf.constant(masks, dtype), tf.convert_to_tensor(p), known)
     assert (loss.shape, loss.dtype) == ((), dtype)
     return float(loss), tape.gradient(loss, p).numpy()
 
@@ -35,6 +36,15 @@ def test_values_and_gradients_in_single_precision(label):
             np.testing.assert_allclose(slopes, gradient, rtol=2e-5, atol=1e-7, err_msg=case)
         else:  # 1 - 1e-7 is 1.2e-7 from 1 in single precision
             assert got == pytest.approx(value, rel=2e-2, abs=1e-6), case
+
+
+@pytest.mark.parametrize("label", loss_cases.LOSSES)
+def test_ignored_pixels_are_in_neither_value_nor_gradient(label):
+    value, gradient = loss_cases.of_known(label)
+    masks, probabilities, known = loss_cases.ignored()
+    got, slopes = value_and_gradient(label, masks, probabilities, tf.float64, known)
+    assert got == pytest.approx(value, rel=1e-11)
+    np.testing.assert_allclose(slopes, gradient, rtol=1e-11, atol=1e-15)
 
 
 def test_bce_is_that_of_keras():

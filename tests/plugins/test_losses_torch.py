@@ -8,9 +8,10 @@ import pytest
 import torch
 
 
-def value_and_gradient(label, masks, probabilities, dtype):
+def value_and_gradient(label, masks, probabilities, dtype, known=None):
     p = torch.tensor(probabilities, dtype=dtype, requires_grad=True)
-    loss = loss_cases.loss_in("torch", label)(torch.tensor(masks, dtype=dtype), p)
+    known = None if known is None else torch.tensor(known, dtype=dtype)
+    loss = loss_cases.loss_in("torch", label)(torch.tensor(masks, dtype=dtype), p, known)
     assert (loss.shape, loss.dtype) == ((), dtype)
     loss.backward()
     return loss.item(), p.grad.numpy()
@@ -34,6 +35,15 @@ def test_values_and_gradients_in_single_precision(label):
             np.testing.assert_allclose(slopes, gradient, rtol=2e-5, atol=1e-7, err_msg=case)
         else:  # 1 - 1e-7 is 1.2e-7 from 1 in single precision
             assert got == pytest.approx(value, rel=2e-2, abs=1e-6), case
+
+
+@pytest.mark.parametrize("label", loss_cases.LOSSES)
+def test_ignored_pixels_are_in_neither_value_nor_gradient(label):
+    value, gradient = loss_cases.of_known(label)
+    masks, probabilities, known = loss_cases.ignored()
+    got, slopes = value_and_gradient(label, masks, probabilities, torch.float64, known)
+    assert got == pytest.approx(value, rel=1e-11)
+    np.testing.assert_allclose(slopes, gradient, rtol=1e-11, atol=1e-15)
 
 
 @pytest.mark.parametrize("case", ["mixed", "all background", "all crater", "a single crater pixel"])

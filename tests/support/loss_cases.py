@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from craterbench.plugin import NoParameters
 from craterbench.plugin.components import load
 from craterbench.plugin.registry import Registry
+from craterbench.training.session import SessionConfig, batch_loss
 from craterbench_losses import BceDice, Dice, Focal
 
 GOLDEN = Path(__file__).parent / "golden" / "losses.npz"
@@ -30,10 +32,20 @@ LOSSES: dict[str, tuple[str, Any]] = {
 
 
 def loss_in(framework: str, label: str) -> Any:
-    """Return ``loss(masks, probabilities)`` as a definition of that framework would find it."""
+    """Return ``loss(masks, probabilities, known=None)`` as a session of that framework computes it."""
     name, parameters = LOSSES[label]
     function = load(Registry.installed().get("loss", name).target_for(framework))
-    return lambda masks, probabilities: function(masks, probabilities, parameters)
+    unused = dict.fromkeys(("model", "model_parameters", "initial", "optimizer", "optimizer_parameters"))
+    task = SessionConfig(
+        **unused,
+        image_shape=(3, 4),
+        loss=function,
+        loss_parameters=parameters,
+        precision="float32",
+        seed=0,
+        device="cpu",
+    )
+    return functools.partial(batch_loss, task)
 
 
 def oracle(label: str) -> Any:
@@ -65,6 +77,43 @@ def cases() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         "at and beside the clip": (mixed, generator.choice([0, 9e-8, 1.1e-7, 0.5, 1 - 1.1e-7, 1 - 9e-8, 1], shape)),
         "a batch of one": (mixed[:1], p[:1]),
     }
+
+
+def ignored() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return masks, probabilities and which pixels are known, some of each image and all but one of the second."""
+    masks, probabilities = cases()["mixed"]
+    known = (np.random.default_rng(1).uniform(size=masks.shape) < 0.6).astype(np.float64)
+    known[1] = 0
+    known[1, 0, 0] = 1
+    return masks, probabilities, known
+
+
+def of_known(label: str) -> tuple[float, np.ndarray]:
+    """Return loss and gradient of ``ignored()`` by the oracle: of an image of the known pixels, or of each image."""
+    masks, probabilities, known = ignored()
+    kept = known.astype(bool)
+    name, parameters = LOSSES[label]
+
+    def of(name: str, parameters: Any, chosen: np.ndarray) -> tuple[float, np.ndarray]:
+        function = load(f"craterbench_losses.numpy:{name}")
+        value, slopes = function(*(array[chosen].reshape(1, -1, 1, 1) for array in (masks, probabilities)), parameters)
+        full = np.zeros_like(probabilities)
+        full[chosen] = slopes.ravel()
+        return value, full
+
+    def dice(parameters: Any) -> tuple[float, np.ndarray]:
+        if parameters.per == "batch":
+            return of("dice", parameters, kept)
+        each = [of("dice", parameters, kept & (np.arange(2) == image).reshape(2, 1, 1, 1)) for image in range(2)]
+        return (each[0][0] + each[1][0]) / 2, (each[0][1] + each[1][1]) / 2
+
+    if name == "dice":
+        return dice(parameters)
+    if name == "bce-dice":
+        (one, first), (other, second) = of("bce", NoParameters(), kept), dice(parameters)
+        weight = parameters.weight
+        return weight * one + (1 - weight) * other, weight * first + (1 - weight) * second
+    return of(name, parameters, kept)
 
 
 def unclipped(probabilities: np.ndarray) -> bool:

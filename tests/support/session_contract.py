@@ -10,6 +10,7 @@ from resuming import check_every_epoch
 from scored import scores
 
 from craterbench.config.resolve import parse_override, resolve
+from craterbench.data.dataset import IGNORED
 from craterbench.execution.devices import environment
 from craterbench.execution.worker import WorkerProcess
 from craterbench.metrics.evaluator import Evaluator
@@ -119,6 +120,53 @@ class SessionContract:
         assert session.train_epoch(images, masks, batches, np.array([1e-2])) == pytest.approx(expected, rel=1e-5)
         later = [session.train_epoch(images, masks, batches, np.array([1e-2])) for _ in range(10)]
         assert later[-1] < expected
+
+    def test_ignored_pixels_move_no_weight(self):
+        images, masks = arrays(8)
+        masks[5:] = IGNORED
+        all_batches, known_batches = [np.arange(8)], [np.arange(5)]
+        some, known, never = (self.opened("model.dropout=0", "training.precision=float64") for _ in range(3))
+        for _ in range(2):
+            objective = some.train_epoch(images, masks, all_batches, rates(all_batches))
+            assert objective == pytest.approx(known.train_epoch(images, masks, known_batches, rates(known_batches)))
+        expected = known.weights()
+        for name, array in some.weights().items():
+            np.testing.assert_allclose(array, expected[name], rtol=1e-6, atol=1e-9, err_msg=name)
+        # and an epoch without such pixels is to the digit what it is in a session that never saw any
+        never.load_state(some.state())
+        for session in (some, never):
+            session.train_epoch(images[:5], masks[:5], known_batches, rates(known_batches))
+        for name, array in some.weights().items():
+            np.testing.assert_array_equal(array, never.weights()[name])
+
+    def test_a_probe_leaves_ignored_pixels_out(self):
+        images, masks = arrays(8)
+        session = self.opened("model.dropout=0", "training.precision=float64")
+        few = session.capture_activations(images[:5], masks[:5])
+        masks[5:] = IGNORED
+        many = session.capture_activations(images, masks)
+        for name, array in few.items():
+            if not name.startswith("activation"):
+                np.testing.assert_allclose(many[name], array, rtol=1e-6, atol=1e-9, err_msg=name)
+
+    def test_images_are_padded_where_the_depth_does_not_divide_them(self):
+        images, masks = arrays(8)
+        images, masks = images[:, :11, :13], masks[:, :11, :13]
+        with pytest.raises(UserError, match=r"training\.pad=true"):
+            open_session(self.small(), image_shape=(11, 13), seed=1, device="cpu")
+        settings = "training.pad=true", "model.dropout=0"
+        session = open_session(self.small(*settings), image_shape=(11, 13), seed=1, device="cpu")
+        batches = batches_of(np.arange(8), 4)
+        probabilities = session.predict(images)
+        assert probabilities.shape == images.shape
+        expected = Evaluator(images, masks, np.arange(8)).count(probabilities).value(LOSS)
+        assert session.train_epoch(images, masks, batches, rates(batches, 0.0)) == pytest.approx(expected, rel=1e-5)
+        padded = np.pad(images, ((0, 0), (2, 3), (1, 2), (0, 0)), mode="reflect")
+        whole = self.opened("model.dropout=0").predict(padded)
+        np.testing.assert_allclose(probabilities, whole[:, 2:13, 1:14], rtol=1e-6)
+
+    def test_padding_changes_nothing_where_the_size_fits(self):
+        assert type(self.opened("training.pad=true")) is type(self.opened())
 
     @pytest.mark.parametrize(
         "settings",

@@ -5,7 +5,7 @@ import pytest
 from scipy.ndimage import affine_transform
 
 from craterbench.config.resolve import parse_override, resolve
-from craterbench.data.dataset import Subset
+from craterbench.data.dataset import IGNORED, Subset
 from craterbench.plugin import NoParameters
 from craterbench.plugin.registry import Registry
 from craterbench.training.augment import augmented, make_training_data
@@ -134,3 +134,12 @@ def test_once_is_the_same_in_every_epoch_and_every_epoch_is_not(train_val):
     assert (first.images != second.images).any()
     number = len(first) // 3
     np.testing.assert_array_equal(first.images[:number], second.images[:number])
+
+
+@pytest.mark.parametrize(("augment", "parameters"), [(rotate_zoom, RotateZoom()), (flips, NoParameters())])
+def test_ignored_pixels_move_with_their_image(augment, parameters):
+    before = discs()
+    left_out = np.where(before.masks == 1, IGNORED, 0).astype(np.uint8)
+    _, masks = augment(before.images, before.masks, np.random.default_rng(1), parameters)
+    _, moved = augment(before.images, left_out, np.random.default_rng(1), parameters)
+    np.testing.assert_array_equal(moved, np.where(masks == 1, IGNORED, 0))

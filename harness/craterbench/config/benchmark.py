@@ -41,6 +41,7 @@ class ComponentConfig:
     target: str
     parameters: Any
     initial: str | None = None
+    multiple_of: str | None = None
     source: str = ""
     own: bool = False
 
@@ -55,6 +56,7 @@ class FrameworkConfig:
     distributions: tuple[str, ...]
     source: str = ""
     own: bool = False
+    ignores_pixels: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +112,7 @@ class TrainingConfig:
         monitor: the metric that chooses the best epoch and stops a run early; ``val_loss`` is the ``loss``.
         patience: epochs without a better monitor after which training stops.
         precision: of the arithmetic in training; ``bfloat16`` keeps weights and updates in float32.
+        pad: whether images are padded by reflection where the model does not take their size.
     """
 
     epochs: Annotated[int, Range(1, 100_000)]
@@ -117,6 +120,7 @@ class TrainingConfig:
     monitor: str = "val_loss"
     patience: Annotated[int, Range(1, 100_000)] = 5
     precision: Precision = "float32"
+    pad: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,7 +145,10 @@ class BenchmarkConfig:
     metrics: tuple[MetricSpec, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the config as it would stand in a TOML file: each component's parameters beside its name."""
+        """Return the config as it would stand in a TOML file: each component's parameters beside its name.
+
+        ``training.pad`` is left out where it is false, as it is in configs from before there was such a key.
+        """
         return {
             "summary": self.summary,
             "framework": self.framework.name,
@@ -161,7 +168,7 @@ class BenchmarkConfig:
                 **_values(self.optimizer.parameters),
             },
             "schedule": _flat(self.schedule),
-            "training": asdict(self.training),
+            "training": {key: value for key, value in asdict(self.training).items() if key != "pad" or value},
         }
 
     def versions(self) -> dict[str, int]:

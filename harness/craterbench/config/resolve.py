@@ -256,6 +256,7 @@ class Validator:
                 version=framework.version,
                 target=framework.target,
                 distributions=framework.distributions,
+                ignores_pixels=framework.ignores_pixels,
                 source=source,
                 own=own,
             ),
@@ -312,6 +313,7 @@ class Validator:
             target=target,
             parameters=parameters,
             initial=getattr(spec, "initial", None),
+            multiple_of=getattr(spec, "multiple_of", None),
             source=source,
             own=own,
         )

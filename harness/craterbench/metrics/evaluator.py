@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from craterbench.data.dataset import IGNORED
 from craterbench.metrics.histogram import NUM_BINS, bin_of
 from craterbench.metrics.metric import Metric
 from craterbench.metrics.statistics import Statistics, count_own
@@ -31,6 +32,12 @@ RIM_WIDTH = 2.0
 
 _TENTHS = 10
 
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+
+#: How many pixels are counted at once: what is made on the way, in double precision, then stays in the caches.
+_BLOCK = 2**18
+
 
 class Evaluator:
     """Scores predictions of one part; what depends on its masks alone is computed once.
@@ -49,6 +56,8 @@ class Evaluator:
     ) -> None:
         """Take a part: images float32 and masks uint8 (N, H, W, 1), groups int64 (N,).
 
+        Pixels whose mask is ``IGNORED`` are in no statistic, and make no rim.
+
         Args:
             metrics: those whose statistics are to be counted beside confusion and cross-entropy.
         """
@@ -56,8 +65,10 @@ class Evaluator:
         content.update(np.ascontiguousarray(images).data)
         content.update(np.ascontiguousarray(masks).data)
         self.fingerprint = content.hexdigest()[:16]
-        self._crater = masks.reshape(len(masks), -1).astype(bool)
+        self._crater = (masks == 1).reshape(len(masks), -1)
         self._rim = rim(masks).reshape(len(masks), -1)
+        known = (masks != IGNORED).reshape(len(masks), -1)
+        self._known = None if known.all() else known
         self._masks = masks
         self._groups = groups
         self._wanted = {metric.statistic: metric for metric in metrics}
@@ -75,13 +86,25 @@ class Evaluator:
         if probabilities.shape != self._masks.shape:
             raise ValueError(f"predictions have shape {probabilities.shape}, the masks {self._masks.shape}")
         p = probabilities.reshape(self._crater.shape)
-        if not ((p >= 0) & (p <= 1)).all():
+        if not (p.min() >= 0 and p.max() <= 1):
             raise ValueError(f"predictions are no probabilities: they range from {p.min():.9g} to {p.max():.9g}")
-        crater, called = self._crater, p > THRESHOLD
+        step = max(1, _BLOCK // p.shape[1])
+        blocks = [self._count(p, slice(first, first + step)) for first in range(0, len(p), step)]
+        arrays = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+        for name, metric in self._wanted.items():
+            if metric.own_statistic:
+                arrays[name] = count_own(metric, probabilities, self._masks)
+        return Statistics(arrays, self._groups)
+
+    def _count(self, predictions: npt.NDArray[np.float32], rows: slice) -> dict[str, npt.NDArray[Any]]:
+        """Count the evaluator's own statistics of some of the images; predictions are (N, H * W)."""
+        p, crater, rim = predictions[rows], self._crater[rows], self._rim[rows]
+        known = None if self._known is None else self._known[rows]
+        called = p > THRESHOLD
         clipped = np.clip(p.astype(np.float64), CLIP, 1 - CLIP)
         entropy = -np.log(np.where(crater, clipped, 1 - clipped))
         cells = (crater & called, ~crater & called, crater & ~called, ~crater & ~called)
-        regions = (self._rim, ~self._rim)
+        regions = (rim, ~rim) if known is None else (rim & known, ~rim & known)
         confusion = [[(cell & region).sum(axis=1) for cell in cells] for region in regions]
         sums = [[np.where(region, entropy, 0.0).sum(axis=1), region.sum(axis=1)] for region in regions]
         arrays = {"confusion": _by_image(confusion), "cross_entropy": _by_image(sums)}
@@ -91,29 +114,33 @@ class Evaluator:
                 [[np.where(region, error, 0.0).sum(axis=1), region.sum(axis=1)] for region in regions]
             )
         if "histogram" in self._wanted:
-            arrays["histogram"] = self._histogram(p)
+            arrays["histogram"] = _histogram(p, crater, rim, known)
         if "calibration" in self._wanted:
-            arrays["calibration"] = self._calibration(p)
-        for name, metric in self._wanted.items():
-            if metric.own_statistic:
-                arrays[name] = count_own(metric, probabilities, self._masks)
-        return Statistics(arrays, self._groups)
+            arrays["calibration"] = _calibration(p, crater, known)
+        return arrays
 
-    def _histogram(self, p: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        """Return how many pixels of each region and class fall into each bin, (N, regions, 2 * NUM_BINS)."""
-        of_pixel = (np.arange(len(p))[:, None] * 2 + ~self._rim) * 2 + self._crater
-        shape = len(p), 2, 2 * NUM_BINS
-        return np.bincount((of_pixel * NUM_BINS + bin_of(p)).ravel(), minlength=math.prod(shape)).reshape(shape)
 
-    def _calibration(self, p: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-        """Return of each tenth of the probability its pixels, crater pixels and sum of probabilities, (N, 30)."""
-        tenth = np.minimum((p.astype(np.float64) * _TENTHS).astype(np.intp), _TENTHS - 1)
-        of_pixel = (np.arange(len(p))[:, None] * _TENTHS + tenth).ravel()
-        counted = [
-            np.bincount(of_pixel, weights, minlength=len(p) * _TENTHS).reshape(-1, _TENTHS)
-            for weights in (None, self._crater.ravel(), p.ravel())
-        ]
-        return np.concatenate(counted, axis=1, dtype=np.float64)
+def _histogram(p: Floats, crater: Bools, rim: Bools, known: Bools | None) -> npt.NDArray[np.int64]:
+    """Return how many pixels of each region and class fall into each bin, (N, regions, 2 * NUM_BINS)."""
+    of_pixel = ((np.arange(len(p))[:, None] * 2 + ~rim) * 2 + crater) * NUM_BINS + bin_of(p)
+    shape = len(p), 2, 2 * NUM_BINS
+    return np.bincount(_of_known(of_pixel, known), minlength=math.prod(shape)).reshape(shape)
+
+
+def _calibration(p: Floats, crater: Bools, known: Bools | None) -> npt.NDArray[np.float64]:
+    """Return of each tenth of the probability its pixels, crater pixels and sum of probabilities, (N, 30)."""
+    tenth = np.minimum((p.astype(np.float64) * _TENTHS).astype(np.intp), _TENTHS - 1)
+    of_pixel = _of_known(np.arange(len(p))[:, None] * _TENTHS + tenth, known)
+    counted = [
+        np.bincount(of_pixel, weights, minlength=len(p) * _TENTHS).reshape(-1, _TENTHS)
+        for weights in (None, _of_known(crater, known), _of_known(p, known))
+    ]
+    return np.concatenate(counted, axis=1, dtype=np.float64)
+
+
+def _of_known(array: npt.NDArray[Any], known: Bools | None) -> npt.NDArray[Any]:
+    """Return the values of the pixels that count, one after another."""
+    return array.ravel() if known is None else array[known]
 
 
 def _by_image(counted: list[list[npt.NDArray[Any]]]) -> npt.NDArray[Any]:
@@ -125,9 +152,11 @@ def rim(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """Return where a pixel's centre is within RIM_WIDTH of one of the other class; the image's border is no edge.
 
     Args:
-        masks: (N, H, W, 1).
+        masks: (N, H, W, 1); a pixel that is ``IGNORED`` is of neither class.
     """
-    crater = masks[..., 0].astype(bool)
+    crater = masks[..., 0] == 1
+    known = masks[..., 0] != IGNORED
+    all_known = bool(known.all())
     near = np.zeros(crater.shape, dtype=bool)
     height, width = crater.shape[1:]
     reach = range(-math.floor(RIM_WIDTH), math.floor(RIM_WIDTH) + 1)
@@ -136,6 +165,8 @@ def rim(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
             one = np.s_[:, : height - down, max(-right, 0) : width - max(right, 0)]
             other = np.s_[:, down:, max(right, 0) : width - max(-right, 0)]
             differ = crater[one] != crater[other]
+            if not all_known:
+                differ &= known[one] & known[other]
             near[one] |= differ
             near[other] |= differ
     return near[..., None]

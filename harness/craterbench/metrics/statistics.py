@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from craterbench.data.dataset import IGNORED
 from craterbench.metrics.histogram import confusion_at
 from craterbench.metrics.metric import Metric
 from craterbench.plugin import UserError
@@ -94,6 +95,8 @@ class Statistics:
 def count_own(metric: Metric, probabilities: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
     """Return the statistic that a metric brings itself, (N, k): int64 or float64.
 
+    To a statistic, a pixel that is ``IGNORED`` is background that is called background with certainty: 0 in both.
+
     Args:
         probabilities: (N, H, W, 1) in [0, 1].
         masks: (N, H, W, 1).
@@ -102,6 +105,9 @@ def count_own(metric: Metric, probabilities: npt.NDArray[np.float32], masks: npt
         UserError: it cannot be counted, or is not what a statistic must be.
     """
     culprit = f"metric {metric.name!r}: its statistic {metric.statistic}"
+    ignored = masks == IGNORED
+    if ignored.any():
+        probabilities, masks = (np.where(ignored, array.dtype.type(0), array) for array in (probabilities, masks))
     shown = [array.view() for array in (probabilities, masks)]
     for array in shown:
         array.flags.writeable = False  # others are counted on the same arrays

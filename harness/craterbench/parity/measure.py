@@ -21,7 +21,7 @@ from craterbench.plugin.components import load
 from craterbench.results.weights import read_weights
 from craterbench.training.augment import make_training_data
 from craterbench.training.fit import batches_of
-from craterbench.training.session import TwinSession, open_session
+from craterbench.training.session import TwinSession, check_ignored, open_session
 
 __all__ = [
     "PREDICTED",
@@ -167,6 +167,7 @@ def _batches(
     benchmark = task.benchmark
     order, drawing = (np.random.default_rng([task.seed, stream]) for stream in range(2))
     dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
+    check_ignored(benchmark, dataset.train_val.masks)
     data = make_training_data(dataset.train_val, benchmark, drawing, validates=dataset.validation)
     part = next(data.epochs)
     batches = batches_of(order.permutation(len(part)), benchmark.training.batch_size)

@@ -127,6 +127,8 @@ class FrameworkSpec(Component):
         precisions: the values of ``training.precision`` that its sessions know.
         distributions: the installed packages whose versions belong in a record.
         environment: environment variables of its processes, with ``{threads}`` where the number of threads goes.
+        ignores_pixels: whether its sessions leave pixels out of the objective whose mask is ``IGNORED``. To one that
+            does not, no such mask is handed: a run on one is refused.
     """
 
     kind: ClassVar[str] = "framework"
@@ -135,6 +137,7 @@ class FrameworkSpec(Component):
     extra: str | None = None
     distributions: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+    ignores_pixels: bool = False
 
     def check_installed(self) -> None:
         """Raise a UserError that names the cure unless all that the framework requires can be found."""
@@ -150,15 +153,19 @@ class ModelSpec(Component):
     Attributes:
         initial: ``initial(parameters, image_shape, seed) -> {name: array}``, the NumPy weights that training starts
             from, in Keras' lay-out; ``None`` leaves them to the framework.
+        multiple_of: ``multiple_of(parameters) -> int``, what the sides of its images have to be multiples of, to which
+            ``training.pad`` pads; ``None`` where it takes images of any size.
     """
 
     kind: ClassVar[str] = "model"
     initial: str | None = None
+    multiple_of: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.initial is not None:
-            _check_target(f"{self.kind} {self.name!r}", "initial", self.initial)
+        for what, target in (("initial", self.initial), ("multiple_of", self.multiple_of)):
+            if target is not None:
+                _check_target(f"{self.kind} {self.name!r}", what, target)
 
 
 @dataclass(frozen=True, kw_only=True)

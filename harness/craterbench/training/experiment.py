@@ -27,7 +27,7 @@ from craterbench.results.checkpoint import Checkpoint
 from craterbench.results.weights import read_weights
 from craterbench.training.augment import make_training_data
 from craterbench.training.fit import TrainingResult, fit
-from craterbench.training.session import Session, open_session
+from craterbench.training.session import Session, check_ignored, open_session
 
 __all__ = [
     "Evaluation",
@@ -206,6 +206,7 @@ def train(
     order, drawing = (np.random.default_rng([seed, stream]) for stream in range(2))
 
     train_val, test = _data(benchmark) if train_val is None else (train_val, None)
+    check_ignored(benchmark, train_val.part.masks)
     data = make_training_data(train_val.part, benchmark, drawing, fold, validates=train_val.validation)
     session = open_session(benchmark, image_shape=train_val.part.images.shape[1:3], seed=seed, device=device)
     start = RunInfo(
