@@ -8,15 +8,31 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["Window", "crater_mask", "cut", "deal", "overlap_groups", "resample", "stretch", "widest", "windows_around"]
+__all__ = [
+    "Window",
+    "crater_mask",
+    "cut",
+    "deal",
+    "overlap_groups",
+    "resample",
+    "shown",
+    "stretch",
+    "widest",
+    "windows_around",
+]
+
+Integers = npt.NDArray[Any]
+
+Choice = TypeVar("Choice", bound=Hashable)
 
 #: A crater is shown at a diameter between these shares of a window's side,
 _NARROW, _WIDE = 0.4, 0.7
@@ -55,12 +71,12 @@ def windows_around(crater: npt.NDArray[np.float64], *, sides: tuple[int, ...], e
     return sorted(found)
 
 
-def deal(choices: Sequence[Sequence[Window]], number: int, *, seed: int) -> list[Window]:
+def deal(choices: Sequence[Sequence[Choice]], number: int | None, *, seed: int) -> list[Choice]:
     """Return windows, one of each crater's choices in turn, in a seeded order, so that no crater is shown much more.
 
     Args:
         choices: for each crater, the windows that show it.
-        number: how many windows to return; fewer if the choices run out.
+        number: how many windows to return, fewer if the choices run out; ``None`` is all.
         seed: of numpy's RandomState, the generator whose stream never changes.
     """
     random = np.random.RandomState(seed)
@@ -70,28 +86,43 @@ def deal(choices: Sequence[Sequence[Window]], number: int, *, seed: int) -> list
     return list(itertools.islice(dict.fromkeys(dealt), number))
 
 
-def resample(pixels: npt.NDArray[np.uint8], size: int) -> npt.NDArray[np.uint8]:
+def resample(pixels: Integers, size: int) -> Integers:
     """Resample a square of pixels to (size, size) by area: each new pixel is the rounded mean of what it covers.
 
-    Computed in integers: the square is repeated until ``size`` divides it, then cut in blocks, each replaced by its
-    mean, halves rounded up.
+    Lengths are counted in such parts of a pixel that both sides are whole. All sums are integers below 2**53, which
+    double precision holds exactly in whatever order they are added; halves are rounded up.
+
+    Args:
+        pixels: (side, side), integers of at most 16 bits.
     """
     side = pixels.shape[0]
-    repeat = size // math.gcd(side, size)
-    block = side // math.gcd(side, size)
-    fine = pixels.astype(np.int64).repeat(repeat, axis=0).repeat(repeat, axis=1)
-    total = fine.reshape(size, block, size, block).sum(axis=(1, 3))
-    area = block * block
+    new, old = np.arange(size)[:, None] * side, np.arange(side)[None, :] * size
+    covered = np.clip(np.minimum(new + side, old + size) - np.maximum(new, old), 0, None).astype(np.float64)
+    total = (covered @ pixels.astype(np.float64) @ covered.T).astype(np.int64)
+    area = side * side
     means: npt.NDArray[np.int64] = (2 * total + area) // (2 * area)
-    return means.astype(np.uint8)
+    return means.astype(pixels.dtype)
 
 
-def stretch(chips: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+def stretch(chips: Integers) -> npt.NDArray[np.uint8]:
     """Stretch the grey values of each chip, (N, H, W), to 0 to 255, in integers, halves rounded up."""
     low = chips.min(axis=(1, 2), keepdims=True).astype(np.int64)
     span = np.maximum(chips.max(axis=(1, 2), keepdims=True) - low, 1)
     stretched: npt.NDArray[np.int64] = (2 * 255 * (chips - low) + span) // (2 * span)
     return stretched.astype(np.uint8)
+
+
+def shown(craters: npt.NDArray[np.float64], window: Window) -> npt.NDArray[np.bool_]:
+    """Return (M,), of which craters a window shows a part.
+
+    Args:
+        craters: (M, 3), x, y and diameter in pixels of the tile.
+    """
+    x, y, diameter = craters.T
+    across = x - np.clip(x, window.x, window.x + window.side)
+    down = y - np.clip(y, window.y, window.y + window.side)
+    found: npt.NDArray[np.bool_] = across**2 + down**2 < (diameter / 2) ** 2
+    return found
 
 
 def widest(craters: npt.NDArray[np.float64], window: Window) -> float:
@@ -100,10 +131,7 @@ def widest(craters: npt.NDArray[np.float64], window: Window) -> float:
     Args:
         craters: (M, 3), x, y and diameter in pixels of the tile.
     """
-    x, y, diameter = craters.T
-    across = x - np.clip(x, window.x, window.x + window.side)
-    down = y - np.clip(y, window.y, window.y + window.side)
-    return float(diameter.max(initial=0.0, where=across**2 + down**2 < (diameter / 2) ** 2))
+    return float(craters[:, 2].max(initial=0.0, where=shown(craters, window)))
 
 
 def crater_mask(craters: npt.NDArray[np.float64], window: Window, size: int) -> npt.NDArray[np.uint8]:
