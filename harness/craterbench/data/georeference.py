@@ -173,10 +173,10 @@ class Georeference:
 
 
 def read_georeference(path: Path) -> Georeference | None:
-    """Read where a GeoTIFF is; ``None`` of any other image.
+    """Read where a GeoTIFF is; ``None`` of any other image, and of one without degrees or metres on a body.
 
     Raises:
-        UserError: there is one that cannot be read: rasterio is not installed, or the reference system is of no use.
+        UserError: it is a GeoTIFF and rasterio is not installed, or it cannot be read.
     """
     if path.suffix.lower() not in (".tif", ".tiff"):
         return None
@@ -198,10 +198,7 @@ def read_georeference(path: Path) -> Georeference | None:
     described = crs.to_wkt()
     spheroid = _SPHEROID.search(described)
     if spheroid is None or not (crs.is_geographic or crs.is_projected):
-        raise UserError(
-            f"{path}: its reference system has neither degrees nor metres on a body ({described[:60]}…); give it "
-            "another, such as IAU_2015:49900 for Mars (gdal_edit.py -a_srs)"
-        )
+        return None
     radius, inverse_flattening = float(spheroid[1]) / 1000, float(spheroid[2])
     polar_radius = radius * (1 - 1 / inverse_flattening) if inverse_flattening else radius
     planetographic = polar_radius != radius and "ocentric" not in described
