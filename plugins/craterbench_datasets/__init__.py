@@ -34,6 +34,27 @@ class Synthetic:
     seed: Annotated[int, Range(0, 2**32 - 1)] = 0
 
 
+@dataclass(frozen=True, kw_only=True)
+class Tiles:
+    """The parameters of chips that are cut from tiles around their craters.
+
+    Attributes:
+        path: an image with its catalogue beside it (``a.tif`` and ``a.csv``), or a folder of them.
+        size: height and width of the chips, in pixels.
+        chips: number of chips, those of the test included; fewer if the tiles do not have as many.
+        smallest: the least diameter of a crater that chips are cut around, in pixels of the tile.
+        test: the name of the tile that tests; ``regions`` takes a fifth of each tile, ``none`` leaves it to the split.
+        seed: of the chips; it does not move with a run's seed.
+    """
+
+    path: str
+    size: Annotated[int, Range(8, 1024)] = 48
+    chips: Annotated[int, Range(4, 100_000)] = 700
+    smallest: Annotated[float, Range(1, 10_000)] = 10.0
+    test: str = "regions"
+    seed: Annotated[int, Range(0, 2**32 - 1)] = 0
+
+
 @hookimpl
 def bench_datasets() -> list[DatasetSpec]:
     return [
@@ -60,5 +81,13 @@ def bench_datasets() -> list[DatasetSpec]:
             parameters=Synthetic,
             provenance="made by craterbench",
             licence="MIT",
+        ),
+        DatasetSpec(
+            name="tile",
+            summary="chips cut around the craters of tiles or mosaics of any size, each with a catalogue",
+            target="craterbench_datasets.tile:tile",
+            parameters=Tiles,
+            provenance="the user's own images and catalogues",
+            licence="the user's own",
         ),
     ]

@@ -118,3 +118,70 @@ def test_two_craters_in_one_prediction_are_one_match_at_most():
     called[0, 2:20, 2:34] = 1
     found = values(counted(masks, called))
     assert (found["recall"], found["recall_small"], found["recall_large"], found["precision"]) == (0.5, 0, 1, 1)
+
+
+# Craters of a catalogue
+
+
+def counted_of_circles(circles: list[list[float]], called: np.ndarray) -> Statistics:
+    """Return the statistics of one image whose mask is the union of its circles."""
+    rows, columns = np.mgrid[: called.shape[0], : called.shape[1]] + 0.5
+    mask = np.zeros(called.shape, bool)
+    for x, y, diameter in circles:
+        mask |= (columns - x) ** 2 + (rows - y) ** 2 <= (diameter / 2) ** 2
+    masks = mask[None, ..., None].astype(np.uint8)
+    images, catalogue = np.zeros(masks.shape, np.float32), [np.array(circles, np.float64).reshape(-1, 3)]
+    evaluator = Evaluator(images, masks, np.arange(1), METRICS.values(), catalogue)
+    return evaluator.count(called[None, ..., None].astype(np.float32))
+
+
+def disc(*circles: tuple[float, float, float], side: int = 48) -> np.ndarray:
+    rows, columns = np.mgrid[:side, :side] + 0.5
+    return np.any([(columns - x) ** 2 + (rows - y) ** 2 <= (d / 2) ** 2 for x, y, d in circles], axis=0)
+
+
+def test_craters_of_a_catalogue_that_overlap_are_several_objects():
+    circles = [[15.0, 20.0, 20.0], [27.0, 20.0, 12.0]]
+    both = disc(*circles)
+    found = values(counted_of_circles(circles, both))
+    assert (found["precision"], found["recall"]) == (1, 0.5)  # one object, and it is the wide crater
+    assert (found["recall_large"], found["recall_medium"]) == (1, 0)
+    of_mask = values(counted(both[None, ..., None].astype(np.uint8), both[None, ..., None]))
+    assert (of_mask["precision"], of_mask["recall"]) == (1, 1)
+
+
+def test_a_crater_inside_another_is_found_only_by_itself():
+    circles = [[24.0, 24.0, 40.0], [24.0, 24.0, 10.0]]
+    assert values(counted_of_circles(circles, disc(circles[0])))["recall_large"] == 1
+    assert values(counted_of_circles(circles, disc(circles[1])))["recall_medium"] == 1
+    assert values(counted_of_circles(circles, disc(circles[0])))["recall_medium"] == 0
+
+
+def test_two_circles_at_one_place_are_not_both_matched_by_one_object():
+    circles = [[24.0, 24.0, 20.0], [24.0, 24.0, 20.0]]
+    found = values(counted_of_circles(circles, disc(circles[0])))
+    assert (found["precision"], found["recall"]) == (1, 0.5)
+
+
+def test_circles_that_hold_no_pixel_of_the_image_are_no_objects():
+    circles = [[24.0, 24.0, 20.0], [-20.0, 24.0, 30.0], [10.0, 10.0, 0.5]]
+    assert values(counted_of_circles(circles, disc(circles[0])))["recall"] == 1
+    assert values(counted_of_circles([], np.zeros((48, 48), bool)))["f1"] == 1
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_circles_far_apart_count_as_their_mask_does(seed: int):
+    draw = np.random.default_rng(seed)
+    circles = [[12 + 24 * (n % 2), 12 + 24 * (n // 2), draw.uniform(3, 20)] for n in range(4)]
+    called = disc(*((x + draw.normal(), y + draw.normal(), d) for x, y, d in circles))
+    mask = disc(*map(tuple, circles))[None, ..., None].astype(np.uint8)
+    of_mask, of_circles = counted(mask, called[None, ..., None]), counted_of_circles(circles, called)
+    np.testing.assert_array_equal(of_circles.arrays["objects"], of_mask.arrays["objects"])
+
+
+def test_scores_of_circles_and_of_masks_do_not_share_a_column():
+    mask = disc((24, 24, 20))[None, ..., None].astype(np.uint8)
+    part = (np.zeros(mask.shape, np.float32), mask, np.arange(1))
+    circles = [[np.array([[24.0, 24, diameter]])] for diameter in (20, 20.5)]
+    fingerprints = {Evaluator(*part, (), each).fingerprint for each in (None, *circles)}
+    assert len(fingerprints) == 3

@@ -47,10 +47,13 @@ class Subset:
         )
 
     def digest(self) -> str:
-        """Return the sha256 of shape, images and masks: what a score depends on."""
+        """Return the sha256 of shape, images, masks and circles: what a score depends on."""
         content = hashlib.sha256(repr(self.images.shape).encode())
         content.update(np.ascontiguousarray(self.images).data)
         content.update(np.ascontiguousarray(self.masks).data)
+        for circles in self.circles or ():
+            content.update(repr(circles.shape).encode())
+            content.update(np.ascontiguousarray(circles).data)
         return content.hexdigest()
 
 

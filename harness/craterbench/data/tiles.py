@@ -361,6 +361,6 @@ def _nothing_shown(opened: list[_Open], size: int, smallest: float) -> str:
     where = ", ".join(str(tile.tile.catalogue) for tile in opened)
     return (
         f"{where}: no window of {round(size / 2)} pixels or more shows one of its craters; the widest has a diameter "
-        f"of {widest:.4g} pixels, and chips are cut around those of {smallest:g} and wider; give a lower dataset.smallest "
-        "or dataset.size"
+        f"of {widest:.4g} pixels, and chips are cut around those of {smallest:g} and wider; give a lower "
+        "dataset.smallest or dataset.size"
     )

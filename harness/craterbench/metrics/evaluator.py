@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -43,8 +43,8 @@ class Evaluator:
     """Scores predictions of one part; what depends on its masks alone is computed once.
 
     Attributes:
-        fingerprint: equal for two parts if numbers scored on them may stand in one column: same images, same masks,
-            same version of the evaluator.
+        fingerprint: equal for two parts if numbers scored on them may stand in one column: same images, masks and
+            circles, same version of the evaluator.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Evaluator:
         masks: npt.NDArray[np.uint8],
         groups: npt.NDArray[np.int64],
         metrics: Iterable[Metric] = (),
+        circles: Sequence[npt.NDArray[np.float64]] | None = None,
     ) -> None:
         """Take a part: images float32 and masks uint8 (N, H, W, 1), groups int64 (N,).
 
@@ -60,16 +61,21 @@ class Evaluator:
 
         Args:
             metrics: those whose statistics are to be counted beside confusion and cross-entropy.
+            circles: the craters of each image, (M, 3), where a catalogue has them; objects are counted of them.
         """
         content = hashlib.sha256(f"evaluator {EVALUATOR_VERSION} {images.shape}".encode())
         content.update(np.ascontiguousarray(images).data)
         content.update(np.ascontiguousarray(masks).data)
+        for each in circles or ():
+            content.update(repr(each.shape).encode())
+            content.update(np.ascontiguousarray(each).data)
         self.fingerprint = content.hexdigest()[:16]
         self._crater = (masks == 1).reshape(len(masks), -1)
         self._rim = rim(masks).reshape(len(masks), -1)
         known = (masks != IGNORED).reshape(len(masks), -1)
         self._known = None if known.all() else known
         self._masks = masks
+        self._circles = circles
         self._groups = groups
         self._wanted = {metric.statistic: metric for metric in metrics}
 
@@ -93,7 +99,7 @@ class Evaluator:
         arrays = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
         for name, metric in self._wanted.items():
             if metric.own_statistic:
-                arrays[name] = count_own(metric, probabilities, self._masks)
+                arrays[name] = count_own(metric, probabilities, self._masks, self._circles)
         return Statistics(arrays, self._groups)
 
     def _count(self, predictions: npt.NDArray[np.float32], rows: slice) -> dict[str, npt.NDArray[Any]]:

@@ -7,6 +7,10 @@ panoptic quality (Kirillov et al., 2019, arXiv:1801.00868). Objects of one mask 
 second partner at that threshold, and the matching does not depend on how it is sought. It is found as in StarDist, by
 ``scipy.optimize.linear_sum_assignment``.
 
+Where a catalogue has the craters as circles, these are the objects of the mask instead: each the disc of pixels whose
+centres it holds, if it holds one. Craters that overlap are then several, and an object of the prediction that covers
+them all matches one at most; the pairs are chosen so that most match.
+
 Where the mask has no object recall is NaN, and where the prediction has none precision is. Where neither has one F1 is
 1, for the agreement is perfect.
 
@@ -19,6 +23,7 @@ larger, and what is smaller lies there by chance.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +47,7 @@ __all__ = [
 ]
 
 Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 Sums = npt.NDArray[Any]
 
 #: The intersection over union from which two objects match.
@@ -53,19 +59,29 @@ SIZE_EDGES = (8.0, 16.0)
 _SIDES_AND_CORNERS = np.ones((3, 3), dtype=bool)
 
 
-def objects(probabilities: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+def objects(
+    probabilities: npt.NDArray[np.float32],
+    masks: npt.NDArray[np.uint8],
+    circles: Sequence[Floats] | None = None,
+) -> npt.NDArray[np.int64]:
     """Count the objects of each image.
 
     Args:
         probabilities: (N, H, W, 1).
         masks: (N, H, W, 1).
+        circles: of each image (M, 3), x, y and diameter of its craters in pixels, which then are its objects.
 
     Returns:
         (N, 7): the small, medium and large objects of the mask that are matched, all small, medium and large ones of
         the mask, and the objects of the prediction.
     """
-    pairs = zip(masks[..., 0] > 0, probabilities[..., 0] > THRESHOLD, strict=True)
-    return np.array([_of_image(mask, called) for mask, called in pairs], dtype=np.int64).reshape(-1, 7)
+    called = probabilities[..., 0] > THRESHOLD
+    if circles is None:
+        true = [_components(mask) for mask in masks[..., 0] > 0]
+    else:
+        true = [_discs(each, called.shape[1:]) for each in circles]
+    pairs = zip(true, called, strict=True)
+    return np.array([_of_image(*each, image) for each, image in pairs], dtype=np.int64).reshape(-1, 7)
 
 
 def object_recall(sums: Sums) -> Floats:
@@ -99,13 +115,31 @@ def object_recall_large(sums: Sums) -> Floats:
     return ratio(sums[..., 2], sums[..., 5])
 
 
-def _of_image(mask: npt.NDArray[np.bool_], called: npt.NDArray[np.bool_]) -> list[int]:
-    true = label(mask, _SIDES_AND_CORNERS)[0]
+def _components(mask: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
+    """Return the pixels of all objects, by their place in the flattened mask, and the number of the object of each."""
+    labels = label(mask, _SIDES_AND_CORNERS)[0].ravel()
+    pixels = np.flatnonzero(labels)
+    return pixels, labels[pixels].astype(np.int64)
+
+
+def _discs(circles: Floats, shape: tuple[int, ...]) -> tuple[Integers, Integers]:
+    """Return the same of circles, whose discs may share pixels."""
+    down, across = (np.arange(side) + 0.5 for side in shape)
+    pixels = [
+        np.flatnonzero((across[None, :] - x) ** 2 + (down[:, None] - y) ** 2 <= (diameter / 2) ** 2)
+        for x, y, diameter in circles
+    ]
+    seen = [disc for disc in pixels if len(disc)]
+    numbers = np.repeat(np.arange(1, len(seen) + 1), [len(disc) for disc in seen])
+    return np.concatenate([np.zeros(0, np.int64), *seen]), numbers.astype(np.int64)
+
+
+def _of_image(pixels: Integers, numbers: Integers, called: npt.NDArray[np.bool_]) -> list[int]:
     found, num_found = label(called, _SIDES_AND_CORNERS)
-    areas, areas_found = (np.bincount(each.ravel()) for each in (true, found))
+    areas, areas_found = np.bincount(numbers, minlength=1), np.bincount(found.ravel())
     # Only pairs that overlap are looked at: noise has so many objects that a table of all pairs would be huge.
-    pairs = true[mask & called].astype(np.int64) * (num_found + 1) + found[mask & called]
-    pairs, overlap = np.unique(pairs, return_counts=True)
+    partner = found.ravel()[pixels].astype(np.int64)
+    pairs, overlap = np.unique((numbers * (num_found + 1) + partner)[partner > 0], return_counts=True)
     ones, others = np.divmod(pairs, num_found + 1)
     near = overlap >= MATCH * (areas[ones] + areas_found[others] - overlap)
     candidates, rows = np.unique(ones[near], return_inverse=True)

@@ -92,7 +92,12 @@ class Statistics:
         return cls(arrays, np.concatenate([fold.groups for fold in folds]))
 
 
-def count_own(metric: Metric, probabilities: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
+def count_own(
+    metric: Metric,
+    probabilities: npt.NDArray[np.float32],
+    masks: npt.NDArray[np.uint8],
+    circles: Sequence[npt.NDArray[np.float64]] | None = None,
+) -> npt.NDArray[Any]:
     """Return the statistic that a metric brings itself, (N, k): int64 or float64.
 
     To a statistic, a pixel that is ``IGNORED`` is background that is called background with certainty: 0 in both.
@@ -100,6 +105,7 @@ def count_own(metric: Metric, probabilities: npt.NDArray[np.float32], masks: npt
     Args:
         probabilities: (N, H, W, 1) in [0, 1].
         masks: (N, H, W, 1).
+        circles: the craters of each image, (M, 3), where a catalogue has them; ``objects`` is counted of them.
 
     Raises:
         UserError: it cannot be counted, or is not what a statistic must be.
@@ -111,8 +117,9 @@ def count_own(metric: Metric, probabilities: npt.NDArray[np.float32], masks: npt
     shown = [array.view() for array in (probabilities, masks)]
     for array in shown:
         array.flags.writeable = False  # others are counted on the same arrays
+    of_circles = (circles,) if metric.statistic == "objects" else ()
     try:
-        counted = np.asarray(load(STATISTICS_ON_DEMAND.get(metric.statistic, metric.statistic))(*shown))
+        counted = np.asarray(load(STATISTICS_ON_DEMAND.get(metric.statistic, metric.statistic))(*shown, *of_circles))
     except Exception as error:
         raise UserError(f"{culprit} raised {type(error).__name__}: {error}") from error
     if counted.ndim != 2 or len(counted) != len(masks):

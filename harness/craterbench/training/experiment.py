@@ -251,14 +251,14 @@ def evaluate(
     """
     scored = {}
     for name, part in parts.items():
-        evaluator = Evaluator(part.images, part.masks, part.groups, Metrics())
+        evaluator = Evaluator(part.images, part.masks, part.groups, Metrics(), part.circles)
         probabilities = predict(session, part.images)
         statistics = evaluator.count(probabilities)
         arrays = dict(statistics.arrays)
         for metric in metrics:
             if metric.statistic not in arrays:
                 try:
-                    arrays[metric.statistic] = count_own(metric, probabilities, part.masks)
+                    arrays[metric.statistic] = count_own(metric, probabilities, part.masks, part.circles)
                 except UserError as error:
                     warnings.append(str(error))
         scored[name] = SplitResult(evaluator.fingerprint, replace(statistics, arrays=arrays))

@@ -105,7 +105,9 @@ def fit(
     metrics = Metrics(benchmark.metrics)
     monitor, followed = metrics.get(config.monitor), metrics.in_history(config.monitor, objectives)
     seen = Evaluator(data.sample.images, data.sample.masks, data.sample.groups)
-    unseen = Evaluator(data.validation.images, data.validation.masks, data.validation.groups, followed)
+    unseen = Evaluator(
+        data.validation.images, data.validation.masks, data.validation.groups, followed, data.validation.circles
+    )
     early_stopping = EarlyStopping(higher=monitor.greater_is_better, patience=config.patience)
     schedule = load(benchmark.schedule.target)
     generators = {"order": order} | ({} if drawing is None else {"drawing": drawing})
