@@ -173,8 +173,8 @@ class DaskWorker:
                 self._events.put((kind, content))
 
     async def _provide(self, train_val: TrainVal) -> None:
-        if not await self._call(relay.provide, train_val.digest):
-            await self._call(relay.provide, train_val.digest, pickle.dumps(train_val))
+        if not await self._call(relay.provide, train_val.id):
+            await self._call(relay.provide, train_val.id, pickle.dumps(train_val))
 
     async def _call(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call a function of the relay's module on the Dask worker."""

@@ -57,7 +57,7 @@ _LOOK = 0.5  # seconds between two looks at whether the relay is still wanted
 
 _relays: dict[str, _Relay] = {}
 
-# The images that came last, by their digest: a Dask worker is sent them once, whatever becomes of its children.
+# The images that came last, by their id: a Dask worker is sent them once, whatever becomes of its children.
 _images: dict[str, TrainVal] = {}
 
 
@@ -78,18 +78,18 @@ def serve(task_key: str, variables: Mapping[str, str]) -> None:
             relay.requests.close()
 
 
-def provide(task_key: str, digest: str, content: bytes | None = None) -> bool:
-    """Hand the relay's child the images of this digest, and say whether they are here: without content they may not be.
+def provide(task_key: str, images_id: str, content: bytes | None = None) -> bool:
+    """Hand the relay's child the images of this id, and say whether they are here: without content they may not be.
 
     Args:
         content: the pickled images, if they have to be sent.
     """
     if content is not None:
         _images.clear()
-        _images[digest] = pickle.loads(content)
-    if digest not in _images:
+        _images[images_id] = pickle.loads(content)
+    if images_id not in _images:
         return False
-    _relays[task_key].requests.put(("provide", _images[digest]))
+    _relays[task_key].requests.put(("provide", _images[images_id]))
     return True
 
 

@@ -37,7 +37,7 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.data.split import group_split_indices
+from craterbench.data.split import group_split
 from craterbench.metrics.intervals import confidence_interval, difference, minimum_detectable_difference
 from craterbench.metrics.statistics import Statistics
 from craterbench.plugin import NoParameters
@@ -101,7 +101,7 @@ class Chips:
         assert train_val.groups is not None
         assert test.groups is not None
         crater_pixels = train_val.masks.sum(axis=(1, 2, 3), dtype=np.int64)
-        _, validation = group_split_indices(train_val.groups, crater_pixels, 0.2, 42)
+        validation = group_split(train_val.groups, crater_pixels, 0.2, 42).part
         self.crater_pixels = np.concatenate([crater_pixels, test.masks.sum(axis=(1, 2, 3))]).astype(np.float64)
         self.validation = np.unique(train_val.groups[validation], return_counts=True)[1]
         self.test = np.unique(test.groups, return_counts=True)[1]

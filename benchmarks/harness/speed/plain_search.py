@@ -24,7 +24,7 @@ import torch
 from craterbench.config.benchmark import BenchmarkConfig, OptimizerConfig
 from craterbench.config.resolve import Override, resolve
 from craterbench.data.dataset import Subset
-from craterbench.data.split import group_split_indices
+from craterbench.data.split import group_split
 from craterbench.plugin.components import load
 from craterbench.plugin.registry import Registry
 from craterbench.search.optimize import trial_seed
@@ -48,8 +48,8 @@ def parts_of(benchmark: BenchmarkConfig) -> tuple[Subset, Subset]:
     """Return the training part, not yet augmented, and the validation part."""
     train_val: Subset = load(benchmark.dataset.target)(benchmark.dataset.parameters).train_val
     crater_pixels = train_val.masks.sum(axis=(1, 2, 3), dtype=np.int64)
-    rows = group_split_indices(train_val.groups, crater_pixels, benchmark.split.validation, benchmark.split.seed)
-    return train_val.take(rows[0]), train_val.take(rows[1])
+    cut = group_split(train_val.groups, crater_pixels, benchmark.split.validation, benchmark.split.seed)
+    return train_val.take(cut.rest), train_val.take(cut.part)
 
 
 def moved(part: Subset) -> Images:

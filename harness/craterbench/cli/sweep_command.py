@@ -211,6 +211,7 @@ def _sweep_one(
     from craterbench.search.summarize import summarize
 
     log = partial(click.echo, err=True)
+    _say_without_test(prepared)
     with live_sweep(prepared, options["results"], execution, quiet=options["quiet"], log=log) as sweep:
         study = sweep.study
         with _saying_how_to_go_on(context, study.config.name, lambda: bool(study.trials())):
@@ -234,6 +235,7 @@ def _sweep_several(
     name, results = prepared.plan.name, options["results"]
     folder: Path = results / "studies" / name
     log = partial(click.echo, err=True)
+    _say_without_test(prepared.members[0])
     with _saying_how_to_go_on(context, name, lambda: is_several(folder)):
         gave_up = sweep_several(
             prepared, results, execution, timeout=options["timeout"], quiet=options["quiet"], log=log
@@ -243,6 +245,16 @@ def _sweep_several(
         click.echo(f"to train again what failed: {_resuming(context, name)}", err=True)
         return 1
     return 1 if gave_up or not all(member.study.front for member in found.members) else 0
+
+
+def _say_without_test(prepared: PreparedSweep) -> None:
+    """Say before anything is searched that there will be no images that have chosen nothing, and how to have some."""
+    if prepared.config.confirm and not prepared.train_val.has_test:
+        click.echo(
+            "the data have no test part: what is confirmed will be compared on the validation part, by which the "
+            "search chooses; --fix split.test=0.2 cuts one from the images",
+            err=True,
+        )
 
 
 @contextlib.contextmanager

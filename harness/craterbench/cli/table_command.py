@@ -68,7 +68,7 @@ def table_command(
     from rich.console import Console
 
     from craterbench.metrics.metric import Metrics
-    from craterbench.report.table.table import tabulate
+    from craterbench.report.table.table import check_test_parts, tabulate
     from craterbench.results.store import Store
 
     store = Store(results)
@@ -80,6 +80,8 @@ def table_command(
         raise UserError(f"no runs in {results}; bench run reference makes one, --results names another folder{said}")
     registry = Registry.installed()
     if per_image:
+        if test:
+            check_test_parts(records)
         _print_images(context, store, Metrics.of(registry), test=test)
         return
     published, metrics = [entry.spec for entry in registry.entries("published")], Metrics.of(registry)

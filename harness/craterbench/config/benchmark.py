@@ -61,15 +61,17 @@ class FrameworkConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitConfig:
-    """How the images that are not for the test are cut into a training and a validation part.
+    """How the images are cut into a training, a validation and, where the data bring none, a test part.
 
     Attributes:
-        validation: share of the images that validate.
+        test: share of the images for the test, cut by group before everything else; 0 leaves it to the data.
+        validation: share of the images that validate, of those that are not for the test.
         seed: of the split alone, so that runs with other seeds are scored on the same images.
         when: ``before-augmentation``, by group; ``after-augmentation`` repeats a published mistake: the last rows of
             the augmented images validate, copies of images that train among them.
     """
 
+    test: Annotated[float, Range(0.0, 0.9)] = 0.0
     validation: Annotated[float, Range(0.01, 0.9)] = 0.2
     seed: Annotated[int, Range(0, 2**32 - 1)] = 42
     when: Literal["before-augmentation", "after-augmentation"] = "before-augmentation"
@@ -147,13 +149,14 @@ class BenchmarkConfig:
     def as_dict(self) -> dict[str, Any]:
         """Return the config as it would stand in a TOML file: each component's parameters beside its name.
 
-        ``training.pad`` is left out where it is false, as it is in configs from before there was such a key.
+        A ``split.test`` of 0 and a ``training.pad`` of false are left out, as they are in configs from before there were
+        such keys.
         """
         return {
             "summary": self.summary,
             "framework": self.framework.name,
             "dataset": _flat(self.dataset),
-            "split": asdict(self.split),
+            "split": {key: value for key, value in asdict(self.split).items() if key != "test" or value},
             "augmentation": {
                 "copies": self.augmentation.copies,
                 "drawn": self.augmentation.drawn,

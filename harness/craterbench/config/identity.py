@@ -41,25 +41,31 @@ def config_digests(benchmark: BenchmarkConfig) -> list[str]:
     return list(map(_digest, lists))
 
 
-def run_identity(benchmark: BenchmarkConfig, *, data: str, seed: int, fold: str | None) -> str:
+def run_identity(benchmark: BenchmarkConfig, *, data: str, seed: int, fold: str | None, drawn: bool = True) -> str:
     """Return a short digest that two runs share if the same was done in both.
 
     Args:
         data: digest of the images, masks and groups.
         fold: which of how many folds validates, as ``2/5``, or ``None``.
+        drawn: whether the parts are those that were always drawn (see ``craterbench.data.split.GroupSplit``): others
+            are of other images than an earlier run of the same config.
     """
-    return run_identities(benchmark, data=data, seed=seed, fold=fold, trained={})[0]
+    return run_identities(benchmark, data=data, seed=seed, fold=fold, drawn=drawn, trained={})[0]
 
 
 def run_identities(
-    benchmark: BenchmarkConfig, *, data: str, seed: int, fold: str | None, trained: Mapping[str, Any]
+    benchmark: BenchmarkConfig, *, data: str, seed: int, fold: str | None, drawn: bool, trained: Mapping[str, Any]
 ) -> list[str]:
     """Return the identity of a run, and then those that it had by former lists.
 
     Args:
         trained: the environment of its record, with the number of threads and the device, which were on a list.
     """
-    lists = [{"definition": digest, "data": data, "seed": seed, "fold": fold} for digest in config_digests(benchmark)]
+    split = {} if drawn else {"split": "nearest"}
+    lists = [
+        {"definition": digest, "data": data, "seed": seed, "fold": fold, **split}
+        for digest in config_digests(benchmark)
+    ]
     if {"threads", "device"} <= trained.keys():
         lists += [each | {key: trained[key] for key in ("threads", "device")} for each in lists]
     return list(map(_digest, lists))

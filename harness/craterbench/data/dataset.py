@@ -46,6 +46,11 @@ class Subset:
             None if self.circles is None else tuple(self.circles[row] for row in rows),
         )
 
+    def crater_pixels(self) -> npt.NDArray[np.int64]:
+        """Return the number of crater pixels in each image, (N,)."""
+        counted: npt.NDArray[np.int64] = (self.masks == 1).sum(axis=(1, 2, 3), dtype=np.int64)
+        return counted
+
     def digest(self) -> str:
         """Return the sha256 of shape, images, masks and circles: what a score depends on."""
         content = hashlib.sha256(repr(self.images.shape).encode())
@@ -67,6 +72,8 @@ class TrainVal:
         warnings: those of the data set.
         digest: of the complete data set, with its test part, so that a trial is on the same data as any other run.
         validation: bool (N,), those of the data set.
+        has_test: whether there is a test part.
+        cut: how the test part was cut from the data set, where it was.
     """
 
     part: Subset
@@ -74,6 +81,13 @@ class TrainVal:
     digest: str
     warnings: tuple[str, ...] = ()
     validation: npt.NDArray[np.bool_] | None = None
+    has_test: bool = False
+    cut: str = ""
+
+    @property
+    def id(self) -> str:
+        """Equal for two that are the same images: of one data set several test parts can be cut."""
+        return f"{self.digest}, {self.cut}" if self.cut else self.digest
 
 
 @dataclass(frozen=True)
@@ -108,4 +122,5 @@ class Dataset:
 
     def without_test(self) -> TrainVal:
         """Return all of it but the test part."""
-        return TrainVal(self.train_val, self.notes, self.digest(), self.warnings, self.validation)
+        has_test = self.test is not None
+        return TrainVal(self.train_val, self.notes, self.digest(), self.warnings, self.validation, has_test)

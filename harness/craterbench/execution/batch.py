@@ -65,7 +65,8 @@ def train(
         resume: whether to go on with what was interrupted, with the threads and on the device that it began with.
 
     Raises:
-        UserError: the results folder cannot be written, or there is nobody to train; what was under way is interrupted.
+        UserError: the images cannot be cut into the folds that are wanted, the results folder cannot be written, or
+            there is nobody to train; what was under way is interrupted.
     """
     recovered, damaged = factory.store.recover()
     for line in [*map(_died, recovered), *damaged]:
@@ -77,6 +78,10 @@ def train(
     if options.address is None:  # elsewhere it is known only there
         now["threads"] = workers_and_threads(len(specs), options.workers, options.device)[1]
     now["device"] = options.device
+    for spec in specs:  # before the first of them trains
+        problem = cache.folds_problem(spec)
+        if problem is not None:
+            raise UserError(f"{spec.benchmark.name}: {problem}")
     for position, spec in enumerate(specs):
         record = None if force else cache.done(spec)
         if record is not None:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.execution.devices import environment
 from craterbench.execution.run_spec import RunSpec
 from craterbench.execution.versions import packages_of
@@ -16,11 +15,12 @@ from craterbench.plugin import UserError
 from craterbench.results.checkpoint import Checkpoint
 from craterbench.results.record import Record
 from craterbench.results.store import Store
+from craterbench.training.experiment import DataInfo
 
 __all__ = ["RunCache"]
 
 
-_DATA_DIGEST = "craterbench.training.experiment:data_digest"
+_DESCRIBE_DATA = "craterbench.training.experiment:describe_data"
 
 
 class RunCache:
@@ -36,7 +36,7 @@ class RunCache:
         """Look into a results folder."""
         self._store = store
         self._records: dict[str, list[Record]] = {}
-        self._digests: dict[str, str | None] = {}
+        self._data: dict[str, DataInfo | None] = {}
 
     def refresh(self, spec: RunSpec) -> None:
         """See the runs of a benchmark as they are now."""
@@ -48,6 +48,14 @@ class RunCache:
             if self._difference(record, spec) is None:
                 return record
         return None
+
+    def folds_problem(self, spec: RunSpec) -> str | None:
+        """Return why the images cannot be cut into the folds of a run, if they cannot: then no fold is worth training.
+
+        Data that cannot be had here are no reason: the run itself will say and keep what is wrong with them.
+        """
+        data = None if spec.fold is None else self._data_of(spec)
+        return None if data is None else data.folds_problem
 
     def under_way(self, spec: RunSpec) -> Record | None:
         """Return the record of such a run that a living process has under way, or ``None``.
@@ -104,19 +112,20 @@ class RunCache:
         """Return in what a run differs from its spec, or ``None`` if it is the same."""
         if record.environment.get("evaluator") != EVALUATOR_VERSION:
             return "it was scored by another version of the evaluator"
-        data = self._digest(spec.benchmark)
-        if data is None or not spec.is_same_as(record, data=data):
+        data = self._data_of(spec)
+        if data is None or not spec.is_same_as(record, data=data.digest, drawn=data.drawn):
             return "it was on other data"
         return None
 
-    def _digest(self, benchmark: BenchmarkConfig) -> str | None:
-        """Return the digest of the data, or ``None`` if it cannot be had: the run itself will say and keep why."""
-        key = repr(benchmark.dataset)
-        if key not in self._digests:
+    def _data_of(self, spec: RunSpec) -> DataInfo | None:
+        """Return what is known of the data, or ``None`` if they cannot be had: the run itself will say and keep why."""
+        benchmark, folds = spec.benchmark, None if spec.fold is None else spec.fold.of
+        key = repr((benchmark.dataset, benchmark.split, folds))
+        if key not in self._data:
             try:
                 with WorkerProcess(environment(threads=1, device="cpu", framework={})) as child:
-                    arguments = {"benchmark": benchmark}
-                    self._digests[key] = child.call(_DATA_DIGEST, arguments, log=Path(os.devnull))
+                    arguments = {"benchmark": benchmark, "folds": folds}
+                    self._data[key] = child.call(_DESCRIBE_DATA, arguments, log=Path(os.devnull))
             except (UserError, WorkerError):
-                self._digests[key] = None
-        return self._digests[key]
+                self._data[key] = None
+        return self._data[key]

@@ -29,7 +29,7 @@ class Worker(Protocol):
         """What becomes readable when ``hear`` has something to return or to raise, so that many can be waited for."""
 
     def provide(self, train_val: TrainVal) -> None:
-        """Send images, once: a task names them by their digest."""
+        """Send images, once: a task names them by their id."""
 
     def ask(self, kind: str, arguments: dict[str, Any], log: Path) -> None:
         """Send a task; ``hear`` returns its outcome, or raises if the worker has died.

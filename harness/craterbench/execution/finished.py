@@ -79,6 +79,11 @@ class FinishedRun:
                 f"{self.record.id}: the data of {self.record.benchmark} are others now than it was trained on; "
                 "where they lie is said with --data PATH"
             )
+        if not overrides and not found.drawn and "split" not in self.record.dataset:
+            raise UserError(
+                f"{self.record.id}: an earlier version cut its images in other parts, farther from split.validation; "
+                f"bench run {self.record.benchmark} trains it on the parts of now"
+            )
         return found
 
     def is_on(self, found: Evaluation) -> bool:

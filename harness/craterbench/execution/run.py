@@ -183,7 +183,7 @@ class ActiveRun:
             "checkpoint": self._checkpoint,
             "checkpoint_file": self._folder.checkpoint_file.absolute() if shares_files else None,
             "interactive": prunable,
-            "dataset_id": None if train_val is None else train_val.digest,
+            "dataset_id": None if train_val is None else train_val.id,
         }
         self._checkpoint = None  # the worker has it now
         try:
@@ -341,8 +341,13 @@ def _started(record: Record, spec: RunSpec, start: RunInfo, results: Path) -> Re
     trained_with["sources"] = environment.get("sources", {})  # a run that goes on may be older than they
     return replace(
         record,
-        identity=spec.identity(data=start.data_digest),
-        dataset={**record.dataset, "digest": start.data_digest, "notes": list(start.data_notes)},
+        identity=spec.identity(data=start.data_digest, drawn=start.drawn),
+        dataset={
+            **record.dataset,
+            "digest": start.data_digest,
+            "notes": list(start.data_notes),
+            **({} if start.drawn else {"split": "nearest"}),
+        },
         environment=environment,
         warnings=list(dict.fromkeys((*start.warnings, *record.warnings))),
         parity=standing(results, precision=record.precision, **trained_with),

@@ -67,17 +67,17 @@ class RunSpec:
             and record.definition in config_digests(self.benchmark)
         )
 
-    def identity(self, *, data: str) -> str:
-        """Return the identity of the run on data of this digest (see ``run_identity``)."""
-        return run_identity(self.benchmark, data=data, seed=self.seed, fold=self.fold_name)
+    def identity(self, *, data: str, drawn: bool) -> str:
+        """Return the identity of the run on data of this digest, drawn as ``run_identity`` says."""
+        return run_identity(self.benchmark, data=data, seed=self.seed, fold=self.fold_name, drawn=drawn)
 
-    def is_same_as(self, record: Record, *, data: str) -> bool:
+    def is_same_as(self, record: Record, *, data: str, drawn: bool) -> bool:
         """Say whether a record is of this very run on data of this digest, whatever it was trained with and on.
 
         An older record's identity is compared as it was made then.
         """
         return record.identity in run_identities(
-            self.benchmark, data=data, seed=self.seed, fold=self.fold_name, trained=record.environment
+            self.benchmark, data=data, seed=self.seed, fold=self.fold_name, drawn=drawn, trained=record.environment
         )
 
     def changed_code(self, record: Record) -> list[str] | None:

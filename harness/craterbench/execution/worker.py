@@ -5,7 +5,7 @@ a run is under way, ``("start", what is known before the first epoch)`` and afte
 ``("checkpoint", what to go on from)``, and then one of ``("finished", what came of it)``, ``("refused", message)`` and
 ``("failed", cause)``. A checkpoint that the child writes to a file itself is sent without its content, or with what
 went wrong. An interactive run waits after each epoch for ``("answer", whether to go on)``, and makes no checkpoints.
-``("keep", images)`` is no task: runs name the images by their digest from then on.
+``("keep", images)`` is no task: runs name the images by their id from then on.
 """
 
 from __future__ import annotations
@@ -130,10 +130,10 @@ class WorkerProcess:
         return content
 
     def provide(self, train_val: TrainVal) -> None:
-        """Send images, once: a run names them by their digest."""
-        if train_val.digest not in self._provided:
+        """Send images, once: a run names them by their id."""
+        if train_val.id not in self._provided:
             self._send("keep", train_val)
-            self._provided.add(train_val.digest)
+            self._provided.add(train_val.id)
 
     def ask(self, kind: str, arguments: dict[str, Any], log: Path) -> None:
         """Send a task; ``hear`` returns its outcome, or raises if the child has died."""
@@ -256,7 +256,7 @@ def _serve(pipe: Connection) -> None:
     while True:
         kind, content, log = tasks.get()
         if kind == "keep":
-            kept[content.digest] = content
+            kept[content.id] = content
             continue
         _print_to(log)
         if kind == TRAIN_AND_EVALUATE:

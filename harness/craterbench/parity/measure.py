@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.config.benchmark import BenchmarkConfig
+from craterbench.data.split import cut_test
 from craterbench.plugin.components import load
 from craterbench.results.weights import read_weights
 from craterbench.training.augment import make_training_data
@@ -167,8 +168,9 @@ def _batches(
     benchmark = task.benchmark
     order, drawing = (np.random.default_rng([task.seed, stream]) for stream in range(2))
     dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
-    check_ignored(benchmark, dataset.train_val.masks)
-    data = make_training_data(dataset.train_val, benchmark, drawing, validates=dataset.validation)
+    train_val, _ = cut_test(dataset, benchmark.split.test, benchmark.split.seed)
+    check_ignored(benchmark, train_val.part.masks)
+    data = make_training_data(train_val.part, benchmark, drawing, validates=train_val.validation)
     part = next(data.epochs)
     batches = batches_of(order.permutation(len(part)), benchmark.training.batch_size)
     return part.images, part.masks, list(itertools.islice(itertools.cycle(batches), STEPS[-1]))

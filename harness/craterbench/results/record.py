@@ -38,7 +38,8 @@ class Record:
         definition: digest of the complete config and of its components' versions; the seed is not in it.
         fold: which of how many folds validated, as ``2/5``; ``None`` where the config's own split cut the parts.
         identity: digest of the config and of the data (see ``craterbench.config.identity``).
-        dataset: name, digest, provenance, licence and notes.
+        dataset: name, digest, provenance, licence and notes; and ``split``, where earlier versions cut the same data
+            otherwise.
         parts: for each scored part its fingerprint, the number of its images, and its ``statistics``: by name their
             sums over images, rim and interior apart where they are counted apart. Scores follow from them.
         best_epoch: the epoch whose weights were scored.

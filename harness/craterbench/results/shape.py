@@ -32,12 +32,16 @@ class _Named(TypedDict):
 
 
 class DatasetRecord(_Named, total=False):
-    """Where the data come from; the digest is known once they have been read."""
+    """Where the data come from; the digest is known once they have been read.
+
+    ``split`` is there if the parts are other images than earlier versions cut from the same data.
+    """
 
     provenance: str
     licence: str
     digest: str
     notes: list[str]
+    split: str
 
 
 class _Training(TypedDict):

@@ -12,11 +12,17 @@ import numpy.typing as npt
 from craterbench.config.benchmark import AugmentationConfig, BenchmarkConfig
 from craterbench.data.dataset import Subset
 from craterbench.data.leakage import find_leaks
-from craterbench.data.split import Fold, fold_indices, group_split_indices, tail_split_indices
+from craterbench.data.split import (
+    Fold,
+    GroupSplit,
+    fold_indices,
+    group_split,
+    tail_split_indices,
+)
 from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 
-__all__ = ["TrainingData", "augmented", "check_folds", "make_training_data"]
+__all__ = ["TrainingData", "augmented", "check_folds", "check_given", "make_training_data", "validation_split"]
 
 
 @dataclass(frozen=True)
@@ -28,12 +34,14 @@ class TrainingData:
         sample: images of the training part as they are, at most as many as validate; the same for every seed.
         validation: the validation part.
         warnings: what makes its scores doubtful.
+        drawn: whether its parts are those that earlier versions drew (see ``craterbench.data.split.GroupSplit``).
     """
 
     epochs: Iterator[Subset]
     sample: Subset
     validation: Subset
     warnings: tuple[str, ...] = ()
+    drawn: bool = True
 
 
 def check_folds(benchmark: BenchmarkConfig) -> None:
@@ -43,6 +51,16 @@ def check_folds(benchmark: BenchmarkConfig) -> None:
             f"benchmark {benchmark.name!r} splits after the augmentation, where there are no groups to cut into folds; "
             "leave out --folds, or set split.when=before-augmentation"
         )
+
+
+def validation_split(train_val: Subset, benchmark: BenchmarkConfig) -> GroupSplit:
+    """Return which images validate by the share of the config.
+
+    Raises:
+        UserError: there is too little to split.
+    """
+    split = benchmark.split
+    return group_split(train_val.groups, train_val.crater_pixels(), split.validation, split.seed)
 
 
 def make_training_data(
@@ -67,21 +85,23 @@ def make_training_data(
     if fold is not None:
         check_folds(benchmark)
     if validates is not None:
-        _check_given(validates, len(train_val), benchmark, fold)
+        check_given(validates, len(train_val), benchmark, fold)
     split, augmentation = benchmark.split, benchmark.augmentation
     fixed = np.random.default_rng(split.seed)
+    drawn, unmet = True, tuple[str, ...]()
     if split.when == "before-augmentation":
-        crater_pixels = (train_val.masks == 1).sum(axis=(1, 2, 3))
-        rows: tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]
         if validates is not None:
             rows = np.flatnonzero(~validates), np.flatnonzero(validates)
         elif fold is None:
-            rows = group_split_indices(train_val.groups, crater_pixels, split.validation, split.seed)
+            cut = validation_split(train_val, benchmark)
+            rows, drawn = (cut.rest, cut.part), cut.drawn
+            unmet = cut.warnings
         else:
-            rows = fold_indices(train_val.groups, crater_pixels, fold, split.seed)
+            groups, craters = train_val.groups, train_val.crater_pixels()
+            rows = fold_indices(groups, craters, fold, split.seed)
         originals, validation = (train_val.take(chosen) for chosen in rows)
         epochs = _epochs(originals, augmentation, generator)
-        warnings = find_leaks(validation, originals, names=("validation", "training"))
+        warnings = [*unmet, *find_leaks(validation, originals, names=("validation", "training"))]
     else:
         # What validates here depends on the augmentation, so that is drawn from the split's seed, not from the run's.
         everything = augmented(train_val, augmentation, fixed)
@@ -100,10 +120,10 @@ def make_training_data(
     if augmentation.warp == "image" and augmentation.copies and augmentation.steps:
         # Known from the config alone: its images do not show for certain whether a step moves anything.
         warnings.append("alignment: the masks of augmented images were not warped with them")
-    return TrainingData(epochs, sample, validation, tuple(warnings))
+    return TrainingData(epochs, sample, validation, tuple(warnings), drawn)
 
 
-def _check_given(
+def check_given(
     validates: npt.NDArray[np.bool_], num_images: int, benchmark: BenchmarkConfig, fold: Fold | None
 ) -> None:
     """Check that images can validate as the data say.

@@ -7,6 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.data.dataset import Dataset, Subset, TrainVal
 from craterbench.data.leakage import find_leaks
-from craterbench.data.split import Fold
+from craterbench.data.split import Fold, cut_test, fold_indices
 from craterbench.metrics.evaluator import Evaluator
 from craterbench.metrics.metric import Metrics
 from craterbench.metrics.statistics import Statistics, count_own
@@ -25,18 +26,19 @@ from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 from craterbench.results.checkpoint import Checkpoint
 from craterbench.results.weights import read_weights
-from craterbench.training.augment import make_training_data
+from craterbench.training.augment import check_given, make_training_data, validation_split
 from craterbench.training.fit import TrainingResult, fit
 from craterbench.training.session import Session, check_ignored, open_session
 
 __all__ = [
+    "DataInfo",
     "Evaluation",
     "RunInfo",
     "RunResult",
     "Samples",
     "SplitResult",
     "Trained",
-    "data_digest",
+    "describe_data",
     "evaluate",
     "evaluate_weights",
     "predict",
@@ -48,6 +50,8 @@ __all__ = [
 
 #: How many validation images, with what was predicted for them, a run shows in its sheet of samples.
 NUM_SAMPLES = 12
+
+_GIVEN = "which images validate is given by the data; split.validation has no say in it"
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ class RunInfo:
         python: the version of Python that trains.
         machine: its system and architecture.
         warnings: what makes its scores doubtful.
+        drawn: whether its parts are those that earlier versions drew (see ``craterbench.data.split.GroupSplit``).
     """
 
     data_digest: str
@@ -86,6 +91,22 @@ class RunInfo:
     python: str
     machine: str
     warnings: tuple[str, ...]
+    drawn: bool = True
+
+
+@dataclass(frozen=True)
+class DataInfo:
+    """What is known of a run's data before it is trained.
+
+    Attributes:
+        digest: of the complete data set.
+        drawn: as that of ``RunInfo``, where the share of the config cuts them.
+        folds_problem: why the images cannot be cut into the folds that are wanted, if so.
+    """
+
+    digest: str
+    drawn: bool
+    folds_problem: str | None
 
 
 @dataclass(frozen=True)
@@ -134,11 +155,13 @@ class Evaluation:
         data_digest: of the complete data set.
         scored: by the name of the part.
         warnings: on metrics of plugins that could not be had.
+        drawn: as that of ``RunInfo``.
     """
 
     data_digest: str
     scored: dict[str, SplitResult]
     warnings: tuple[str, ...]
+    drawn: bool = True
 
 
 def _noop(content: object) -> None:
@@ -211,11 +234,12 @@ def train(
     session = open_session(benchmark, image_shape=train_val.part.images.shape[1:3], seed=seed, device=device)
     start = RunInfo(
         data_digest=train_val.digest,
-        data_notes=train_val.notes,
+        data_notes=(*train_val.notes, *(() if train_val.validation is None else (_GIVEN,))),
         device=session.device,
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
-        warnings=(*train_val.warnings, *data.warnings, *_test_leaks(test, train_val.part)),
+        warnings=(*train_val.warnings, *data.warnings, *_test_leaks(test, train_val)),
+        drawn=data.drawn,
     )
     on_start(start)
     ready = time.perf_counter()
@@ -291,7 +315,7 @@ def evaluate_weights(
     parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
     warnings: list[str] = []
     scored = evaluate(session, parts, Metrics(benchmark.metrics), warnings)
-    return Evaluation(train_val.digest, scored, tuple(dict.fromkeys(warnings)))
+    return Evaluation(train_val.digest, scored, tuple(dict.fromkeys(warnings)), data.drawn)
 
 
 def predict_weights(
@@ -315,13 +339,28 @@ def _loaded(benchmark: BenchmarkConfig, weights: Path, image_shape: tuple[int, .
     return session
 
 
-def data_digest(benchmark: BenchmarkConfig) -> str:
-    """Return the digest of a benchmark's data, as ``RunInfo`` has it; no framework is needed.
+def describe_data(benchmark: BenchmarkConfig, *, folds: int | None = None) -> DataInfo:
+    """Return what is known of a benchmark's data; no framework is needed.
+
+    Args:
+        folds: into how many folds they are to be cut, if they are.
 
     Raises:
         UserError: the data cannot be had.
     """
-    return _dataset(benchmark).digest()
+    train_val, _ = _data(benchmark)
+    part, problem, drawn = train_val.part, None, True
+    if folds is not None:
+        try:
+            if train_val.validation is not None:
+                check_given(train_val.validation, len(part), benchmark, Fold(1, folds))
+            fold_indices(part.groups, part.crater_pixels(), Fold(1, folds), benchmark.split.seed)
+        except UserError as error:
+            problem = str(error)
+    elif train_val.validation is None and benchmark.split.when == "before-augmentation":
+        with suppress(UserError):  # the run itself will say and keep it
+            drawn = validation_split(part, benchmark).drawn
+    return DataInfo(train_val.digest, drawn, problem)
 
 
 def train_val(benchmark: BenchmarkConfig) -> TrainVal:
@@ -330,24 +369,20 @@ def train_val(benchmark: BenchmarkConfig) -> TrainVal:
     Raises:
         UserError: the data cannot be had.
     """
-    return _dataset(benchmark).without_test()
+    return _data(benchmark)[0]
 
 
 def _data(benchmark: BenchmarkConfig) -> tuple[TrainVal, Subset | None]:
-    dataset = _dataset(benchmark)
-    return dataset.without_test(), dataset.test
-
-
-def _dataset(benchmark: BenchmarkConfig) -> Dataset:
     dataset: Dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
-    return dataset
+    return cut_test(dataset, benchmark.split.test, benchmark.split.seed)
 
 
-def _test_leaks(test: Subset | None, others: Subset) -> list[str]:
+def _test_leaks(test: Subset | None, train_val: TrainVal) -> list[str]:
     if test is None:
         return []
     names = ("test", "training or validation")
-    return find_leaks(test, others, names=names, share_groups=False)  # a part may count from 0
+    share_groups = bool(train_val.cut)  # a test part that the data bring may count its groups from 0
+    return find_leaks(test, train_val.part, names=names, share_groups=share_groups)
 
 
 def _peak_memory() -> int | None:

@@ -10,7 +10,10 @@ from craterbench.report.estimate_text import estimate_text
 from craterbench.report.threshold_text import explained_by_threshold
 from craterbench.search.summary import Confirmation, ConfirmedScores, StudySummary
 
-__all__ = ["at_tuned_thresholds", "capital", "compared", "sentences", "verdict"]
+__all__ = ["NO_TEST_PART", "at_tuned_thresholds", "capital", "compared", "sentences", "verdict"]
+
+#: How a comparison comes to images that chose nothing.
+NO_TEST_PART = "Another sweep with --fix split.test=0.2 cuts a test part from the images, which would choose nothing."
 
 
 def verdict(summary: StudySummary) -> Sequence[str]:
@@ -45,6 +48,8 @@ def sentences(confirmation: Confirmation, objective: Metric) -> Sequence[str]:
             f"The search named its candidate before any of these {len(others) + 1} was confirmed. Whichever comes"
             " out best now is chosen once more, in part by chance, and its scores here flatter it again."
         )
+    if part != "test":
+        said.append(NO_TEST_PART)
     return [*said, *_unvaried(confirmation.unvaried)]
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from craterbench.metrics.intervals import Estimate
 from craterbench.report.estimate_text import estimate_text
-from craterbench.report.study.narrative import at_tuned_thresholds, capital, compared
+from craterbench.report.study.narrative import NO_TEST_PART, at_tuned_thresholds, capital, compared
 from craterbench.search.several.compare import MemberSummary, SweepsSummary
 from craterbench.search.summary import ConfirmedScores
 
@@ -85,10 +85,13 @@ def several_sentences(summary: SweepsSummary) -> Sequence[str]:
         verdict = compared(mine, baseline, summary.part, who, against, search="the searches")
         said.append(" ".join([verdict, *at_tuned_thresholds(mine, baseline)]))
     if len(others) > 1:
+        shown = "bench table --test" if summary.part == "test" else "bench table"
         said.append(
-            f"These {len(others)} differences to {first.benchmark} are not corrected for their number; bench table "
-            f"--test --baseline {first.study.name} does that, for all runs there are."
+            f"These {len(others)} differences to {first.benchmark} are not corrected for their number; {shown} "
+            f"--baseline {first.study.name} does that, for all runs there are."
         )
+    if summary.part != "test":
+        said.append(NO_TEST_PART)
     said += [_gain(summary, member) for member in summary.members]
     tuned = sum(row.trial is not None for member in summary.members for row in member.rows)
     said.append(

@@ -93,9 +93,10 @@ def _confirmed(summary: StudySummary) -> str:
     names = [f'<th scope="row">{escape(row.name)}{_problem(row)}</th>' for row in rows]
     body = "\n".join(f"<tr>{''.join(cells)}</tr>" for cells in zip(names, *columns, strict=True))
     seeds = ", ".join(map(str, dict.fromkeys(seed for row in rows for seed in row.seeds)))
+    unseen = " The search never saw the test part." if any(row.test for row in rows) else ""
     return (
         f'<h2>Confirmed</h2><p class="dim">On seeds that the search had not used: {seeds}. Mean over seeds ± their '
-        "standard deviation, with the 95 % interval of the mean. The search never saw the test part.</p>"
+        f"standard deviation, with the 95 % interval of the mean.{unseen}</p>"
         f'<div class="scroll"><table><thead><tr><th scope="col">config</th>{"".join(heads)}</tr></thead>'
         f"<tbody>\n{body}\n</tbody></table></div>"
     )

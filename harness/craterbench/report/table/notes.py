@@ -59,6 +59,9 @@ def _apart(rows: Sequence[Row]) -> str:
     )
     if len(data) > 1:
         parts.append(f"data {_listed(data)}")
+    splits = dict.fromkeys(record.dataset.get("split", "drawn") for record in newest if "digest" in record.dataset)
+    if len(splits) > 1:
+        parts.append(f"split {_listed(splits)}")
     return ", ".join(parts)
 
 

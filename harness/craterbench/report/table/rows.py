@@ -171,8 +171,8 @@ class ScoredRuns:
 def rows_of(records: Iterable[Record]) -> list[Row]:
     """Return the rows in the order of their first runs: of each seed and fold the newest done run, or else the newest.
 
-    The same config on other data, or in folds, is another row; a run that ended before its data was known joins the
-    latest.
+    The same config on other data, on other parts of them, or in folds, is another row; a run that ended before its data
+    was known joins the latest.
     """
     rows: dict[tuple[Any, ...], dict[str, dict[tuple[int, str | None], Record]]] = {}
     for record in sorted(records, key=lambda record: (record.status != "done", record.id)):
@@ -180,7 +180,8 @@ def rows_of(records: Iterable[Record]) -> list[Row]:
         on = rows.setdefault(key, {})
         key = record.seed, record.fold
         if record.status == "done":
-            on.setdefault(record.dataset["digest"], {})[key] = record
+            images = f"{record.dataset['digest']} {record.dataset.get('split', '')}"
+            on.setdefault(images, {})[key] = record
         else:
             runs = list(on.values())[-1] if on else on.setdefault("", {})
             if runs.get(key, record).status != "done":

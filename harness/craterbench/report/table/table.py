@@ -22,7 +22,7 @@ from craterbench.report.table.selection import chosen, differing_columns, filter
 from craterbench.results.record import Record
 from craterbench.results.store import Store
 
-__all__ = ["Table", "tabulate"]
+__all__ = ["Table", "check_test_parts", "tabulate"]
 
 #: What is shown by default, with config keys; and of that, what may be left out where it does not fit.
 _USUAL = ("benchmark", "runs", "epochs", BALANCED_ACCURACY.name, "difference", "verdict", LOSS.name, "warnings")
@@ -92,13 +92,16 @@ def tabulate(
         metrics: those that columns can show; by default the built-in ones.
 
     Raises:
-        UserError: a column or key is unknown, no row is the baseline, the margin is out of range, or no run is left.
+        UserError: a column or key is unknown, no row is the baseline, the margin is out of range, no run is left, or no
+            run has a test part that is to be shown.
     """
     if margin is not None and not 0 < margin < 1:
         raise UserError(
             f"a margin of {margin:g} is not between 0 and 1: it is the smallest difference of balanced accuracy that "
             "matters, such as 0.005"
         )
+    if test:
+        check_test_parts(records)
     rows = rows_of(records)
     common = [] if whole_names else _common(rows)
     rows = [replace(row, common=frozenset(common)) for row in rows]
@@ -140,7 +143,7 @@ def tabulate(
     }
     validation = [column.label for column in shown if column.part == "validation"]
     if validation:
-        remarks[validation[0]].append(_chosen_on(test=test))
+        remarks[validation[0]].append(_chosen_on(rows, test=test))
     said = [f"all rows: {', '.join(common)}"] if common else []
     said += [*same_name_notes(rows), *mixture_notes(rows), *_selection_bias(rows)]
     said += [f"{row.name}: warning: {line}" for row in rows for line in row.warnings]
@@ -183,10 +186,27 @@ def _legend(fingerprint: ScoreColumns) -> str:
     return f"{example.data}, {images} images, {pixels} pixels, {crater / pixels:.1%} crater{how}; fingerprint {which}"
 
 
-def _chosen_on(*, test: bool) -> str:
-    """Say why a validation score promises more than new images would give."""
+def check_test_parts(records: Iterable[Record]) -> None:
+    """Check that there is a test part to be shown.
+
+    Raises:
+        UserError: runs are done, and none of them has one.
+    """
+    parts = [record.parts for record in records if record.status == "done"]
+    if parts and not any("test" in each for each in parts):
+        raise UserError(
+            "no run has a test part, so there is nothing that --test could show; bench run --set split.test=0.2 cuts "
+            "one from the images, and data may bring one, an npz file as test_images and test_masks"
+        )
+
+
+def _chosen_on(rows: Iterable[Row], *, test: bool) -> str:
+    """Say why a validation score promises more than new images would give, and where there are such images."""
+    chosen = "the epoch was chosen on these images"
+    if not any(scored.part == "test" for row in rows for scored in row.scored):
+        return chosen
     where = "the test part has" if test else "--test shows"
-    return f"the epoch was chosen on these images; {where} images that chose nothing"
+    return f"{chosen}; {where} images that chose nothing"
 
 
 def _certainty(fingerprint: ScoreColumns, rows: Sequence[Row]) -> list[str]:

@@ -154,7 +154,7 @@ def _reading_once() -> Callable[[BenchmarkConfig], TrainVal]:
     known: dict[str, TrainVal] = {}
 
     def read(base: BenchmarkConfig) -> TrainVal:
-        key = repr(base.dataset)
+        key = repr((base.dataset, base.split))
         if key not in known:
             known[key] = read_train_val(base)
         return known[key]
