@@ -149,8 +149,8 @@ class BenchmarkConfig:
     def as_dict(self) -> dict[str, Any]:
         """Return the config as it would stand in a TOML file: each component's parameters beside its name.
 
-        A ``split.test`` of 0 and a ``training.pad`` of false are left out, as they are in configs from before there were
-        such keys.
+        A ``split.test`` of 0 and a ``training.pad`` of false are left out, as they are in configs from before there was
+        such a key.
         """
         return {
             "summary": self.summary,
