@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.data.dataset import Dataset
-from craterbench.data.values import make_subset
+from craterbench.data.values import Arrays, make_dataset, make_subset
 from craterbench.plugin import UserError
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ def course(parameters: File) -> Dataset:
 def npz(parameters: File) -> Dataset:
     """Read the arrays ``images``, ``masks`` and, if it is there, ``groups`` from an npz file.
 
+    If they are there, ``test_images``, ``test_masks`` and ``test_groups`` are its test part.
+
     Raises:
         UserError: naming the file and what is wrong with it.
     """
@@ -56,7 +58,24 @@ def npz(parameters: File) -> Dataset:
     if missing:
         held = ", ".join(arrays) or "none"
         raise UserError(f"{path}: has no array {' and no array '.join(missing)}; its arrays: {held}")
-    return Dataset(make_subset(arrays["images"], arrays["masks"], arrays.get("groups"), source=str(path)))
+    train_val = Arrays(arrays["images"], arrays["masks"], arrays.get("groups"))
+    return make_dataset(train_val, _test_arrays(arrays, path), source=str(path))
+
+
+def _test_arrays(arrays: dict[str, npt.NDArray[np.generic]], path: Path) -> Arrays | None:
+    """Return the arrays of the test part, or ``None`` where there are none of them."""
+    given = [name for name in ("test_images", "test_masks", "test_groups") if name in arrays]
+    missing = [name for name in ("test_images", "test_masks") if name not in arrays]
+    if not given:
+        return None
+    if missing:
+        has = f"has {' and '.join(given)}, but no {' and no '.join(missing)}"
+        raise UserError(f"{path}: {has}; a test part has both images and masks")
+    sizes = [tuple(side for side in arrays[name].shape[1:] if side != 1) for name in ("images", "test_images")]
+    if sizes[0] != sizes[1]:
+        shown = " and images ".join("x".join(map(str, size)) for size in reversed(sizes))
+        raise UserError(f"{path}: test_images are {shown}; give one size")
+    return Arrays(arrays["test_images"], arrays["test_masks"], arrays.get("test_groups"))
 
 
 def _array(path: Path) -> npt.NDArray[np.generic]:
