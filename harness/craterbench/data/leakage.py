@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.data.dataset import Subset
+from craterbench.data.near_copies import find_near_copies
 
-__all__ = ["copied", "find_leaks"]
+__all__ = ["copied", "find_leaks", "near_copied"]
 
 
 def find_leaks(
@@ -31,9 +32,10 @@ def find_leaks(
     copies = copied(scored, seen)
     if derived is not None:
         copies |= derived
-    found = [(copies, "are copies of")]
+    near = near_copied(scored, seen, ~copies)
+    found = [(copies, "are copies of"), (near, "are slightly changed, shifted, mirrored or turned copies of")]
     if share_groups:
-        found.append((np.isin(scored.groups, seen.groups) & ~copies, "share a group with"))
+        found.append((np.isin(scored.groups, seen.groups) & ~copies & ~near, "share a group with"))
     return [
         f"leak: {rows.sum()} of {len(scored)} {names[0]} images {how} {names[1]} images"
         for rows, how in found
@@ -45,6 +47,16 @@ def copied(scored: Subset, seen: Subset) -> npt.NDArray[np.bool_]:
     """Return (N,), which scored images equal a seen one to the last bit; an image of one grey value equals none."""
     known = {_digest(image) for image in seen.images}
     return np.array([np.ptp(image) > 0 and _digest(image) in known for image in scored.images], np.bool_)
+
+
+def near_copied(scored: Subset, seen: Subset, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Return (N,), which of the scored images in some rows, (N,), are near copies of a seen one."""
+    near = np.zeros(len(scored), np.bool_)
+    wanted = np.flatnonzero(rows)
+    if len(wanted):
+        copies = find_near_copies(scored.images[wanted], seen.images)
+        near[wanted[[copy.row for copy in copies]]] = True
+    return near
 
 
 def _digest(image: npt.NDArray[np.float32]) -> bytes:
