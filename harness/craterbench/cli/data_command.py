@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import click
 
+from craterbench.cli.chips_command import chips_command
 from craterbench.plugin import Range
 from craterbench.plugin.registry import Registry
 
@@ -16,6 +17,9 @@ __all__ = ["data_command"]
 @click.group("data")
 def data_command() -> None:
     """List data sets, and look at one before anything is trained on it."""
+
+
+data_command.add_command(chips_command)
 
 
 @data_command.command("list")

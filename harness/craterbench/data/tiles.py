@@ -123,9 +123,9 @@ def cut_tiles(
     """
     names = [tile.name for tile in tiles]
     if test not in (REGIONS, NO_TEST, *names):
-        raise UserError(f"dataset.test: no tile is called {test!r}; {nearest(test, (REGIONS, NO_TEST, *names))}")
+        raise UserError(f"test: no tile is called {test!r}; {nearest(test, (REGIONS, NO_TEST, *names))}")
     if len(tiles) == 1 and test in names:
-        raise UserError(f"dataset.test: {test!r} is the only tile, so that none is left to train on; give {REGIONS!r}")
+        raise UserError(f"test: {test!r} is the only tile, so that none is left to train on; give {REGIONS!r}")
     with ExitStack() as stack:
         opened = [_open(tile, stack, size) for tile in tiles]
         choices = [_choices(each, size, smallest) for each in opened]
@@ -136,17 +136,12 @@ def cut_tiles(
         if num_test:
             test_chips = _cut(opened, _of_part(choices, opened, test, tests=True), num_test, size, seed, [])
             if not test_chips:
-                raise UserError(
-                    f"{tiles[0].image.parent}: no window that shows a crater lies where the test is ({test}); give "
-                    f"another dataset.test, {NO_TEST!r} for none, or a lower dataset.smallest"
-                )
+                where = f"where the test is ({test})"
+                raise UserError(_no_window(tiles, where, f"set test to another tile or to {NO_TEST!r}"))
         kept = _of_part(choices, opened, test, tests=False)
         chips = _cut(opened, kept, number - num_test, size, seed, test_chips)
         if not chips:
-            raise UserError(
-                f"{tiles[0].image.parent}: no window outside of the test shows a crater; give a lower "
-                f"dataset.smallest, or dataset.test {NO_TEST!r}"
-            )
+            raise UserError(_no_window(tiles, "outside of the test", f"set test to {NO_TEST!r}"))
         return _dataset(opened, chips, test_chips, size, test)
 
 
@@ -174,7 +169,7 @@ def _open(tile: Tile, stack: ExitStack, size: int) -> _Open:
     if min(raster.height, raster.width) < size / 2:
         raise UserError(
             f"{tile.image}: is {raster.width}x{raster.height} pixels, less than the smallest window of chips of "
-            f"{size}; give a larger tile, or a smaller dataset.size"
+            f"{size}; give a larger tile, or set size lower"
         )
     catalogue, georeference = read_catalogue(tile.catalogue), read_georeference(tile.image)
     if not len(catalogue):
@@ -356,11 +351,19 @@ def _notes(opened: list[_Open], chips: list[_Chip], test_chips: list[_Chip], tes
         yield f"{', '.join(unknown)}: no georeference, so taken to share no ground with another tile"
 
 
+def _no_window(tiles: Sequence[Tile], where: str, cure: str) -> str:
+    images = ", ".join(str(tile.image) for tile in tiles)
+    return (
+        f"{images}: no window around a crater lies {where}, with pixels that were all observed, more than one grey value "
+        f"and no crater wider than {_WIDEST} of it; {cure}, or smallest lower"
+    )
+
+
 def _nothing_shown(opened: list[_Open], size: int, smallest: float) -> str:
     widest = max(tile.craters[:, 2].max() for tile in opened)
     where = ", ".join(str(tile.tile.catalogue) for tile in opened)
     return (
         f"{where}: no window of {round(size / 2)} pixels or more shows one of its craters; the widest has a diameter "
-        f"of {widest:.4g} pixels, and chips are cut around those of {smallest:g} and wider; give a lower "
-        "dataset.smallest or dataset.size"
+        f"of {widest:.4g} pixels, and chips are cut around those of {smallest:g} and wider; set "
+        "smallest or size lower"
     )
