@@ -1,20 +1,76 @@
 """Data sets that are read from files or made."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from craterbench.plugin import DatasetSpec, Range, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
-class File:
-    """The parameters of a data set that is read.
+class Values:
+    """What the values of images and masks mean; the parameters that all data sets of files share.
+
+    Attributes:
+        scale: how grey values become [0, 1], for all images of a data set alike. ``unit``, ``byte`` and ``uint16`` are
+            0 to 1, to 255 and to 65535; ``minmax`` is from the lowest to the highest of them; ``auto`` finds out which
+            of the first three it is, or refuses.
+        mask_threshold: the least value of a mask that is crater, for masks of more than two values.
+        ignore: the value of a mask where nobody knows; such pixels are left out of objective and statistics.
+    """
+
+    scale: Literal["auto", "unit", "byte", "uint16", "minmax"] = "auto"
+    mask_threshold: float | None = None
+    ignore: Annotated[int, Range(0, 65535)] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class File(Values):
+    """The parameters of a data set in NumPy files.
 
     Attributes:
         path: the file, or for ``course`` the folder.
     """
 
     path: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Folder(Values):
+    """The parameters of a folder of images and masks.
+
+    Attributes:
+        path: the folder.
+        mask_suffix: what the stem of a mask has more than that of its image, where they lie side by side.
+    """
+
+    path: str
+    mask_suffix: str = "_mask"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coco(Values):
+    """The parameters of a COCO file.
+
+    Attributes:
+        path: the JSON file.
+        category: the name of the category that is crater; may be left out if there is one.
+    """
+
+    path: str
+    category: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Yolo(Values):
+    """The parameters of a folder of images with YOLO's text files.
+
+    Attributes:
+        path: the folder.
+        category: the number of the class that is crater; may be left out if there is one.
+    """
+
+    path: str
+    category: Annotated[int, Range(0, 100_000)] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +128,30 @@ def bench_datasets() -> list[DatasetSpec]:
             target="craterbench_datasets.files:npz",
             parameters=File,
             provenance="the user's own file",
+            licence="the user's own",
+        ),
+        DatasetSpec(
+            name="folder",
+            summary="a folder with images and masks: PNG, JPEG, TIFF, GeoTIFF or PGM",
+            target="craterbench_datasets.folder:folder",
+            parameters=Folder,
+            provenance="the user's own folder",
+            licence="the user's own",
+        ),
+        DatasetSpec(
+            name="coco",
+            summary="a COCO JSON file, whose polygons and run lengths become masks, and its images",
+            target="craterbench_datasets.annotations:coco",
+            parameters=Coco,
+            provenance="the user's own annotations",
+            licence="the user's own; COCO files list licences of images",
+        ),
+        DatasetSpec(
+            name="yolo",
+            summary="a folder with images and YOLO's text files, whose boxes and polygons become masks",
+            target="craterbench_datasets.annotations:yolo",
+            parameters=Yolo,
+            provenance="the user's own annotations",
             licence="the user's own",
         ),
         DatasetSpec(

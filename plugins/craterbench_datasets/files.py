@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import zipfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from craterbench.data.dataset import Dataset
-from craterbench.data.values import Arrays, make_dataset, make_subset
+from craterbench.data.values import Arrays, make_dataset
 from craterbench.plugin import UserError
 
 if TYPE_CHECKING:
@@ -29,8 +29,15 @@ PUBLISHED = {
 }
 
 
+class _Npz(NamedTuple):
+    """Some of the arrays of an npz file, and the names of all."""
+
+    arrays: dict[str, npt.NDArray[np.generic]]
+    names: list[str]
+
+
 def course(parameters: File) -> Dataset:
-    """Read ``Xtrain2_b.npy`` and ``Ytrain2_b.npy`` from a folder: (N, 2304), (N, 48, 48) or (N, 48, 48, 1).
+    """Read ``Xtrain2_b.npy`` and ``Ytrain2_b.npy`` from a folder, in any of the shapes that ``_square`` takes.
 
     Raises:
         UserError: naming the file and what is wrong with it.
@@ -39,27 +46,43 @@ def course(parameters: File) -> Dataset:
     arrays = {name: _square(_array(folder / name), folder / name) for name in (IMAGES, MASKS)}
     published = all(_sha256(folder / name) == sha256 for name, sha256 in PUBLISHED.items())
     note = "the published files, by their sha256" if published else "not the published files, by their sha256"
-    return Dataset(make_subset(arrays[IMAGES], arrays[MASKS], source=f"course data in {folder}"), notes=(note,))
+    return make_dataset(
+        Arrays(arrays[IMAGES], arrays[MASKS]),
+        source=f"course data in {folder}",
+        scale=parameters.scale,
+        mask_threshold=parameters.mask_threshold,
+        ignore=parameters.ignore,
+        notes=[note],
+    )
 
 
 def npz(parameters: File) -> Dataset:
     """Read the arrays ``images``, ``masks`` and, if it is there, ``groups`` from an npz file.
 
-    If they are there, ``test_images``, ``test_masks`` and ``test_groups`` are its test part.
+    If they are there, ``test_images``, ``test_masks`` and ``test_groups`` are its test part. Other arrays are not read.
 
     Raises:
         UserError: naming the file and what is wrong with it.
     """
     path = Path(parameters.path)
-    arrays = _read(path)
-    if not isinstance(arrays, dict):
+    parts = ("images", "masks", "groups")
+    read = _read(path, (*parts, *(f"test_{name}" for name in parts)))
+    if not isinstance(read, _Npz):
         raise UserError(f"{path}: holds one array; give an npz file with the arrays images and masks")
+    arrays = read.arrays
     missing = [name for name in ("images", "masks") if name not in arrays]
     if missing:
-        held = ", ".join(arrays) or "none"
+        held = ", ".join(read.names) or "none"
         raise UserError(f"{path}: has no array {' and no array '.join(missing)}; its arrays: {held}")
     train_val = Arrays(arrays["images"], arrays["masks"], arrays.get("groups"))
-    return make_dataset(train_val, _test_arrays(arrays, path), source=str(path))
+    return make_dataset(
+        train_val,
+        _test_arrays(arrays, path),
+        source=str(path),
+        scale=parameters.scale,
+        mask_threshold=parameters.mask_threshold,
+        ignore=parameters.ignore,
+    )
 
 
 def _test_arrays(arrays: dict[str, npt.NDArray[np.generic]], path: Path) -> Arrays | None:
@@ -80,38 +103,48 @@ def _test_arrays(arrays: dict[str, npt.NDArray[np.generic]], path: Path) -> Arra
 
 def _array(path: Path) -> npt.NDArray[np.generic]:
     array = _read(path)
-    if isinstance(array, dict):
+    if isinstance(array, _Npz):
         raise UserError(f"{path}: is an npz file; give one with a single array, as numpy.save writes it")
     return array
 
 
-def _read(path: Path) -> npt.NDArray[np.generic] | dict[str, npt.NDArray[np.generic]]:
-    """Return the array of an npy file, or the arrays of an npz file by name."""
+def _read(path: Path, names: tuple[str, ...] = ()) -> npt.NDArray[np.generic] | _Npz:
+    """Return the array of an npy file, or those of an npz file that have the names."""
+    name = None
     try:
         with path.open("rb") as file:
-            loaded: Any = np.load(file, allow_pickle=False)
-            return dict(loaded) if isinstance(loaded, np.lib.npyio.NpzFile) else loaded
+            loaded: npt.NDArray[np.generic] | np.lib.npyio.NpzFile = np.load(file, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                return loaded
+            arrays = {}
+            for name in names:
+                if name in loaded.files:
+                    arrays[name] = loaded[name]
+            return _Npz(arrays, loaded.files)
     except Exception as error:  # NumPy raises whatever the damage leads to
-        raise UserError(_unreadable(path, error)) from None
+        raise UserError(_unreadable(path, error, "" if name is None else f"array {name} ")) from None
 
 
-def _unreadable(path: Path, error: Exception) -> str:
+def _unreadable(path: Path, error: Exception, which: str) -> str:
     if isinstance(error, FileNotFoundError):
         return f"{path}: there is no such file; name the data with --data PATH"
     if isinstance(error, OSError) and error.strerror:
-        return f"{path}: cannot be read: {error.strerror}"
+        return f"{path}: cannot be read: {error.strerror}; name the file with --data PATH"
+    if isinstance(error, MemoryError):
+        return f"{path}: {which}is larger than the memory ({error}); give fewer or smaller images"
     if "pickle" in str(error):
-        return f"{path}: is pickled, or no NumPy file at all; save plain numeric arrays with numpy.save or numpy.savez"
+        return f"{path}: {which}is pickled, or no NumPy file at all; save plain arrays with numpy.save or numpy.savez"
     if isinstance(error, (EOFError, ValueError, OSError, zipfile.BadZipFile)):
-        return f"{path}: is cut short or damaged ({error}); copy it again"
+        return f"{path}: {which}is cut short or damaged ({error}); copy it again"
     return f"{path}: cannot be read: {type(error).__name__}: {error}"
 
 
 def _square(array: npt.NDArray[np.generic], path: Path) -> npt.NDArray[np.generic]:
-    """Return (N, 48, 48, 1)."""
-    if array.ndim >= 2 and array.shape[1:] in ((SIDE * SIDE,), (SIDE, SIDE), (SIDE, SIDE, 1)):
+    """Return (N, 48, 48, 1) of (N, 2304), (N, 48, 48), (N, 48, 48, 1) or (N, 1, 48, 48)."""
+    shapes = ((SIDE * SIDE,), (SIDE, SIDE), (SIDE, SIDE, 1), (1, SIDE, SIDE))
+    if array.ndim >= 2 and array.shape[1:] in shapes:
         return array.reshape(-1, SIDE, SIDE, 1)
-    raise UserError(f"{path}: has shape {array.shape}; give (N, 2304), (N, 48, 48) or (N, 48, 48, 1)")
+    raise UserError(f"{path}: has shape {array.shape}; give (N, 2304), (N, 48, 48), (N, 48, 48, 1) or (N, 1, 48, 48)")
 
 
 def _sha256(path: Path) -> str:

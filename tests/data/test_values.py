@@ -79,14 +79,14 @@ def save(folder, images=IMAGE, masks=MASK):
     return File(path=str(folder))
 
 
-@pytest.mark.parametrize("shape", [(6, 2304), (6, 48, 48), (6, 48, 48, 1)])
+@pytest.mark.parametrize("shape", [(6, 2304), (6, 48, 48), (6, 48, 48, 1), (6, 1, 48, 48)])
 def test_the_course_files_in_each_of_their_shapes(tmp_path, shape):
     images = np.random.default_rng(0).uniform(0, 255, shape)
     dataset = course(save(tmp_path, images, images > 128))
     np.testing.assert_array_equal(dataset.train_val.images.ravel(), (images.astype(np.float32) / 255).ravel())
     assert dataset.train_val.images.shape == (6, 48, 48, 1)
     assert dataset.test is None
-    assert dataset.notes == ("not the published files, by their sha256",)
+    assert dataset.notes == ("not the published files, by their sha256", "scale byte: 0 to 255 became 0 to 1")
 
 
 def test_the_published_files_are_recognised(tmp_path, monkeypatch):
@@ -94,7 +94,7 @@ def test_the_published_files_are_recognised(tmp_path, monkeypatch):
     parameters = save(tmp_path, images, images > 128)
     hashes = {name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in (IMAGES, MASKS)}
     monkeypatch.setattr("craterbench_datasets.files.PUBLISHED", hashes)  # the real ones cannot be had
-    assert course(parameters).notes == ("the published files, by their sha256",)
+    assert course(parameters).notes[0] == "the published files, by their sha256"
 
 
 def truncate(path, share=0.5):
