@@ -121,7 +121,9 @@ def test_every_command_can_be_given(words, installed):
             if not name.endswith(".toml"):  # such a file is made by the reader
                 matching = fnmatch.filter(registry.names("benchmark"), name)
                 assert matching, f"there is no benchmark {name}"
-                overrides = [parse_override(setting) for setting in given.get("settings", ())]
+                short = {"dataset.name": given.get("dataset"), "dataset.path": given.get("data")}
+                settings = [f"{key}={value}" for key, value in short.items() if value is not None]
+                overrides = [parse_override(setting) for setting in (*settings, *given.get("settings", ()))]
                 assert all(resolve(registry, match, overrides) for match in matching)
     if verb == "sweep":
         space_overrides = parse_space_overrides(given["vary"], given["fix"], None)
