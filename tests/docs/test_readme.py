@@ -189,13 +189,22 @@ def test_the_reference_of_files_has_every_field(heading, kind):
     assert sorted(described) == sorted(field.name for field in fields(kind))
 
 
-def test_the_data_that_a_page_writes_can_be_read(tmp_path, monkeypatch):
+def test_the_data_that_a_page_writes_can_be_read_by_its_commands(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (block,) = re.findall(r"```python\n(.*?)```", page("how-to/use-your-own-data.md"), re.DOTALL)
-    exec(compile(block, "use-your-own-data.md", "exec"), {})
-    spec = Registry.installed().get("dataset", "npz")
-    dataset = load(spec.target)(spec.parameters(path="my.npz"))
-    assert len(set(dataset.train_val.groups.tolist())) == 20
+    registry = Registry.installed()
+    text = page("how-to/use-your-own-data.md")
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block, "use-your-own-data.md", "exec"), {})
+    read = []
+    for words in re.findall(r"^\$ bench run (.*)$", text, re.MULTILINE):
+        given = main.commands["run"].make_context("run", shlex.split(words)).params
+        if given["data"] is not None and given["data"].exists():
+            settings = [f"dataset.name={given['dataset']}", f"dataset.path={given['data']}", *given["settings"]]
+            chosen = resolve(registry, *given["names"], [parse_override(each) for each in settings]).benchmark.dataset
+            dataset = load(chosen.target)(chosen.parameters)
+            assert len(dataset.train_val) == 40, words
+            read.append(given["dataset"])
+    assert set(read) >= {"npz", "folder", "coco", "yolo"}
 
 
 def test_continuous_integration_runs_the_readmes_own_test_command():
