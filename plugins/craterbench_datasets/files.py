@@ -59,13 +59,14 @@ def course(parameters: File) -> Dataset:
 def npz(parameters: File) -> Dataset:
     """Read the arrays ``images``, ``masks`` and, if it is there, ``groups`` from an npz file.
 
-    If they are there, ``test_images``, ``test_masks`` and ``test_groups`` are its test part. Other arrays are not read.
+    If they are there, ``circles`` are the craters, (K, 4): the row of the image, x, y and diameter in pixels; and
+    ``test_images``, ``test_masks``, ``test_groups`` and ``test_circles`` are the test part. Other arrays are not read.
 
     Raises:
         UserError: naming the file and what is wrong with it.
     """
     path = Path(parameters.path)
-    parts = ("images", "masks", "groups")
+    parts = ("images", "masks", "groups", "circles")
     read = _read(path, (*parts, *(f"test_{name}" for name in parts)))
     if not isinstance(read, _Npz):
         raise UserError(f"{path}: holds one array; give an npz file with the arrays images and masks")
@@ -74,7 +75,9 @@ def npz(parameters: File) -> Dataset:
     if missing:
         held = ", ".join(read.names) or "none"
         raise UserError(f"{path}: has no array {' and no array '.join(missing)}; its arrays: {held}")
-    train_val = Arrays(arrays["images"], arrays["masks"], arrays.get("groups"))
+    train_val = Arrays(
+        arrays["images"], arrays["masks"], arrays.get("groups"), circles=_circles(arrays, "circles", "images", path)
+    )
     return make_dataset(
         train_val,
         _test_arrays(arrays, path),
@@ -87,7 +90,7 @@ def npz(parameters: File) -> Dataset:
 
 def _test_arrays(arrays: dict[str, npt.NDArray[np.generic]], path: Path) -> Arrays | None:
     """Return the arrays of the test part, or ``None`` where there are none of them."""
-    given = [name for name in ("test_images", "test_masks", "test_groups") if name in arrays]
+    given = [name for name in ("test_images", "test_masks", "test_groups", "test_circles") if name in arrays]
     missing = [name for name in ("test_images", "test_masks") if name not in arrays]
     if not given:
         return None
@@ -98,7 +101,34 @@ def _test_arrays(arrays: dict[str, npt.NDArray[np.generic]], path: Path) -> Arra
     if sizes[0] != sizes[1]:
         shown = " and images ".join("x".join(map(str, size)) for size in reversed(sizes))
         raise UserError(f"{path}: test_images are {shown}; give one size")
-    return Arrays(arrays["test_images"], arrays["test_masks"], arrays.get("test_groups"))
+    return Arrays(
+        arrays["test_images"],
+        arrays["test_masks"],
+        arrays.get("test_groups"),
+        circles=_circles(arrays, "test_circles", "test_images", path),
+    )
+
+
+def _circles(
+    arrays: dict[str, npt.NDArray[np.generic]], name: str, of: str, path: Path
+) -> tuple[npt.NDArray[np.float64], ...] | None:
+    """Return the circles of each image, or ``None`` where there are none at all."""
+    if name not in arrays:
+        return None
+    table, number = arrays[name], len(arrays[of])
+    if table.ndim != 2 or table.shape[1] != 4 or table.dtype.kind not in "iuf":
+        wanted = "give (K, 4): row of the image, x, y and diameter"
+        raise UserError(f"{path}: {name} are {table.dtype} {table.shape}; {wanted}")
+    circles = table.astype(np.float64)
+    rows = circles[:, 0]
+    wrong = ~np.isfinite(circles).all(axis=1) | (circles[:, 3] <= 0) | ~np.isin(rows, np.arange(number))
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise UserError(
+            f"{path}: {name}: {circles[row].tolist()} in row {row} is no circle of an image; give the row of one of "
+            f"the {number} images, x, y and a diameter above 0"
+        )
+    return tuple(circles[rows == image, 1:] for image in range(number))
 
 
 def _array(path: Path) -> npt.NDArray[np.generic]:

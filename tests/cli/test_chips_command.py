@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from craterbench.plugin import UserError
 from craterbench_datasets import File, Tiles
 from craterbench_datasets.files import npz
 from craterbench_datasets.tile import tile
@@ -33,10 +34,11 @@ def test_the_file_has_what_the_data_set_has(bench, mosaic, tmp_path):
         np.testing.assert_array_equal(part.images, other.images)
         np.testing.assert_array_equal(part.masks, other.masks)
         np.testing.assert_array_equal(part.groups, other.groups)
+        for one, another in zip(part.circles, other.circles, strict=True):
+            np.testing.assert_array_equal(one, another)
+    assert found.digest() == wanted.digest()
     with np.load(out) as arrays:
         assert arrays["names"].tolist() == list(wanted.train_val.names)
-        first = arrays["circles"][arrays["circles"][:, 0] == 0, 1:]
-    np.testing.assert_array_equal(first, wanted.train_val.circles[0])
 
 
 def test_a_catalogue_may_be_elsewhere_and_nothing_may_test(bench, mosaic, tmp_path):
@@ -74,3 +76,23 @@ def test_a_bad_command_writes_nothing(bench, mosaic, monkeypatch, arguments, wor
     assert "Traceback" not in done.output
     assert all(word in done.output for word in words), done.output
     assert sorted(mosaic.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("circles", "word"),
+    [
+        (np.zeros((3, 3)), "(3, 3)"),
+        (np.array([["a", "b", "c", "d"]]), "(1, 4)"),
+        (np.array([[30.0, 1, 1, 5]]), "one of the 24 images"),
+        (np.array([[0.0, 1, 1, 5], [0, np.nan, 1, 5]]), "in row 1"),
+        (np.array([[0.0, 1, 1, 0]]), "a diameter above 0"),
+    ],
+)
+def test_circles_in_a_file_that_are_none_are_refused(mosaic, tmp_path, circles, word):
+    part = tile(Tiles(path=str(mosaic), chips=24, test="none")).train_val
+    path = tmp_path / "own.npz"
+    np.savez(path, images=part.images, masks=part.masks, circles=circles)
+    with pytest.raises(UserError) as caught:
+        npz(File(path=str(path)))
+    assert str(caught.value).startswith(f"{path}: circles")
+    assert word in str(caught.value)

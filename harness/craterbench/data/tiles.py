@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from scipy.sparse.csgraph import connected_components
 
 from craterbench.data.catalogue import CATALOGUE_SUFFIXES, read_catalogue
 from craterbench.data.chips import Window, crater_mask, deal, overlap_groups, resample, shown, stretch, windows_around
-from craterbench.data.dataset import Dataset, Subset
+from craterbench.data.dataset import Dataset
 from craterbench.data.georeference import Georeference, read_georeference
 from craterbench.data.ground import Ground
 from craterbench.data.image_files import IMAGE_SUFFIXES
@@ -142,7 +142,7 @@ def cut_tiles(
         chips = _cut(opened, kept, number - num_test, size, seed, test_chips)
         if not chips:
             raise UserError(_no_window(tiles, "outside of the test", f"set test to {NO_TEST!r}"))
-        return _dataset(opened, chips, test_chips, size, test)
+        return _dataset(opened, chips, test_chips, size)
 
 
 def _catalogue_of(image: Path) -> Path:
@@ -295,7 +295,7 @@ def _whole(pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.rint((pixels.astype(np.float64) - float(low)) * ((2**16 - 1) / span)).astype(np.int64)
 
 
-def _dataset(opened: list[_Open], chips: list[_Chip], test_chips: list[_Chip], size: int, test: str) -> Dataset:
+def _dataset(opened: list[_Open], chips: list[_Chip], test_chips: list[_Chip], size: int) -> Dataset:
     every = chips + test_chips
     groups = _groups(opened, every)
     masks, circles = [], []
@@ -307,21 +307,18 @@ def _dataset(opened: list[_Open], chips: list[_Chip], test_chips: list[_Chip], s
         circles.append((visible - start) * (size / chip.window.side))
     names = [f"{opened[c.tile].tile.name} x={c.window.x} y={c.window.y} side={c.window.side}" for c in every]
     parts = [
-        Arrays(np.stack([chip.pixels for chip in every[rows]]), np.stack(masks[rows]), groups[rows], tuple(names[rows]))
+        Arrays(
+            np.stack([chip.pixels for chip in every[rows]]),
+            np.stack(masks[rows]),
+            groups[rows],
+            tuple(names[rows]),
+            tuple(circles[rows]),
+        )
         for rows in (slice(len(chips)), slice(len(chips), None))
         if every[rows]
     ]
     source = ", ".join(str(tile.tile.image) for tile in opened)
-    made = make_dataset(*parts, source=source, scale="byte", notes=list(_notes(opened, chips, test_chips, test)))
-
-    def with_circles(part: Subset, rows: slice) -> Subset:
-        return replace(part, circles=tuple(circles[rows]))
-
-    return replace(
-        made,
-        train_val=with_circles(made.train_val, slice(len(chips))),
-        test=None if made.test is None else with_circles(made.test, slice(len(chips), None)),
-    )
+    return make_dataset(*parts, source=source, scale="byte", notes=list(_notes(opened, chips, test_chips)))
 
 
 def _groups(opened: list[_Open], chips: list[_Chip]) -> npt.NDArray[np.int64]:
@@ -338,7 +335,7 @@ def _groups(opened: list[_Open], chips: list[_Chip]) -> npt.NDArray[np.int64]:
     return np.asarray(groups, dtype=np.int64)
 
 
-def _notes(opened: list[_Open], chips: list[_Chip], test_chips: list[_Chip], test: str) -> Iterator[str]:
+def _notes(opened: list[_Open], chips: list[_Chip], test_chips: list[_Chip]) -> Iterator[str]:
     """Say how the chips were cut."""
     for number, tile in enumerate(opened):
         held = sum(chip.tile == number for chip in chips), sum(chip.tile == number for chip in test_chips)

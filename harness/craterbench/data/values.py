@@ -29,12 +29,14 @@ class Arrays:
         masks: the same shape, 0 and one of 1, 255 and 65535.
         groups: (N,) integers, floats or texts; without them each image is a group of its own.
         names: what to call each image.
+        circles: the craters of each image, float64 (M, 3): x, y and diameter in pixels of the image.
     """
 
     images: npt.NDArray[np.generic]
     masks: npt.NDArray[np.generic]
     groups: npt.NDArray[np.generic] | None = None
     names: tuple[str, ...] | None = None
+    circles: tuple[npt.NDArray[np.float64], ...] | None = None
 
 
 def make_dataset(
@@ -167,7 +169,7 @@ def _subset(
         at = "" if threshold is None else f" at mask_threshold {threshold:g}; the highest value is {np.max(cube):g}"
         at += "" if ignore is None else f" where {ignore} is ignored"
         raise UserError(f"{what}: no mask has a crater pixel{at}; there is nothing to learn or to score")
-    return Subset(scale.apply(images.images), masks, groups, arrays.names)
+    return Subset(scale.apply(images.images), masks, groups, arrays.names, arrays.circles)
 
 
 def _binary(masks: Stack, threshold: float | None, ignore: int | None) -> npt.NDArray[np.uint8]:
