@@ -24,6 +24,7 @@ from craterbench.plugin.registry import Registry
 from craterbench.search.space.overrides import ParameterOverride, SpaceOverrides, parse_space_overrides
 from craterbench.search.space.space import Space, build_space
 from craterbench.search.sweep_config import STUDY_FILE, SWEEP_FILE, SweepConfig, differences
+from craterbench.training.augment import is_drawn
 
 __all__ = [
     "EPOCHS",
@@ -215,6 +216,7 @@ def create_sweep(
         frameworks=frameworks,
         space=space.as_json(),
         data=train_val.digest,
+        drawn=is_drawn(train_val, base),
         objectives=list(objectives),
         sampler=sampler,
         pruner=pruner,
@@ -288,6 +290,8 @@ def continue_sweep(
     ]
     if config.data != train_val.digest:
         differing.append(f"data: {config.data[:16]} when it began, {train_val.digest[:16]} now")
+    elif config.drawn != is_drawn(train_val, base):
+        differing.append("split: an earlier version, with which it began, cut the same images in other parts")
     if differing:
         raise UserError(
             "\n".join(

@@ -38,6 +38,7 @@ class SweepConfig:
         frameworks: those that all components of the trials fit.
         space: what is tried (see ``craterbench.search.space.space.Space.as_json``).
         data: digest of the data.
+        drawn: whether trials validate on what earlier versions drew (see ``craterbench.data.split.GroupSplit``).
         sweep: the sweep of several benchmarks that it is a part of, and goes on with; ``None`` for a study of its own.
         epochs: the most that a trial trains.
         trials: how many there are to be, complete or pruned. This and what follows may change when a study goes on.
@@ -68,6 +69,7 @@ class SweepConfig:
     confirm: int
     confirm_with: str
     sweep: str | None = None
+    drawn: bool = True
     schema: int = _SCHEMA
 
     @property

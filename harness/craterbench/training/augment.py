@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.config.benchmark import AugmentationConfig, BenchmarkConfig
-from craterbench.data.dataset import Subset
+from craterbench.data.dataset import Subset, TrainVal
 from craterbench.data.leakage import find_leaks
 from craterbench.data.split import (
     Fold,
@@ -22,7 +22,15 @@ from craterbench.data.split import (
 from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 
-__all__ = ["TrainingData", "augmented", "check_folds", "check_given", "make_training_data", "validation_split"]
+__all__ = [
+    "TrainingData",
+    "augmented",
+    "check_folds",
+    "check_given",
+    "is_drawn",
+    "make_training_data",
+    "validation_split",
+]
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,19 @@ def validation_split(train_val: Subset, benchmark: BenchmarkConfig) -> GroupSpli
     """
     split = benchmark.split
     return group_split(train_val.groups, train_val.crater_pixels(), split.validation, split.seed)
+
+
+def is_drawn(train_val: TrainVal, benchmark: BenchmarkConfig) -> bool:
+    """Whether the share of the config cuts the images as earlier versions did (see ``GroupSplit``).
+
+    Images that cannot be split are for whoever trains on them to refuse.
+    """
+    if train_val.validation is not None or benchmark.split.when != "before-augmentation":
+        return True
+    try:
+        return validation_split(train_val.part, benchmark).drawn
+    except UserError:
+        return True
 
 
 def make_training_data(

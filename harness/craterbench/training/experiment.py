@@ -7,7 +7,6 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 from craterbench.results.checkpoint import Checkpoint
 from craterbench.results.weights import read_weights
-from craterbench.training.augment import check_given, make_training_data, validation_split
+from craterbench.training.augment import check_given, is_drawn, make_training_data
 from craterbench.training.fit import TrainingResult, fit
 from craterbench.training.session import Session, check_ignored, open_session
 
@@ -349,7 +348,7 @@ def describe_data(benchmark: BenchmarkConfig, *, folds: int | None = None) -> Da
         UserError: the data cannot be had.
     """
     train_val, _ = _data(benchmark)
-    part, problem, drawn = train_val.part, None, True
+    part, problem = train_val.part, None
     if folds is not None:
         try:
             if train_val.validation is not None:
@@ -357,10 +356,7 @@ def describe_data(benchmark: BenchmarkConfig, *, folds: int | None = None) -> Da
             fold_indices(part.groups, part.crater_pixels(), Fold(1, folds), benchmark.split.seed)
         except UserError as error:
             problem = str(error)
-    elif train_val.validation is None and benchmark.split.when == "before-augmentation":
-        with suppress(UserError):  # the run itself will say and keep it
-            drawn = validation_split(part, benchmark).drawn
-    return DataInfo(train_val.digest, drawn, problem)
+    return DataInfo(train_val.digest, folds is not None or is_drawn(train_val, benchmark), problem)
 
 
 def train_val(benchmark: BenchmarkConfig) -> TrainVal:
