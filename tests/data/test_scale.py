@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -67,7 +68,7 @@ def test_a_scale_from_the_lowest_to_the_highest_is_that_of_all_parts():
     np.testing.assert_allclose(dataset.train_val.images[..., 0], (heights - low) / (high - low), atol=1e-6)
     np.testing.assert_allclose(dataset.test.images[..., 0], (heights * 2 - low) / (high - low), atol=1e-6)
     assert dataset.test.images.min() == 0
-    assert dataset.notes == (f"scale minmax: {low:g} to {high:g} became 0 to 1",)
+    assert dataset.notes == (f"scale minmax: {low:.12g} to {high:.12g} became 0 to 1",)
 
 
 def test_large_whole_numbers_keep_their_differences():
@@ -167,6 +168,17 @@ def test_integers_stay_the_groups_that_they_are_and_texts_mean_the_same_in_all_p
     dataset = make_dataset(*parts, source="")
     assert dataset.train_val.groups[1] == dataset.test.groups[1]
     assert len({*dataset.train_val.groups.tolist(), *dataset.test.groups.tolist()}) == 3
+
+
+def test_an_image_without_a_group_shares_none_with_any_part():
+    parts = [Arrays(BYTES[:3], MASK[:3]), Arrays(BYTES[3:], MASK[3:])]
+    dataset = make_dataset(*parts, source="")
+    assert dataset.train_val.groups.tolist() == [0, 1, 2]
+    assert dataset.test.groups.tolist() == [3, 4, 5]
+    dataset = make_dataset(replace(parts[0], groups=np.array([5, 5, 9])), parts[1], source="")
+    assert dataset.test.groups.tolist() == [10, 11, 12]
+    dataset = make_dataset(parts[0], replace(parts[1], groups=np.array(["a", "b", "a"])), source="")
+    assert len({*dataset.train_val.groups.tolist(), *dataset.test.groups.tolist()}) == 5
 
 
 # Masks

@@ -43,7 +43,7 @@ class Scale:
     high: float
 
     def __str__(self) -> str:
-        return f"scale {self.name}: {self.low:g} to {self.high:g} became 0 to 1"
+        return f"scale {self.name}: {self.low:.12g} to {self.high:.12g} became 0 to 1"
 
     def apply(self, images: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         """Return the images as float32, scaled."""
@@ -97,7 +97,7 @@ def name_of(names: Sequence[str] | None, row: int) -> str:
 
 
 def _extremes(stack: Stack) -> list[_Extremes]:
-    lows, highs = (by(stack.images, axis=(1, 2, 3)) for by in (np.min, np.max))
+    lows, highs = (np.array([by(image) for image in stack.images]) for by in (np.min, np.max))
     finite = np.isfinite(lows) & np.isfinite(highs)  # NaN is both the least and the greatest to NumPy
     if not finite.all():
         first = int(np.argmin(finite))

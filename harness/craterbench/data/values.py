@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +77,7 @@ def make_dataset(
     if mask_threshold is not None:
         said.append(f"masks: crater from {mask_threshold:g} on (mask_threshold)")
     if ignore is not None:
-        left_out = sum(int((part.masks == IGNORED).sum()) for part in made) / sum(part.masks.size for part in made)
+        left_out = sum(np.count_nonzero(part.masks == IGNORED) for part in made) / sum(part.masks.size for part in made)
         said.append(f"masks: {ignore} is ignored ({left_out:.1%} of the pixels)")
     named = dict(zip(("train_val", "test"), made, strict=False))
     return Dataset(
@@ -129,24 +128,33 @@ def _cube(array: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.generic]:
 
 
 def _groups(parts: list[Arrays], source: str) -> list[npt.NDArray[np.int64]]:
-    """Return the groups of each part as numbers; texts and floats are numbered over all parts alike."""
-    given = []
-    for part in parts:
-        groups, number = part.groups, len(part.images)
-        if groups is None:
-            groups = np.arange(number)
-        elif groups.shape != (number,) or groups.dtype.kind not in "iufUS":
-            raise UserError(
-                f"{source}: groups are {groups.dtype} {groups.shape}; give one number or text for each of the {number} "
-                "images"
-            )
-        elif groups.dtype.kind == "f" and not np.isfinite(groups).all():
-            raise UserError(f"{source}: groups hold NaN or infinity; give each image a group")
-        given.append(groups)
-    if all(groups.dtype.kind in "iu" for groups in given):
-        return [groups.astype(np.int64) for groups in given]
-    numbers = np.unique(np.concatenate(given), return_inverse=True)[1].astype(np.int64)
-    return np.split(numbers, np.cumsum([len(groups) for groups in given])[:-1])
+    """Return the groups of each part as numbers, the same for the same group in all parts.
+
+    Integers stay what they are. An image without a group gets a number that no other has.
+    """
+    given = {row: _checked_groups(part, source) for row, part in enumerate(parts) if part.groups is not None}
+    if any(groups.dtype.kind not in "iu" for groups in given.values()):
+        numbers = np.unique(np.concatenate(list(given.values())), return_inverse=True)[1]
+        given = dict(zip(given, np.split(numbers, np.cumsum([len(groups) for groups in given.values()])), strict=False))
+    free = max((int(groups.max()) + 1 for groups in given.values()), default=0)
+    found = []
+    for row, part in enumerate(parts):
+        if row not in given:
+            given[row] = np.arange(free, free + len(part.images))
+            free += len(part.images)
+        found.append(given[row].astype(np.int64))
+    return found
+
+
+def _checked_groups(part: Arrays, source: str) -> npt.NDArray[Any]:
+    groups, number = np.asarray(part.groups), len(part.images)
+    if groups.shape != (number,) or groups.dtype.kind not in "iufUS":
+        raise UserError(
+            f"{source}: groups are {groups.dtype} {groups.shape}; give a number or text for each of the {number} images"
+        )
+    if groups.dtype.kind == "f" and not np.isfinite(groups).all():
+        raise UserError(f"{source}: groups hold NaN or infinity; give each image a group")
+    return groups
 
 
 def _subset(
@@ -178,17 +186,18 @@ def _binary(masks: Stack, threshold: float | None, ignore: int | None) -> npt.ND
     if cube.dtype.kind == "f" and not np.isfinite(cube).all():
         first = int(np.argwhere(~np.isfinite(cube))[0][0])
         raise UserError(f"{masks.what} hold NaN or infinity, first in {name_of(masks.names, first)}; give 0 and 1")
-    known = np.broadcast_to(np.True_, cube.shape) if ignore is None else cube != ignore
+    unknown = None if ignore is None else cube == ignore
     if threshold is None:
-        top = np.max(cube, initial=0, where=known)
-        for row, (mask, counts) in enumerate(zip(cube, known, strict=True)):
-            wanted = (0, top) if top in _CRATER else (0,)
-            if not np.isin(mask[counts], wanted).all():
+        top = np.max(cube) if unknown is None else np.max(cube, initial=0, where=~unknown)
+        crater = top if top in _CRATER else 0
+        for row, mask in enumerate(cube):
+            fits = (mask == 0) | (mask == crater)
+            if not (fits if unknown is None else fits | unknown[row]).all():
                 raise UserError(_not_binary(masks, row, top))
-        crater = cube != 0
-    else:
-        crater = cube >= threshold
-    return np.where(known, crater, IGNORED).astype(np.uint8)
+    made = (cube != 0 if threshold is None else cube >= threshold).astype(np.uint8)
+    if unknown is not None:
+        made[unknown] = IGNORED
+    return made
 
 
 def _not_binary(masks: Stack, row: int, top: np.generic) -> str:
@@ -206,34 +215,37 @@ def _doubts(parts: dict[str, Subset]) -> list[str]:
     """Return what makes scores on the parts doubtful."""
     found = []
     for name, part in parts.items():
-        crater = int((part.masks == 1).sum()) / max(1, int((part.masks != IGNORED).sum()))
+        known = int(np.count_nonzero(part.masks != IGNORED))
+        crater = int(np.count_nonzero(part.masks == 1)) / max(1, known)
         if crater == 1:
             found.append(f"masks: every pixel of {name} is crater, so that every score of it is of no use")
         elif crater > 0.5:
             found.append(f"masks: {crater:.0%} of {name} is crater, more than background; are the masks inverted?")
-        constant = np.flatnonzero(np.ptp(part.images, axis=(1, 2, 3)) == 0)
-        if len(constant):
-            found.append(
-                f"images: {len(constant)} of {name} show one grey value, first {_name(name, part, constant[0])}"
-            )
+        flat = [row for row, image in enumerate(part.images) if image.min() == image.max()]
+        if flat:
+            found.append(f"images: {len(flat)} of {name} show one grey value, first {_name(name, part, flat[0])}")
     return found + _twice(parts)
 
 
 def _twice(parts: dict[str, Subset]) -> list[str]:
-    """Return a warning if an image, to the last bit, has several masks."""
-    seen: dict[bytes, tuple[str, npt.NDArray[np.uint8]]] = {}
+    """Return a warning if an image of more than one grey value, to the last bit, has several masks."""
+    seen: dict[int, tuple[str, npt.NDArray[np.float32], npt.NDArray[np.uint8]]] = {}
     pairs = []
     for name, part in parts.items():
-        for row in np.flatnonzero(np.ptp(part.images, axis=(1, 2, 3)) > 0):
+        for row, image in enumerate(part.images):
             here = _name(name, part, row)
-            content = hashlib.blake2b(part.images[row].tobytes()).digest()
-            first, mask = seen.setdefault(content, (here, part.masks[row]))
-            if not np.array_equal(mask, part.masks[row]):
+            first, other, mask = seen.setdefault(hash(image.tobytes()), (here, image, part.masks[row]))
+            if (
+                first != here
+                and not np.array_equal(mask, part.masks[row])
+                and np.array_equal(other, image)
+                and image.min() < image.max()
+            ):
                 pairs.append(f"{first} and {here}")
     if not pairs:
         return []
     return [f"masks: {len(pairs)} image(s) come twice with different masks, first {pairs[0]}"]
 
 
-def _name(part: str, of: Subset, row: np.intp) -> str:
-    return name_of(of.names, int(row)) + (" of test" if part == "test" else "")
+def _name(part: str, of: Subset, row: int) -> str:
+    return name_of(of.names, row) + (" of test" if part == "test" else "")
