@@ -6,7 +6,9 @@ import json
 
 import numpy as np
 import pytest
+from random_parts import random_parts
 
+from craterbench.metrics.evaluator import Evaluator
 from craterbench.metrics.metric import Metrics
 from craterbench.plugin.components import STATISTICS, STATISTICS_ON_DEMAND
 from craterbench.results.statistics_file import read_statistics
@@ -52,3 +54,16 @@ def test_a_run_has_them_and_an_old_one_gets_them_from_its_weights(bench):
     for name in STATISTICS_ON_DEMAND:
         assert f"{record.id}: added test/{name}" in added.stdout
     assert shown(bench) == now
+
+
+def test_an_evaluator_that_counted_before_counts_as_a_new_one():
+    parts = list(random_parts(4))
+    for masks, _ in parts:
+        empty = np.zeros(masks.shape, np.float32)
+        several = Evaluator(empty, masks, np.arange(len(masks)), Metrics())
+        for _, other in [parts[0], parts[-1], (masks, empty)]:
+            probabilities = np.resize(other, masks.shape)
+            new = Evaluator(empty, masks, np.arange(len(masks)), Metrics()).count(probabilities)
+            now = several.count(probabilities)
+            for name in STATISTICS_ON_DEMAND:
+                assert np.array_equal(now.arrays[name], new.arrays[name])

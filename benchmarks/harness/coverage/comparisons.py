@@ -14,9 +14,9 @@ are
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
-import sys
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -104,7 +104,9 @@ def verdicts(world: World, chips: Chips, design: Design, seeds: int, apart: floa
 
 def main() -> None:
     """Print the tables."""
-    data_sets = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_sets", type=int, nargs="?", default=1000)
+    data_sets: int = parser.parse_args().data_sets
     started = time.process_time()
     chips = Chips()
     held_out = np.concatenate([chips.validation, chips.test])

@@ -12,9 +12,9 @@ could be drawn. It is averaged over the simulated runs themselves.
 
 from __future__ import annotations
 
+import argparse
 import math
 import os
-import sys
 from dataclasses import dataclass, replace
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
@@ -152,7 +152,9 @@ def coverage(world: World, chips: Chips, seeds: int, data_sets: int) -> dict[str
 
 def main() -> None:
     """Print the table."""
-    data_sets = int(sys.argv[1]) if len(sys.argv) > 1 else 500
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_sets", type=int, nargs="?", default=500)
+    data_sets: int = parser.parse_args().data_sets
     chips = Chips()
     error = 100 * math.sqrt(0.95 * 0.05 / data_sets)
     print(f"Coverage of 95 % intervals, in % of {data_sets} data sets (± {error:.1f}); * is outside 92 to 98\n")

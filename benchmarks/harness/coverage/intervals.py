@@ -24,10 +24,10 @@ the median, how many data sets have a difference whose interval leaves out 0. It
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import math
 import os
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -251,7 +251,9 @@ def shown(share: float, least: float, most: float) -> str:
 
 def main() -> None:
     """Print the tables."""
-    data_sets = int(sys.argv[1]) if len(sys.argv) > 1 else 2000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data_sets", type=int, nargs="?", default=2000)
+    data_sets: int = parser.parse_args().data_sets
     started = time.process_time()
     chips = Chips()
     held_out = np.concatenate([chips.validation, chips.test])

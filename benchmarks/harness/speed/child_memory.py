@@ -8,8 +8,8 @@ the last to the tenth.
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
@@ -30,8 +30,12 @@ EARLY = 10
 
 def main() -> None:
     """Print how much memory a child of each framework holds."""
-    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 100
-    for framework in sys.argv[2:] or ("torch", "keras"):
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trials", type=int, nargs="?", default=100)
+    parser.add_argument("frameworks", nargs="*", default=["torch", "keras"])
+    asked = parser.parse_args()
+    trials: int = asked.trials
+    for framework in asked.frameworks:
         held = memory(framework, trials)
         at = {number: statistics.median(held[number - 2 : number + 1]) for number in (EARLY, trials // 2, trials)}
         told = ", ".join(f"{size / 2**20:.0f} MiB after trial {number}" for number, size in at.items())

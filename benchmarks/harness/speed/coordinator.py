@@ -14,8 +14,8 @@ comes the time to go on with the study.
 
 from __future__ import annotations
 
+import argparse
 import functools
-import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -242,8 +242,11 @@ def told(what: str, ends: Sequence[tuple[npt.NDArray[np.float64], Mapping[str, n
 
 def main() -> None:
     """Search with the fake executor, go on, and print."""
-    trials = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
-    epochs = int(sys.argv[2]) if len(sys.argv) > 2 else EPOCHS
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("trials", type=int, nargs="?", default=1000)
+    parser.add_argument("epochs", type=int, nargs="?", default=EPOCHS, help="the most that a trial trains")
+    asked = parser.parse_args()
+    trials, epochs = asked.trials, asked.epochs
     registry = Registry.installed()
     clock, again = Clock(), Clock()
     for part, (owner, names) in TIMED.items():

@@ -8,9 +8,9 @@ pair. Printed are the ratios of the pairs; what the harness does beside training
 
 from __future__ import annotations
 
+import argparse
 import os
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -89,7 +89,9 @@ class PlainScript:
 
 def main() -> None:
     """Train both in turn and print the ratios."""
-    pairs = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("pairs", type=int, nargs="?", default=20)
+    pairs: int = parser.parse_args().pairs
     overrides = [Override("training.epochs", pairs + 1, ""), Override("training.patience", 10_000, "")]
     benchmark = resolve(Registry.installed(), "reference", overrides).benchmark
     started = time.perf_counter()

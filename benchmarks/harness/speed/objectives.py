@@ -208,7 +208,7 @@ def replay(settings: Sequence[Setting], pruner: BasePruner, seed: int) -> npt.ND
     Returns:
         (settings, 2): after each trial the epochs that were trained so far, and the best setting so far.
     """
-    study = optuna.create_study(direction="maximize", pruner=pruner)
+    study = optuna.create_study(direction="maximize", pruner=pruner, study_name=f"order {seed}")  # hyperband's brackets
     epochs, best, picked, told = 0, -math.inf, -1, []
     for number in np.random.default_rng(seed).permutation(len(settings)):
         curve = settings[number].curve
@@ -293,7 +293,8 @@ def told_of(
 def row(values: Floats, sign: str = "") -> str:
     """Return a line of means and deviations over orders."""
     epochs, *scores = values.T
-    cells = [f"{np.nanmean(score):{sign}.4f} ± {np.nanstd(score):.4f}" for score in scores]
+    told = [score[~np.isnan(score)] for score in scores]  # by then no trial may have ended
+    cells = [f"{score.mean():{sign}.4f} ± {score.std():.4f}" if len(score) else "–" for score in told]
     return f"{epochs.mean():{sign}8.1f}" + "".join(f"{cell:>18}" for cell in cells)
 
 

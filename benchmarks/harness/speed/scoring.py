@@ -1,16 +1,18 @@
 """How long scoring takes: ``python benchmarks/harness/speed/scoring.py [N SIZE]``; by default 600 images of 256x256.
 
 Prints the median seconds that the processor works at making the evaluator of a part of N images, at scoring the part
-after an epoch, and at making an evaluator and scoring with all metrics, as at the end of a run. To compare versions,
-run it on both, more than once in turn.
+after an epoch, the same where the monitor is on boundaries or on objects, and at making an evaluator and scoring with
+all metrics, as at the end of a run. What depends on the masks alone is computed in the first epoch; the median is that
+of another one. To compare versions, run it on both, more than once in turn.
 """
 
 from __future__ import annotations
 
+import argparse
 import statistics
-import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -41,9 +43,14 @@ def main(number: int, size: int) -> None:
     part, probabilities = make_part(number, size)
     session = cast(Session, Predicted(probabilities))
     evaluator = Evaluator(part.images, part.masks, part.groups)
+    monitored = [
+        (monitor, Evaluator(part.images, part.masks, part.groups, [monitor]))
+        for monitor in (Metrics().get(name) for name in ("hausdorff_95", "object_f1"))
+    ]
     tasks: dict[str, Callable[[], Any]] = {
         "making an evaluator": lambda: Evaluator(part.images, part.masks, part.groups),
         "scoring after an epoch": lambda: evaluator.count(probabilities),
+        **{f"… by {monitor.name}": partial(by.count, probabilities) for monitor, by in monitored},
         "scoring at the end": lambda: evaluate(session, {"test": part}, Metrics(), []),
     }
     times: dict[str, list[float]] = {name: [] for name in tasks}
@@ -73,4 +80,8 @@ def make_part(number: int, size: int) -> tuple[Subset, np.ndarray]:
 
 
 if __name__ == "__main__":
-    main(*(map(int, sys.argv[1:3]) if len(sys.argv) > 2 else (600, 256)))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("number", type=int, nargs="?", default=600, help="of images")
+    parser.add_argument("size", type=int, nargs="?", default=256, help="of their sides, in pixels")
+    asked = parser.parse_args()
+    main(asked.number, asked.size)

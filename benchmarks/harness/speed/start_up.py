@@ -5,6 +5,7 @@ Prints the median wall time of ``bench --help`` and ``bench list`` and, in the s
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -22,6 +23,7 @@ COMMANDS = {
 
 def main() -> None:
     """Time the commands in turn, so that a slow moment of the machine is every command's."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
     for _ in range(ROUNDS):
         for name, command in COMMANDS.items():

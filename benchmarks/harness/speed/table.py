@@ -7,6 +7,7 @@ change less.
 
 from __future__ import annotations
 
+import argparse
 import json
 import resource
 import shutil
@@ -24,6 +25,7 @@ BENCH = str(Path(sys.executable).with_name("bench"))
 
 def main() -> None:
     """Time the commands in turn, so that a slow moment of the machine is every command's."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         results = Path(folder)
         print(f"{make_runs(results)} runs")

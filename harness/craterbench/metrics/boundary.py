@@ -25,7 +25,7 @@ from scipy.spatial import KDTree
 from craterbench.metrics.evaluator import THRESHOLD
 from craterbench.metrics.formulas import mean, ratio
 
-__all__ = ["PERCENTILE", "TOLERANCES", "boundary", "hausdorff_95", "surface_dice_1", "surface_dice_2"]
+__all__ = ["PERCENTILE", "TOLERANCES", "Boundary", "hausdorff_95", "surface_dice_1", "surface_dice_2"]
 
 Floats = npt.NDArray[np.float64]
 
@@ -35,20 +35,26 @@ TOLERANCES = (1.0, 2.0)
 PERCENTILE = 95
 
 
-def boundary(probabilities: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> Floats:
-    """Return of each image what the metrics on boundaries need.
+class Boundary:
+    """Counts of each image of a part what the metrics on boundaries need; those of the masks are found once."""
 
-    Args:
-        probabilities: (N, H, W, 1).
-        masks: (N, H, W, 1).
+    def __init__(self, masks: npt.NDArray[np.uint8]) -> None:
+        """Take the masks of the part, (N, H, W, 1)."""
+        self._diagonal = math.hypot(*masks.shape[1:3])
+        self._true = [KDTree(np.argwhere(edge)) for edge in _edges(masks[..., 0] > 0)]
 
-    Returns:
-        (N, 6): the boundary pixels of both masks that are within 1 pixel of the other's, those within 2, the boundary
-        pixels of the mask, those of the prediction, the Hausdorff distance in pixels, and 1.
-    """
-    diagonal = math.hypot(*masks.shape[1:3])
-    edges = zip(_edges(masks[..., 0] > 0), _edges(probabilities[..., 0] > THRESHOLD), strict=True)
-    return np.array([_of_image(true, found, diagonal) for true, found in edges]).reshape(-1, 6)
+    def __call__(self, probabilities: npt.NDArray[np.float32]) -> Floats:
+        """Count.
+
+        Args:
+            probabilities: (N, H, W, 1).
+
+        Returns:
+            (N, 6): the boundary pixels of both masks that are within 1 pixel of the other's, those within 2, the
+            boundary pixels of the mask, those of the prediction, the Hausdorff distance in pixels, and 1.
+        """
+        edges = zip(self._true, _edges(probabilities[..., 0] > THRESHOLD), strict=True)
+        return np.array([_of_image(true, np.argwhere(found), self._diagonal) for true, found in edges]).reshape(-1, 6)
 
 
 def surface_dice_1(sums: npt.NDArray[Any]) -> Floats:
@@ -79,12 +85,10 @@ def _edges(masks: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return masks & ~inside
 
 
-def _of_image(true: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_], diagonal: float) -> list[float]:
-    points = [np.argwhere(edge) for edge in (true, found)]
-    sizes = [len(each) for each in points]
+def _of_image(true: KDTree, found: npt.NDArray[np.intp], diagonal: float) -> list[float]:
+    sizes = [true.n, len(found)]
     if min(sizes) == 0:
         return [0, 0, *sizes, diagonal if max(sizes) else 0, 1]
-    trees = [KDTree(each) for each in points]
-    distances = [tree.query(each)[0] for tree, each in zip(trees, reversed(points), strict=True)]
+    distances = [true.query(found)[0], KDTree(found).query(true.data)[0]]
     within = [sum(np.count_nonzero(each <= tolerance) for each in distances) for tolerance in TOLERANCES]
     return [*within, *sizes, max(np.percentile(each, PERCENTILE) for each in distances), 1]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,7 @@ class Evaluator:
         self._circles = circles
         self._groups = groups
         self._wanted = {metric.statistic: metric for metric in metrics}
+        self._counters: dict[str, Callable[..., Any]] = {}
 
     def count(self, probabilities: npt.NDArray[np.float32]) -> Statistics:
         """Count the statistics of each image.
@@ -99,7 +100,7 @@ class Evaluator:
         arrays = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
         for name, metric in self._wanted.items():
             if metric.own_statistic:
-                arrays[name] = count_own(metric, probabilities, self._masks, self._circles)
+                arrays[name] = self.count_own(metric, probabilities)
         return Statistics(arrays, self._groups)
 
     def _count(self, predictions: npt.NDArray[np.float32], rows: slice) -> dict[str, npt.NDArray[Any]]:
@@ -124,6 +125,14 @@ class Evaluator:
         if "calibration" in self._wanted:
             arrays["calibration"] = _calibration(p, crater, known)
         return arrays
+
+    def count_own(self, metric: Metric, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[Any]:
+        """Return the statistic that a metric brings itself, (N, k), of probabilities (N, H, W, 1).
+
+        Raises:
+            UserError: it cannot be counted, or is not what a statistic must be.
+        """
+        return count_own(metric, probabilities, self._masks, self._counters, self._circles)
 
 
 def _histogram(p: Floats, crater: Bools, rim: Bools, known: Bools | None) -> npt.NDArray[np.int64]:

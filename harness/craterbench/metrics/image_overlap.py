@@ -14,17 +14,24 @@ import numpy.typing as npt
 from craterbench.metrics.evaluator import THRESHOLD
 from craterbench.metrics.formulas import dice, iou, mean
 
-__all__ = ["image_dice", "image_iou", "image_overlap"]
+__all__ = ["ImageOverlap", "image_dice", "image_iou"]
 
 Floats = npt.NDArray[np.float64]
 
 
-def image_overlap(probabilities: npt.NDArray[np.float32], masks: npt.NDArray[np.uint8]) -> Floats:
-    """Return of each image, of probabilities and masks (N, H, W, 1), Dice, IoU and 1: (N, 3)."""
-    crater, called = (array.reshape(len(masks), -1) for array in (masks > 0, probabilities > THRESHOLD))
-    cells = (crater & called, ~crater & called, crater & ~called, ~crater & ~called)
-    confusion = np.stack([cell.sum(axis=1) for cell in cells], axis=-1)
-    return np.stack([dice(confusion), iou(confusion), np.ones(len(masks))], axis=-1)
+class ImageOverlap:
+    """Dice and IoU of each image of a part."""
+
+    def __init__(self, masks: npt.NDArray[np.uint8]) -> None:
+        """Take the masks of the part, (N, H, W, 1)."""
+        self._crater = (masks > 0).reshape(len(masks), -1)
+
+    def __call__(self, probabilities: npt.NDArray[np.float32]) -> Floats:
+        """Return Dice, IoU and 1 of each image, (N, 3), of probabilities (N, H, W, 1)."""
+        crater, called = self._crater, (probabilities > THRESHOLD).reshape(self._crater.shape)
+        cells = (crater & called, ~crater & called, crater & ~called, ~crater & ~called)
+        confusion = np.stack([cell.sum(axis=1) for cell in cells], axis=-1)
+        return np.stack([dice(confusion), iou(confusion), np.ones(len(crater))], axis=-1)
 
 
 def image_dice(sums: npt.NDArray[Any]) -> Floats:

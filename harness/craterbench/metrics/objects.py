@@ -37,13 +37,13 @@ from craterbench.metrics.formulas import ratio
 __all__ = [
     "MATCH",
     "SIZE_EDGES",
+    "Objects",
     "object_f1",
     "object_precision",
     "object_recall",
     "object_recall_large",
     "object_recall_medium",
     "object_recall_small",
-    "objects",
 ]
 
 Floats = npt.NDArray[np.float64]
@@ -59,29 +59,33 @@ SIZE_EDGES = (8.0, 16.0)
 _SIDES_AND_CORNERS = np.ones((3, 3), dtype=bool)
 
 
-def objects(
-    probabilities: npt.NDArray[np.float32],
-    masks: npt.NDArray[np.uint8],
-    circles: Sequence[Floats] | None = None,
-) -> npt.NDArray[np.int64]:
-    """Count the objects of each image.
+class Objects:
+    """Counts the objects of each image of a part; those of the masks are found once."""
 
-    Args:
-        probabilities: (N, H, W, 1).
-        masks: (N, H, W, 1).
-        circles: of each image (M, 3), x, y and diameter of its craters in pixels, which then are its objects.
+    def __init__(self, masks: npt.NDArray[np.uint8], circles: Sequence[Floats] | None = None) -> None:
+        """Take the part.
 
-    Returns:
-        (N, 7): the small, medium and large objects of the mask that are matched, all small, medium and large ones of
-        the mask, and the objects of the prediction.
-    """
-    called = probabilities[..., 0] > THRESHOLD
-    if circles is None:
-        true = [_components(mask) for mask in masks[..., 0] > 0]
-    else:
-        true = [_discs(each, called.shape[1:]) for each in circles]
-    pairs = zip(true, called, strict=True)
-    return np.array([_of_image(*each, image) for each, image in pairs], dtype=np.int64).reshape(-1, 7)
+        Args:
+            masks: (N, H, W, 1).
+            circles: of each image (M, 3), x, y and diameter of its craters in pixels, which then are its objects.
+        """
+        if circles is None:
+            self._true = [_components(mask) for mask in masks[..., 0] > 0]
+        else:
+            self._true = [_discs(each, masks.shape[1:3]) for each in circles]
+
+    def __call__(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+        """Count.
+
+        Args:
+            probabilities: (N, H, W, 1).
+
+        Returns:
+            (N, 7): the small, medium and large objects of the mask that are matched, all small, medium and large ones
+            of the mask, and the objects of the prediction.
+        """
+        pairs = zip(self._true, probabilities[..., 0] > THRESHOLD, strict=True)
+        return np.array([_of_image(*true, called) for true, called in pairs], dtype=np.int64).reshape(-1, 7)
 
 
 def object_recall(sums: Sums) -> Floats:

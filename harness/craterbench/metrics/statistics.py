@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -96,6 +96,7 @@ def count_own(
     metric: Metric,
     probabilities: npt.NDArray[np.float32],
     masks: npt.NDArray[np.uint8],
+    counters: dict[str, Callable[..., Any]],
     circles: Sequence[npt.NDArray[np.float64]] | None = None,
 ) -> npt.NDArray[Any]:
     """Return the statistic that a metric brings itself, (N, k): int64 or float64.
@@ -105,6 +106,7 @@ def count_own(
     Args:
         probabilities: (N, H, W, 1) in [0, 1].
         masks: (N, H, W, 1).
+        counters: of this part, by statistic; it keeps those that are called with the masks once.
         circles: the craters of each image, (M, 3), where a catalogue has them; ``objects`` is counted of them.
 
     Raises:
@@ -119,7 +121,12 @@ def count_own(
         array.flags.writeable = False  # others are counted on the same arrays
     of_circles = (circles,) if metric.statistic == "objects" else ()
     try:
-        counted = np.asarray(load(STATISTICS_ON_DEMAND.get(metric.statistic, metric.statistic))(*shown, *of_circles))
+        if metric.statistic not in STATISTICS_ON_DEMAND:
+            counted = np.asarray(load(metric.statistic)(*shown))
+        else:
+            if metric.statistic not in counters:
+                counters[metric.statistic] = load(STATISTICS_ON_DEMAND[metric.statistic])(shown[1], *of_circles)
+            counted = np.asarray(counters[metric.statistic](shown[0]))
     except Exception as error:
         raise UserError(f"{culprit} raised {type(error).__name__}: {error}") from error
     if counted.ndim != 2 or len(counted) != len(masks):

@@ -270,11 +270,12 @@ class ScheduleSpec(Component):
 STATISTICS = ("confusion", "cross_entropy", "squared_error", "histogram", "calibration")
 
 #: The built-in statistics that it collects where a metric needs them, and for all metrics at the end of a run: where
-#: each is, called as one that a metric brings itself.
+#: each is. Each is a class, made of the masks of a part, and for ``objects`` of its circles, too, and then called with
+#: the probabilities of each epoch.
 STATISTICS_ON_DEMAND = {
-    "boundary": "craterbench.metrics.boundary:boundary",
-    "image_overlap": "craterbench.metrics.image_overlap:image_overlap",
-    "objects": "craterbench.metrics.objects:objects",
+    "boundary": "craterbench.metrics.boundary:Boundary",
+    "image_overlap": "craterbench.metrics.image_overlap:ImageOverlap",
+    "objects": "craterbench.metrics.objects:Objects",
 }
 
 #: The range of the values of a metric: from 0 to 1; above 0; anywhere, in a unit of their own.

@@ -20,7 +20,7 @@ from craterbench.data.leakage import find_leaks
 from craterbench.data.split import Fold, cut_test, fold_indices
 from craterbench.metrics.evaluator import Evaluator
 from craterbench.metrics.metric import Metrics
-from craterbench.metrics.statistics import Statistics, count_own
+from craterbench.metrics.statistics import Statistics
 from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 from craterbench.results.checkpoint import Checkpoint
@@ -281,7 +281,7 @@ def evaluate(
         for metric in metrics:
             if metric.statistic not in arrays:
                 try:
-                    arrays[metric.statistic] = count_own(metric, probabilities, part.masks, part.circles)
+                    arrays[metric.statistic] = evaluator.count_own(metric, probabilities)
                 except UserError as error:
                     warnings.append(str(error))
         scored[name] = SplitResult(evaluator.fingerprint, replace(statistics, arrays=arrays))
