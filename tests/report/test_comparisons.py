@@ -58,7 +58,8 @@ def test_p_values_are_corrected_for_the_rows_of_the_table_and_the_line_counts_wh
     assert "twin" not in holding
     better = "dice; " if "dice" in holding else ""
     said = f"of 3 differences {len(holding)} {'holds' if len(holding) == 1 else 'hold'} when corrected for their number"
-    assert f"validation: {said} (Holm, family-wise error 5%): {better}worse: poor\n" in notes(compared)
+    with_three = "(Holm, family-wise error 5%; with fewer than 5 seeds up to 11%)"
+    assert f"validation: {said} {with_three}: {better}worse: poor\n" in notes(compared)
     assert found["reference"]["validation_p_holm"] == found["reference"]["validation_p_better"] == ""
 
 
@@ -67,6 +68,14 @@ def test_fewer_rows_are_corrected_less_and_one_difference_not_at_all(compared):
     assert float(one["validation_p_holm"]) == pytest.approx(p_values()["dice"].p_value)
     assert float(one["validation_difference_simultaneous_low"]) == float(one["validation_difference_low"])
     assert "corrected for their number" not in notes(compared, where=["benchmark=dice"])
+
+
+def test_with_five_seeds_the_line_does_not_warn_of_their_number(store):
+    for name, skill in SKILLS.items():
+        for seed in range(5):
+            run(store, name, seed, skill=skill)
+    (said,) = (line for line in notes(store).splitlines() if "corrected" in line)
+    assert "(Holm, family-wise error 5%): " in said
 
 
 def test_where_nothing_holds_the_line_says_none(store):

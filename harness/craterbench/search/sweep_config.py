@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from craterbench.plugin import UserError
 from craterbench.results.files import write_atomically
 
-__all__ = ["STUDY_FILE", "SWEEP_FILE", "SweepConfig", "differences"]
+__all__ = ["STUDY_FILE", "SWEEP_FILE", "SweepConfig", "differences", "read_config"]
 
 #: Raised whenever a field of ``study.json`` changes its name or its meaning.
 _SCHEMA = 1
@@ -94,23 +94,44 @@ class SweepConfig:
             UserError: there is no study, or its config cannot be read.
         """
         file = folder / STUDY_FILE
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            if content["schema"] > _SCHEMA:
-                raise UserError(
-                    f"{file} is of the newer schema {content['schema']}, here {_SCHEMA}: update craterbench"
-                )
-            config = cls.from_json(content)
-        except FileNotFoundError:
+        if not file.is_file():
             found = [*folder.parent.glob(f"*/{STUDY_FILE}"), *folder.parent.glob(f"*/{SWEEP_FILE}")]
             known = sorted(path.parent.name for path in found)
             there = f"there are {', '.join(known)}" if known else "there is none yet"
-            raise UserError(f"there is no study {folder.name!r} in {folder.parent}; {there}") from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{file} cannot be read; was it written by another version of craterbench?") from None
-        if config.name != folder.name:  # to go on with it would be to go on with the other
-            raise UserError(f"{folder} holds the study {config.name!r}; give the folder that name again")
-        return config
+            raise UserError(f"there is no study {folder.name!r} in {folder.parent}; {there}")
+        return read_config(file, "study", _SCHEMA, cls.from_json)
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+_Config = TypeVar("_Config", bound=_Named)
+
+
+def read_config(file: Path, what: str, schema: int, make: Callable[[Any], _Config]) -> _Config:
+    """Return the config in a folder's JSON file.
+
+    Args:
+        file: the file.
+        what: what the folder holds, for a message.
+        schema: the newest that can be read.
+        make: returns the config of the file's content; what is wrong with it is a KeyError, TypeError or ValueError.
+
+    Raises:
+        UserError: the file cannot be read, or its config is that of another folder.
+    """
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["schema"] > schema:
+            raise UserError(f"{file} is of the newer schema {content['schema']}, here {schema}: update craterbench")
+        config = make(content)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise UserError(f"{file} cannot be read; was it written by another version of craterbench?") from None
+    if config.name != file.parent.name:  # to go on with it would be to go on with the other
+        raise UserError(f"{file.parent} holds the {what} {config.name!r}; give the folder that name again")
+    return config
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -27,6 +27,10 @@ __all__ = ["Ranks", "RowComparisons"]
 #: With fewer rows the difference itself says who is ahead.
 _LEAST_RANKED = 3
 
+#: With fewer seeds the error is larger than it should be if it is the seeds that vary most: three say little about a
+#: variance. ``benchmarks/harness/coverage/comparisons.py`` measured how large.
+_ENOUGH_SEEDS, _LARGER_ERROR = 5, 0.11
+
 #: Of how many rows it is said how often they are first.
 _NAMED = 3
 
@@ -118,9 +122,12 @@ class RowComparisons:
                 for above in (True, False)
             )
             named = "; ".join(text for text in (better, f"worse: {worse}" if worse else "") if text)
+            seeds = [pair.seeds for each in found if (pair := self._evidence.comparison(each))]
+            few = min(seeds, default=_ENOUGH_SEEDS) < _ENOUGH_SEEDS
+            larger = f"; with fewer than {_ENOUGH_SEEDS} seeds up to {_LARGER_ERROR:.0%}" if few else ""
             lines.append(
                 f"of {len(self._pairs)} differences {len(found) or 'none'} {'holds' if len(found) == 1 else 'hold'} "
-                f"when corrected for their number (Holm, family-wise error {FAMILY_WISE_ERROR:.0%})"
+                f"when corrected for their number (Holm, family-wise error {FAMILY_WISE_ERROR:.0%}{larger})"
                 + (f": {named}" if named else "")
             )
         if self.ranks is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from craterbench.plugin import UserError
 from craterbench.results.files import write_atomically
 from craterbench.search.several.defining import DEFINING
-from craterbench.search.sweep_config import STUDY_FILE, SWEEP_FILE, SweepConfig
+from craterbench.search.sweep_config import STUDY_FILE, SWEEP_FILE, SweepConfig, read_config
 
 __all__ = ["SweepPlan", "defined_by", "is_several", "plans", "varied_alike", "varied_alone"]
 
@@ -64,20 +64,12 @@ class SweepPlan:
         Raises:
             UserError: it cannot be read.
         """
-        file = folder / SWEEP_FILE
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-            if content["schema"] > _SCHEMA:
-                raise UserError(
-                    f"{file} is of the newer schema {content['schema']}, here {_SCHEMA}: update craterbench"
-                )
-            members = [SweepConfig.from_json(member) for member in content["members"]]
-            plan = cls(name=content["name"], created=content["created"], members=members)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{file} cannot be read; was it written by another version of craterbench?") from None
-        if plan.name != folder.name:
-            raise UserError(f"{folder} holds the sweep {plan.name!r}; give the folder that name again")
-        return plan
+        return read_config(folder / SWEEP_FILE, "sweep", _SCHEMA, cls._from_json)
+
+    @classmethod
+    def _from_json(cls, content: Mapping[str, Any]) -> SweepPlan:
+        members = [SweepConfig.from_json(member) for member in content["members"]]
+        return cls(name=content["name"], created=content["created"], members=members)
 
 
 def is_several(folder: Path) -> bool:
