@@ -8,6 +8,7 @@ in turn.
 
 from __future__ import annotations
 
+import argparse
 import multiprocessing
 import os
 import resource
@@ -55,5 +56,10 @@ def make_file(file: Path, number: int, size: int) -> None:
 
 
 if __name__ == "__main__":
-    number, size, name, *overrides = [*sys.argv[1:], *("4000", "256", "logistic")[len(sys.argv) - 1 :]]
-    main(int(number), int(size), name, overrides)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("number", type=int, nargs="?", default=4000, help="of images")
+    parser.add_argument("size", type=int, nargs="?", default=256, help="of their sides, in pixels")
+    parser.add_argument("benchmark", nargs="?", default="logistic")
+    parser.add_argument("overrides", nargs="*", metavar="key=value")
+    asked = parser.parse_args()
+    main(asked.number, asked.size, asked.benchmark, asked.overrides)
