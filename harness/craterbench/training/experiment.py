@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.config.benchmark import BenchmarkConfig
+from craterbench.data.alignment import find_misalignment
 from craterbench.data.dataset import Dataset, Subset, TrainVal
 from craterbench.data.leakage import find_leaks
 from craterbench.data.split import Fold, cut_test, fold_indices
@@ -237,7 +238,12 @@ def train(
         device=session.device,
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
-        warnings=(*train_val.warnings, *data.warnings, *_test_leaks(test, train_val)),
+        warnings=(
+            *train_val.warnings,
+            *data.warnings,
+            *_test_leaks(test, train_val),
+            *find_misalignment(train_val.part),
+        ),
         drawn=data.drawn,
     )
     on_start(start)
