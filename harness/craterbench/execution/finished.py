@@ -71,9 +71,9 @@ class FinishedRun:
         Raises:
             UserError: the data or the weights cannot be had, or the weights cannot be used.
         """
-        benchmark = self._benchmark(registry, overrides)
+        benchmark = self.benchmark(registry, overrides)
         fold = None if self.record.fold is None else Fold(*map(int, self.record.fold.split("/")))
-        found: Evaluation = self._call(registry, _EVALUATE, benchmark, device, fold=fold)
+        found: Evaluation = self.call(registry, _EVALUATE, benchmark, device, fold=fold)
         if not overrides and not self.is_on(found):
             raise UserError(
                 f"{self.record.id}: the data of {self.record.benchmark} are others now than it was trained on; "
@@ -129,15 +129,29 @@ class FinishedRun:
         Raises:
             UserError: the weights cannot be had, or not be used.
         """
-        probabilities: npt.NDArray[np.float32] = self._call(
-            registry, _PREDICT, self._benchmark(registry, ()), device, images=images
+        probabilities: npt.NDArray[np.float32] = self.call(
+            registry, _PREDICT, self.benchmark(registry, ()), device, images=images
         )
         return probabilities
 
-    def _benchmark(self, registry: Registry, overrides: Sequence[Override]) -> BenchmarkConfig:
+    def benchmark(self, registry: Registry, overrides: Sequence[Override]) -> BenchmarkConfig:
+        """Return its benchmark, with some values changed.
+
+        Raises:
+            UserError: naming everything that is wrong, such as a component that is not installed any more.
+        """
         return resolve_recorded(registry, self.record.benchmark, self.record.config, overrides).benchmark
 
-    def _call(self, registry: Registry, target: str, benchmark: BenchmarkConfig, device: str, **arguments: Any) -> Any:
+    def call(self, registry: Registry, target: str, benchmark: BenchmarkConfig, device: str, **arguments: Any) -> Any:
+        """Return what a function returns that is called in a worker process with a benchmark and the run's weights.
+
+        Args:
+            target: the function, as ``"module:attribute"``.
+            benchmark: what decides in which framework.
+
+        Raises:
+            UserError: the weights cannot be had, or not be used.
+        """
         framework: FrameworkSpec = registry.get("framework", benchmark.framework.name)
         framework.check_installed()
         weights = self.weights_file

@@ -41,6 +41,7 @@ __all__ = [
     "describe_data",
     "evaluate",
     "evaluate_weights",
+    "open_weights",
     "predict",
     "predict_weights",
     "train",
@@ -316,7 +317,7 @@ def evaluate_weights(
     train_val, test = _data(benchmark)
     drawing = np.random.default_rng(0)
     data = make_training_data(train_val.part, benchmark, drawing, fold, validates=train_val.validation)
-    session = _loaded(benchmark, weights, train_val.part.images.shape[1:3], device)
+    session = open_weights(benchmark, weights, train_val.part.images.shape[1:3], device)
     parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
     warnings: list[str] = []
     scored = evaluate(session, parts, Metrics(benchmark.metrics), warnings)
@@ -331,10 +332,15 @@ def predict_weights(
     Raises:
         UserError: the weights are missing or of another model, or the model is none for images of that size.
     """
-    return predict(_loaded(benchmark, weights, images.shape[1:3], device), images)
+    return predict(open_weights(benchmark, weights, images.shape[1:3], device), images)
 
 
-def _loaded(benchmark: BenchmarkConfig, weights: Path, image_shape: tuple[int, ...], device: str) -> Session:
+def open_weights(benchmark: BenchmarkConfig, weights: Path, image_shape: tuple[int, ...], device: str) -> Session:
+    """Open a session in this process that holds the weights of a finished run.
+
+    Raises:
+        UserError: the weights are missing or of another model, or the model is none for images of that size.
+    """
     arrays = read_weights(weights)
     session = open_session(benchmark, image_shape=(image_shape[0], image_shape[1]), seed=0, device=device)
     try:
