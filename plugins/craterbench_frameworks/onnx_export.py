@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +26,11 @@ def export_onnx(session: TorchSession, path: Path) -> Callable[[npt.NDArray[np.f
 
     ``ExportSpec`` says what is returned; the file is run by ONNX Runtime.
     """
+    with contextlib.suppress(ImportError):
+        from tqdm import tqdm
+
+        # PyTorch counts with it here; its own lock is a semaphore of the system, which this process would leave behind
+        tqdm.set_lock(threading.RLock())
     torch.onnx.export(
         ExportedModule(session),
         (torch.zeros(EXAMPLE),),

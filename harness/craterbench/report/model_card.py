@@ -123,11 +123,14 @@ def _about(record: Record) -> str:
 
 
 def _use(export: Export, name: str, threshold: float, chosen: bool) -> str:
+    usage = export.spec.usage.replace("FILE", name).splitlines()
     lines = [
+        *(line for line in usage if line.startswith("import ")),
         "import numpy as np",
+        "",
         'images = np.load("images.npy")  # float32 (N, H, W, 1), grey values in [0, 1]',
-        *export.spec.usage.replace("FILE", name).splitlines(),
-        f"craters = probabilities > {threshold:.4g}",
+        *(line for line in usage if not line.startswith("import ")),
+        f"craters = probabilities > {threshold:.6g}",
     ]
     why = (
         "The threshold is the one at which balanced accuracy is best on the validation part."
