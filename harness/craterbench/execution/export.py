@@ -18,7 +18,7 @@ from craterbench.training.export import ExportedWeights
 __all__ = ["TOLERANCE", "Export", "export_named", "export_run"]
 
 _EXPORT = "craterbench.training.export:export_weights"
-_PREDICT = "craterbench.training.experiment:predict_weights"
+_PREDICT = "craterbench.training.export:predict_sizes"
 
 #: How far a probability of the file may be from that of the run's own framework: single precision leaves about 1e-6.
 TOLERANCE = 1e-4
@@ -40,6 +40,7 @@ class Export:
         in_own_precision: the same, where the run predicts in another precision; ``None`` where it does not.
         sizes: of the images that it was tried on, (N, H, W) each.
         real: whether those are of the run's data.
+        multiple: what the sides of images have to be multiples of.
         packages: the versions of the packages that wrote it.
     """
 
@@ -49,6 +50,7 @@ class Export:
     in_own_precision: float | None
     sizes: tuple[tuple[int, int, int], ...]
     real: bool
+    multiple: int
     packages: dict[str, str]
 
 
@@ -104,7 +106,7 @@ def export_run(finished: FinishedRun, registry: Registry, name: str) -> Export:
         in_own = _largest(exported, _predicted(finished, registry, exported, finished.record.precision))
     sizes = tuple((len(images), images.shape[1], images.shape[2]) for images in exported.images)
     packages = versions_of(("craterbench", "numpy", *export.distributions))
-    return Export(export, exported.content, difference, in_own, sizes, exported.real, packages)
+    return Export(export, exported.content, difference, in_own, sizes, exported.real, exported.multiple, packages)
 
 
 def _replaced(finished: FinishedRun, registry: Registry, writer: str, name: str) -> list[Override]:
@@ -134,7 +136,10 @@ def _predicted(
     finished: FinishedRun, registry: Registry, exported: ExportedWeights, precision: str
 ) -> tuple[npt.NDArray[np.float32], ...]:
     benchmark = finished.benchmark(registry, [Override("training.precision", precision, "export")])
-    return tuple(finished.call(registry, _PREDICT, benchmark, "cpu", images=images) for images in exported.images)
+    predicted: tuple[npt.NDArray[np.float32], ...] = finished.call(
+        registry, _PREDICT, benchmark, "cpu", images=exported.images
+    )
+    return predicted
 
 
 def _largest(exported: ExportedWeights, expected: tuple[npt.NDArray[np.float32], ...]) -> float:

@@ -137,10 +137,11 @@ def _use(export: Export, name: str, threshold: float, chosen: bool) -> str:
         if chosen
         else "No threshold was chosen on the validation part."
     )
+    sides = f"; H and W have to be multiples of {export.multiple}" if export.multiple > 1 else ""
     return "\n".join(
         [
             "Images are float32 (N, H, W, 1) with grey values in [0, 1]; the probability of a crater at every pixel is",
-            "float32 of the same shape. N, H and W may be others than in training, as far as the network takes them.",
+            f"float32 of the same shape. N, H and W may be others than in training{sides}.",
             why,
             "",
             "```python",

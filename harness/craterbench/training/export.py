@@ -10,16 +10,17 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.config.benchmark import BenchmarkConfig
+from craterbench.data.padding import pad_to_multiple
 from craterbench.plugin import ExportSpec, UserError
 from craterbench.plugin.components import load
 from craterbench.training.experiment import open_weights, predict, train_val
 
-__all__ = ["ExportedWeights", "export_weights"]
+__all__ = ["ExportedWeights", "export_weights", "predict_sizes"]
 
 #: How many images the file is tried on at once. Not 1 or a power of 2: to either a graph is easily bound.
 _IMAGES = 3
 
-#: What the sides of the images are where the data cannot be had; every built-in network takes them.
+#: What the sides of the images are where the data cannot be had.
 _SIDE = 128
 
 
@@ -33,6 +34,7 @@ class ExportedWeights:
         images: float32 (N, H, W, 1), one array for each size.
         probabilities: what the file gives for each.
         predicted: what the session predicts for each.
+        multiple: what the sides of images have to be multiples of; the file does not pad them.
     """
 
     content: bytes
@@ -40,6 +42,7 @@ class ExportedWeights:
     images: tuple[npt.NDArray[np.float32], ...]
     probabilities: tuple[npt.NDArray[np.float32], ...]
     predicted: tuple[npt.NDArray[np.float32], ...]
+    multiple: int
 
 
 def export_weights(benchmark: BenchmarkConfig, *, weights: Path, export: ExportSpec, device: str) -> ExportedWeights:
@@ -51,7 +54,10 @@ def export_weights(benchmark: BenchmarkConfig, *, weights: Path, export: ExportS
     Raises:
         UserError: the weights are missing or of another model, or the network cannot be written so.
     """
+    model = benchmark.model
+    multiple = load(model.multiple_of)(model.parameters) if model.multiple_of else 1
     images, real = _images(benchmark)
+    images, _ = pad_to_multiple(images, multiple)
     wide = np.concatenate([images[:1], images[:1, :, ::-1]], axis=2)
     session = open_weights(benchmark, weights, images.shape[1:3], device)
     with tempfile.TemporaryDirectory() as folder:
@@ -59,8 +65,22 @@ def export_weights(benchmark: BenchmarkConfig, *, weights: Path, export: ExportS
         run = load(export.target)(session, path)
         content = path.read_bytes()
         probabilities = run(images), run(wide)
-    predicted = predict(session, images), predict(open_weights(benchmark, weights, wide.shape[1:3], device), wide)
-    return ExportedWeights(content, real, (images, wide), probabilities, predicted)
+    predicted = predict_sizes(benchmark, weights=weights, images=(images, wide), device=device)
+    return ExportedWeights(content, real, (images, wide), probabilities, predicted, multiple)
+
+
+def predict_sizes(
+    benchmark: BenchmarkConfig, *, weights: Path, images: tuple[npt.NDArray[np.float32], ...], device: str
+) -> tuple[npt.NDArray[np.float32], ...]:
+    """Return what the weights of a finished run predict in this process for images of several sizes.
+
+    Args:
+        images: float32 (N, H, W, 1), one array for each size; what is returned has the same shapes.
+
+    Raises:
+        UserError: the weights are missing or of another model, or the model is none for images of such sizes.
+    """
+    return tuple(predict(open_weights(benchmark, weights, each.shape[1:3], device), each) for each in images)
 
 
 def _images(benchmark: BenchmarkConfig) -> tuple[npt.NDArray[np.float32], bool]:
