@@ -26,5 +26,6 @@ def bench_datasets() -> list[DatasetSpec]:
             target="craterbench_mars.chips:mars_hrsc",
             provenance="HRSC nadir image h0905_0000, 12.5 m a pixel, ESA/DLR/FU Berlin; labels of pycda 0.1.16",
             licence="CC BY-SA 3.0 IGO",
+            stretched=True,
         )
     ]

@@ -6,13 +6,13 @@ What ``craterbench.api`` offers is found here too, and imported when it is first
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from craterbench.api import Run, evaluate, per_image, predict, run, runs, sweep, table
+    from craterbench.api import Run, evaluate, per_image, predict, predict_files, run, runs, sweep, table
 
 __version__ = "0.1.0"
 
-_API = ("Run", "evaluate", "per_image", "predict", "run", "runs", "sweep", "table")
+_API = ("Run", "evaluate", "per_image", "predict", "predict_files", "run", "runs", "sweep", "table")
 
-__all__ = ["Run", "__version__", "evaluate", "per_image", "predict", "run", "runs", "sweep", "table"]
+__all__ = ["Run", "__version__", "evaluate", "per_image", "predict", "predict_files", "run", "runs", "sweep", "table"]
 
 
 def __getattr__(name: str) -> Any:

@@ -23,6 +23,7 @@ import pandas as pd
 from craterbench.config.resolve import Override
 from craterbench.data.values import make_images
 from craterbench.execution.batch import train
+from craterbench.execution.ensemble import Ensemble, parse_tta
 from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.finished import FinishedRun
 from craterbench.execution.run import RunFactory
@@ -30,8 +31,8 @@ from craterbench.execution.run_spec import run_specs
 from craterbench.metrics.metric import Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
-from craterbench.report.exported_file import ExportedFile, write_export
 from craterbench.report.live import live_runs, live_sweep, sweep_several
+from craterbench.report.prediction_progress import predict_live
 from craterbench.report.study.narrative import verdict
 from craterbench.report.study.several_narrative import several_sentences
 from craterbench.report.table.table import tabulate
@@ -47,7 +48,7 @@ from craterbench.search.several.setup import create_sweeps
 from craterbench.search.summarize import summarize
 from craterbench.search.summary import StudySummary
 
-__all__ = ["Run", "evaluate", "per_image", "predict", "run", "runs", "sweep", "table"]
+__all__ = ["Run", "evaluate", "per_image", "predict", "predict_files", "run", "runs", "sweep", "table"]
 
 _Path = str | PathLike[str]
 
@@ -113,29 +114,13 @@ class Run:
         A worker process predicts, which first imports the framework: give many images at once.
 
         Args:
-            images: (N, H, W) or (N, H, W, 1), grey values 0 to 1 or 0 to 255.
+            images: (N, H, W) or (N, H, W, 1), grey values 0 to 1 or 0 to 255; each is shown as a whole.
             device: ``auto``, ``cpu`` or ``gpu``.
 
         Raises:
             UserError: the weights are missing or of another model, or these are no images.
         """
-        checked = make_images(np.asarray(images), source="images")
-        return self._finished.predict(Registry.installed(), checked, device=device)
-
-    def export(self, to: str, path: _Path | None = None) -> ExportedFile:
-        """Write the network to a file that runs without craterbench, and a card beside it, as ``bench export`` does.
-
-        The file is run before it is kept.
-
-        Args:
-            to: ``onnx``, ``keras`` or ``torch``, or what a plugin's framework writes.
-            path: the file, which may not be there yet; by default benchmark and id, in the current folder.
-
-        Raises:
-            UserError: the weights are missing, the network cannot be written so or here, the file does not give what
-                the run predicts, or it cannot be written there.
-        """
-        return write_export(self._finished, Registry.installed(), to, None if path is None else Path(path))
+        return predict(self, images, device=device)
 
 
 def run(
@@ -355,10 +340,83 @@ def evaluate(
 
 
 def predict(
-    run: str | Run, images: npt.NDArray[np.generic], *, device: str = "auto", results: _Path = "results"
+    runs: str | Run | Iterable[str | Run],
+    images: npt.NDArray[np.generic],
+    *,
+    tta: Sequence[str] = (),
+    framework: str | None = None,
+    device: str = "auto",
+    results: _Path = "results",
 ) -> npt.NDArray[np.float32]:
-    """Return what a finished run predicts for images (see ``Run.predict``)."""
-    return Run(run, results).predict(images, device=device)
+    """Return what a finished run predicts for images, or the mean of what several do (see ``Run.predict``).
+
+    Args:
+        runs: runs, or what finds them (see ``Run``).
+        images: (N, H, W) or (N, H, W, 1), grey values 0 to 1 or 0 to 255; each is shown as a whole.
+        tta: test-time augmentation: ``"flips"``, ``"turns"`` or both.
+        framework: what predicts, by the weights, if it is not what trained.
+        device: ``auto``, ``cpu`` or ``gpu``.
+        results: the folder of results.
+
+    Returns:
+        float32 (N, H, W, 1).
+    """
+    checked = make_images(np.asarray(images), source="images")
+    with Ensemble(
+        Registry.installed(), _finished(runs, results), framework=framework, tta=parse_tta(",".join(tta)), device=device
+    ) as ensemble:
+        return ensemble.predict(checked)
+
+
+def predict_files(
+    runs: str | Run | Iterable[str | Run],
+    images: _Path | Sequence[_Path],
+    out: _Path,
+    *,
+    threshold: float | None = None,
+    tta: Sequence[str] = (),
+    framework: str | None = None,
+    device: str = "auto",
+    results: _Path = "results",
+    quiet: bool = False,
+) -> pd.DataFrame:
+    """Write masks, probabilities, overlays and catalogues of craters in image files, as ``bench predict`` does.
+
+    Args:
+        runs: as for ``predict``.
+        images: image files, NumPy files, mosaics, and folders of such.
+        out: the folder for what is found.
+        threshold: a pixel is crater where its probability is above this; by default the mean of the runs' thresholds
+            that were best for their validation parts.
+        tta: as for ``predict``.
+        framework: as for ``predict``.
+        device: ``auto``, ``cpu`` or ``gpu``.
+        results: the folder of results.
+        quiet: whether to show no progress on the standard error stream.
+
+    Returns:
+        A row for each file (see ``craterbench.prediction.predict.Predicted``).
+
+    Raises:
+        UserError: a run or an image cannot be used, or the folder cannot be written.
+    """
+    paths = [images] if isinstance(images, (str, PathLike)) else images
+    done = predict_live(
+        Registry.installed(),
+        _finished(runs, results),
+        [Path(path) for path in paths],
+        Path(out),
+        framework=framework,
+        tta=parse_tta(",".join(tta)),
+        threshold=threshold,
+        device=device,
+        quiet=quiet,
+    )
+    return pd.DataFrame(done).set_index("image")
+
+
+def _finished(runs: str | Run | Iterable[str | Run], results: _Path) -> list[FinishedRun]:
+    return [Run(each, results)._finished for each in ([runs] if isinstance(runs, (str, Run)) else runs)]
 
 
 def runs(results: _Path = "results") -> pd.DataFrame:

@@ -169,5 +169,6 @@ def bench_datasets() -> list[DatasetSpec]:
             parameters=Tiles,
             provenance="the user's own images and catalogues",
             licence="the user's own",
+            stretched=True,
         ),
     ]

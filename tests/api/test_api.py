@@ -192,24 +192,7 @@ def test_data_that_have_changed_are_not_taken_for_its_own_and_those_that_have_mo
     assert (there.folder / "statistics.npz").is_file()
 
 
-def test_the_command_predicts_into_a_file(there, tmp_path, bench):
-    images = synthetic(Synthetic(images=5, size=16)).train_val.images
-    np.savez(tmp_path / "in.npz", images=images)
-    np.save(tmp_path / "in.npy", (images[..., 0] * 255).round().astype(np.uint8))
-    for name in ("in.npz", "in.npy"):
-        result = bench("predict", str(there.folder), str(tmp_path / name), "-o", str(tmp_path / "out.npz"))
-        assert result.exit_code == 0, result.output
-        probabilities = np.load(tmp_path / "out.npz")["probabilities"]
-        np.testing.assert_allclose(probabilities, there.predict(images), atol=0.01)
-
-
-def test_what_cannot_be_had_is_named_with_its_cure(there, tmp_path, bench):
-    np.save(tmp_path / "text.npy", np.array(["a"]))
-    np.savez(tmp_path / "masks.npz", masks=np.zeros((1, 4, 4)))
-    (tmp_path / "junk.npz").write_bytes(b"PK")
-    fine = tmp_path / "fine.npy"
-    np.save(fine, np.zeros((1, 16, 16)))
-
+def test_what_cannot_be_had_is_named_with_its_cure(there, bench):
     def refused(*command):
         result = bench(*command)
         assert result.exit_code == 2, result.output
@@ -217,12 +200,6 @@ def test_what_cannot_be_had_is_named_with_its_cure(there, tmp_path, bench):
 
     assert f"did you mean '{there.id}'?" in refused("evaluate", there.id[:-1] + "x")
     assert "runs begin with '2'" in refused("evaluate", "2")
-    out = ("-o", str(tmp_path / "out.npz"))
-    assert "images are of type <U1" in refused("predict", there.id, str(tmp_path / "text.npy"), *out)
-    assert "no array named images; it has masks" in refused("predict", there.id, str(tmp_path / "masks.npz"), *out)
-    assert "neither an npy nor an npz" in refused("predict", there.id, str(tmp_path / "junk.npz"), *out)
-    assert "cannot be read (No such file" in refused("predict", there.id, str(tmp_path / "none.npz"), *out)
-    assert "cannot be written" in refused("predict", there.id, str(fine), "-o", str(tmp_path / "no" / "out.npz"))
     assert "unknown key" in refused("evaluate", there.id, "--dataset", "mars-hrsc", "--data", "x")
     (there.folder / "weights.safetensors").unlink()
     said = refused("evaluate", there.id)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from craterbench.config.benchmark import BenchmarkConfig
@@ -29,7 +28,6 @@ from craterbench.training.experiment import Evaluation
 __all__ = ["FinishedRun"]
 
 _EVALUATE = "craterbench.training.experiment:evaluate_weights"
-_PREDICT = "craterbench.training.experiment:predict_weights"
 
 
 class FinishedRun:
@@ -62,6 +60,11 @@ class FinishedRun:
             )
         return file
 
+    @property
+    def fold(self) -> Fold | None:
+        """The fold that validated it."""
+        return None if self.record.fold is None else Fold(*map(int, self.record.fold.split("/")))
+
     def evaluate(self, registry: Registry, *, overrides: Sequence[Override] = (), device: str = "auto") -> Evaluation:
         """Score its weights in a worker process.
 
@@ -72,8 +75,7 @@ class FinishedRun:
             UserError: the data or the weights cannot be had, or the weights cannot be used.
         """
         benchmark = self.benchmark(registry, overrides)
-        fold = None if self.record.fold is None else Fold(*map(int, self.record.fold.split("/")))
-        found: Evaluation = self.call(registry, _EVALUATE, benchmark, device, fold=fold)
+        found: Evaluation = self._call(registry, _EVALUATE, benchmark, device, fold=self.fold)
         if not overrides and not self.is_on(found):
             raise UserError(
                 f"{self.record.id}: the data of {self.record.benchmark} are others now than it was trained on; "
@@ -118,40 +120,15 @@ class FinishedRun:
             return {}
         return arrays
 
-    def predict(
-        self, registry: Registry, images: npt.NDArray[np.float32], *, device: str = "auto"
-    ) -> npt.NDArray[np.float32]:
-        """Return the probability of a crater at every pixel, float32 (N, H, W, 1), predicted in a worker process.
-
-        Args:
-            images: float32 (N, H, W, 1) in [0, 1].
+    def benchmark(self, registry: Registry, overrides: Sequence[Override] = ()) -> BenchmarkConfig:
+        """Return its benchmark, with these overrides.
 
         Raises:
-            UserError: the weights cannot be had, or not be used.
-        """
-        probabilities: npt.NDArray[np.float32] = self.call(
-            registry, _PREDICT, self.benchmark(registry, ()), device, images=images
-        )
-        return probabilities
-
-    def benchmark(self, registry: Registry, overrides: Sequence[Override]) -> BenchmarkConfig:
-        """Return its benchmark, with some values changed.
-
-        Raises:
-            UserError: naming everything that is wrong, such as a component that is not installed any more.
+            UserError: naming what it has that is not installed any more, or not in such a framework.
         """
         return resolve_recorded(registry, self.record.benchmark, self.record.config, overrides).benchmark
 
-    def call(self, registry: Registry, target: str, benchmark: BenchmarkConfig, device: str, **arguments: Any) -> Any:
-        """Return what a function returns that is called in a worker process with a benchmark and the run's weights.
-
-        Args:
-            target: the function, as ``"module:attribute"``.
-            benchmark: what decides in which framework.
-
-        Raises:
-            UserError: the weights cannot be had, or not be used.
-        """
+    def _call(self, registry: Registry, target: str, benchmark: BenchmarkConfig, device: str, **arguments: Any) -> Any:
         framework: FrameworkSpec = registry.get("framework", benchmark.framework.name)
         framework.check_installed()
         weights = self.weights_file

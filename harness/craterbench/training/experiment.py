@@ -36,14 +36,16 @@ __all__ = [
     "RunInfo",
     "RunResult",
     "Samples",
+    "ScoredParts",
     "SplitResult",
     "Trained",
     "describe_data",
     "evaluate",
     "evaluate_weights",
-    "open_weights",
+    "load_session",
     "predict",
-    "predict_weights",
+    "score",
+    "scored_parts",
     "train",
     "train_and_evaluate",
     "train_val",
@@ -165,6 +167,21 @@ class Evaluation:
     drawn: bool = True
 
 
+@dataclass(frozen=True)
+class ScoredParts:
+    """What is scored of a benchmark's data.
+
+    Attributes:
+        digest: of the complete data set.
+        parts: the validation part and, where there is one, the test part.
+        drawn: as that of ``RunInfo``.
+    """
+
+    digest: str
+    parts: dict[str, Subset]
+    drawn: bool
+
+
 def _noop(content: object) -> None:
     """Listen to nothing."""
 
@@ -279,20 +296,21 @@ def evaluate(
 
     A plugin's statistic that cannot be counted takes no trained weights with it, but is reported in ``warnings``.
     """
-    scored = {}
-    for name, part in parts.items():
-        evaluator = Evaluator(part.images, part.masks, part.groups, Metrics(), part.circles)
-        probabilities = predict(session, part.images)
-        statistics = evaluator.count(probabilities)
-        arrays = dict(statistics.arrays)
-        for metric in metrics:
-            if metric.statistic not in arrays:
-                try:
-                    arrays[metric.statistic] = evaluator.count_own(metric, probabilities)
-                except UserError as error:
-                    warnings.append(str(error))
-        scored[name] = SplitResult(evaluator.fingerprint, replace(statistics, arrays=arrays))
-    return scored
+    return {name: score(part, predict(session, part.images), metrics, warnings) for name, part in parts.items()}
+
+
+def score(part: Subset, probabilities: npt.NDArray[np.float32], metrics: Metrics, warnings: list[str]) -> SplitResult:
+    """Score what was predicted for a part, as ``evaluate`` does."""
+    evaluator = Evaluator(part.images, part.masks, part.groups, Metrics(), part.circles)
+    statistics = evaluator.count(probabilities)
+    arrays = dict(statistics.arrays)
+    for metric in metrics:
+        if metric.statistic not in arrays:
+            try:
+                arrays[metric.statistic] = evaluator.count_own(metric, probabilities)
+            except UserError as error:
+                warnings.append(str(error))
+    return SplitResult(evaluator.fingerprint, replace(statistics, arrays=arrays))
 
 
 def predict(session: Session, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
@@ -314,32 +332,34 @@ def evaluate_weights(
     Raises:
         UserError: the data cannot be had, or the weights are missing or of another model.
     """
+    data = scored_parts(benchmark, fold)
+    session = load_session(benchmark, weights, data.parts["validation"].images.shape[1:3], device)
+    warnings: list[str] = []
+    scored = evaluate(session, data.parts, Metrics(benchmark.metrics), warnings)
+    return Evaluation(data.digest, scored, tuple(dict.fromkeys(warnings)), data.drawn)
+
+
+def scored_parts(benchmark: BenchmarkConfig, fold: Fold | None = None) -> ScoredParts:
+    """Return what is scored of a benchmark's data.
+
+    Raises:
+        UserError: the data cannot be had.
+    """
     train_val, test = _data(benchmark)
     drawing = np.random.default_rng(0)
     data = make_training_data(train_val.part, benchmark, drawing, fold, validates=train_val.validation)
-    session = open_weights(benchmark, weights, train_val.part.images.shape[1:3], device)
     parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
-    warnings: list[str] = []
-    scored = evaluate(session, parts, Metrics(benchmark.metrics), warnings)
-    return Evaluation(train_val.digest, scored, tuple(dict.fromkeys(warnings)), data.drawn)
+    return ScoredParts(train_val.digest, parts, data.drawn)
 
 
-def predict_weights(
-    benchmark: BenchmarkConfig, *, weights: Path, images: npt.NDArray[np.float32], device: str = "auto"
-) -> npt.NDArray[np.float32]:
-    """Return what the weights of a finished run predict in this process, as ``predict`` does.
+def load_session(benchmark: BenchmarkConfig, weights: Path, image_shape: tuple[int, ...], device: str) -> Session:
+    """Return a session that holds the weights of a file.
 
-    Raises:
-        UserError: the weights are missing or of another model, or the model is none for images of that size.
-    """
-    return predict(open_weights(benchmark, weights, images.shape[1:3], device), images)
-
-
-def open_weights(benchmark: BenchmarkConfig, weights: Path, image_shape: tuple[int, ...], device: str) -> Session:
-    """Open a session in this process that holds the weights of a finished run.
+    Args:
+        image_shape: (H, W).
 
     Raises:
-        UserError: the weights are missing or of another model, or the model is none for images of that size.
+        UserError: they are missing, damaged or of another model, or the model is none for images of that size.
     """
     arrays = read_weights(weights)
     session = open_session(benchmark, image_shape=(image_shape[0], image_shape[1]), seed=0, device=device)

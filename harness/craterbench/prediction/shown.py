@@ -1,0 +1,65 @@
+"""How images are shown to finished runs: as those were that they were trained on."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from craterbench.data.scale import Scale, ScaleName
+from craterbench.execution.ensemble import Ensemble
+from craterbench.plugin.components import DatasetSpec
+from craterbench.plugin.registry import Registry
+from craterbench.prediction.windows import Windows
+from craterbench.results.record import Record
+
+__all__ = ["Shown", "shown_as_trained"]
+
+#: What the notes of a record say of a scale that followed from the images.
+_MINMAX = re.compile(r"scale minmax: (\S+) to (\S+) became 0 to 1")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What is done to images before networks see them.
+
+    Attributes:
+        windows: of which size.
+        scale: how grey values become [0, 1]: decided for a whole file, not for each window, where little contrast would
+            be blown up to craters.
+    """
+
+    windows: Windows
+    scale: ScaleName | Scale
+
+
+def shown_as_trained(registry: Registry, ensemble: Ensemble) -> Shown:
+    """Return how images are shown to runs: in windows as large as the images of their data, on their scale.
+
+    The first run decides on the scale. Where each image of its data was stretched to the full range, each file is.
+    """
+    side = max(_image_side(run.record) for run in ensemble.runs)
+    multiple = ensemble.multiple
+    return Shown(Windows(-(-side // multiple) * multiple), _scale(registry, ensemble.runs[0].record))
+
+
+def _image_side(record: Record) -> int:
+    """Return the side of a square of as many pixels as an image of a run's data has, as far as they count."""
+    part = record.parts["validation"]
+    pixels = np.sum(part["statistics"]["confusion"]) / part["num_images"]
+    return math.ceil(math.sqrt(pixels))
+
+
+def _scale(registry: Registry, record: Record) -> ScaleName | Scale:
+    """Return the scale of a run's data: by its name, or where it followed from them, with what it came to."""
+    known: dict[str, DatasetSpec] = {entry.spec.name: entry.spec for entry in registry.entries("dataset")}
+    spec = known.get(record.dataset["name"])
+    if spec is not None and spec.stretched:
+        return "minmax"
+    for note in record.dataset.get("notes", []):
+        if (found := _MINMAX.fullmatch(note)) is not None:
+            return Scale("minmax", float(found[1]), float(found[2]))
+    name: ScaleName = record.config["dataset"].get("scale", "auto")
+    return name
