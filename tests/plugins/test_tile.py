@@ -51,10 +51,17 @@ def write_tile(folder: Path, name: str = "a.png", seed: int = 0) -> Path:
     return path
 
 
-def write_geotiff(path: Path, pixels: np.ndarray, corner: tuple[float, float], crs: str = SPHERE, **more: Any) -> Path:
-    """Write a GeoTIFF of 1/64 of a degree a pixel, its upper left corner at a longitude and a latitude."""
+def write_geotiff(
+    path: Path,
+    pixels: np.ndarray,
+    corner: tuple[float, float],
+    crs: str = SPHERE,
+    step: float = 1 / 64,
+    **more: Any,
+) -> Path:
+    """Write a GeoTIFF of so many degrees a pixel, its upper left corner at a longitude and a latitude."""
     rasterio = pytest.importorskip("rasterio")
-    transform = rasterio.Affine(1 / 64, 0, corner[0], 0, -1 / 64, corner[1])
+    transform = rasterio.Affine(step, 0, corner[0], 0, -step, corner[1])
     height, width = pixels.shape
     options = {"driver": "GTiff", "count": 1, "dtype": pixels.dtype, "crs": crs, "transform": transform, **more}
     with rasterio.open(path, "w", height=height, width=width, **options) as file:
@@ -202,12 +209,17 @@ def test_degrees_and_kilometres_are_cut_as_pixels_are(tmp_path: Path, name: str)
     np.testing.assert_array_equal(found.train_val.images, wanted.train_val.images)
 
 
-@pytest.fixture
-def overlapping(tmp_path: Path) -> Path:
+@pytest.fixture(params=[1 / 64, 1 / 4742], ids=["926 m a pixel", "12.5 m a pixel"])
+def overlapping(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     """Two tiles of one mosaic; the 200 columns on the right of ``a`` are those on the left of ``b``."""
     mosaic, every = relief(side=1000)[:600], craters(side=1000, number=150)
     for name, start in (("a", 0), ("b", 400)):
-        write_geotiff(tmp_path / f"{name}.tif", mosaic[:, start : start + 600], (137 + start / 64, 5))
+        write_geotiff(
+            tmp_path / f"{name}.tif",
+            mosaic[:, start : start + 600],
+            (137 + start * request.param, 5),
+            step=request.param,
+        )
         own = every - [start, 0, 0]
         inside = (own[:, 0] > 0) & (own[:, 0] < 600) & (own[:, 1] < 600)
         write_csv(tmp_path / f"{name}.csv", own[inside])

@@ -63,10 +63,11 @@ def windows_around(crater: npt.NDArray[np.float64], *, sides: tuple[int, ...], e
     """
     x, y, diameter = crater
     found = set()
-    for side, across, down in itertools.product(sides, _PLACES, _PLACES):
+    fitting = [side for side in sides if _NARROW <= diameter / side <= _WIDE]
+    for side, across, down in itertools.product(fitting, _PLACES, _PLACES):
         left, top = math.floor(x - across * side), math.floor(y - down * side)
         inside = left >= 0 and top >= 0 and left + side <= extent[1] and top + side <= extent[0]
-        if inside and _NARROW <= diameter / side <= _WIDE:
+        if inside:
             found.add(Window(left, top, side))
     return sorted(found)
 

@@ -51,6 +51,7 @@ class Georeference:
     body_radius: float
     polar_radius: float
     _crs: Any
+    _degrees: Any
     _transform: Any
     _planetographic: bool
 
@@ -160,14 +161,9 @@ class Georeference:
         return replace(catalogue, x=x, y=y, diameter=diameter).take(inside)
 
     def _warp(self, across: Floats, down: Floats, *, to_body: bool) -> tuple[Floats, Floats]:
-        from rasterio.crs import CRS
         from rasterio.warp import transform
 
-        # A sphere's or ellipsoid's own degrees: no shift between datums, whatever their names are.
-        degrees = CRS.from_proj4(
-            f"+proj=longlat +a={self.body_radius * 1000!r} +b={self.polar_radius * 1000!r} +no_defs"
-        )
-        source, target = (self._crs, degrees) if to_body else (degrees, self._crs)
+        source, target = (self._crs, self._degrees) if to_body else (self._degrees, self._crs)
         first, second = transform(source, target, across.ravel(), down.ravel())
         return np.reshape(first, across.shape), np.reshape(second, across.shape)
 
@@ -202,7 +198,9 @@ def read_georeference(path: Path) -> Georeference | None:
     radius, inverse_flattening = float(spheroid[1]) / 1000, float(spheroid[2])
     polar_radius = radius * (1 - 1 / inverse_flattening) if inverse_flattening else radius
     planetographic = polar_radius != radius and "ocentric" not in described
-    return Georeference(path, height, width, radius, polar_radius, crs, transform, planetographic)
+    # The body's own degrees: no shift between datums, whatever their names are.
+    degrees = rasterio.crs.CRS.from_proj4(f"+proj=longlat +a={radius * 1000!r} +b={polar_radius * 1000!r} +no_defs")
+    return Georeference(path, height, width, radius, polar_radius, crs, degrees, transform, planetographic)
 
 
 def _has_geokeys(path: Path) -> bool:
