@@ -51,7 +51,7 @@ class Bench:
         self.results = results
 
     def __call__(self, *arguments: str) -> Result:
-        takes_results = arguments[0] in ("run", "sweep", "table", "parity", "evaluate", "predict")
+        takes_results = arguments[0] in ("run", "sweep", "table", "parity", "evaluate", "predict", "export")
         where = ["--results", str(self.results)] if takes_results and "--results" not in arguments else []
         return CliRunner().invoke(main, [*arguments, *where])
 

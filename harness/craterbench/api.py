@@ -31,6 +31,7 @@ from craterbench.execution.run_spec import run_specs
 from craterbench.metrics.metric import Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
+from craterbench.report.exported_file import ExportedFile, write_export
 from craterbench.report.live import live_runs, live_sweep, sweep_several
 from craterbench.report.prediction_progress import predict_live
 from craterbench.report.study.narrative import verdict
@@ -121,6 +122,21 @@ class Run:
             UserError: the weights are missing or of another model, or these are no images.
         """
         return predict(self, images, device=device)
+
+    def export(self, to: str, path: _Path | None = None) -> ExportedFile:
+        """Write the network to a file that runs without craterbench, and a card beside it, as ``bench export`` does.
+
+        The file is run before it is kept.
+
+        Args:
+            to: ``onnx``, ``keras`` or ``torch``, or what a plugin's framework writes.
+            path: the file, which may not be there yet; by default benchmark and id, in the current folder.
+
+        Raises:
+            UserError: the weights are missing, the network cannot be written so or here, the file does not give what
+                the run predicts, or it cannot be written there.
+        """
+        return write_export(self._finished, Registry.installed(), to, None if path is None else Path(path))
 
 
 def run(

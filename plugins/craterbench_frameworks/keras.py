@@ -54,6 +54,12 @@ class KerasSession:
         )
         self._model.optimizer.build(self._model.trainable_variables)
 
+    def model_of_any_size(self) -> keras.Model:
+        """Return the network for images of any size, with a copy of the weights."""
+        model = self._task.model(self._task.model_parameters, (None, None), self._task.seed)
+        model.set_weights(self._model.get_weights())
+        return model
+
     def train_epoch(
         self,
         images: npt.NDArray[np.float32],

@@ -58,6 +58,11 @@ class TorchSession:
         weights = list(self._model.parameters())
         self._optimizer: torch.optim.Optimizer = task.optimizer(task.optimizer_parameters, weights)
 
+    @property
+    def model(self) -> nn.Module:
+        """The network itself, images (N, 1, H, W) in, probabilities (N, 1, H, W) out."""
+        return self._model
+
     def train_epoch(
         self,
         images: npt.NDArray[np.float32],

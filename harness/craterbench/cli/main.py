@@ -10,6 +10,7 @@ import click
 import craterbench
 from craterbench.cli.data_command import data_command
 from craterbench.cli.evaluate_command import evaluate_command
+from craterbench.cli.export_command import export_command
 from craterbench.cli.list_command import list_command
 from craterbench.cli.parity_command import parity_command
 from craterbench.cli.predict_command import predict_command
@@ -67,6 +68,7 @@ for command in (
     table_command,
     evaluate_command,
     predict_command,
+    export_command,
     parity_command,
     data_command,
     list_command,

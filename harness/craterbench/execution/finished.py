@@ -75,7 +75,7 @@ class FinishedRun:
             UserError: the data or the weights cannot be had, or the weights cannot be used.
         """
         benchmark = self.benchmark(registry, overrides)
-        found: Evaluation = self._call(registry, _EVALUATE, benchmark, device, fold=self.fold)
+        found: Evaluation = self.call(registry, _EVALUATE, benchmark, device, fold=self.fold)
         if not overrides and not self.is_on(found):
             raise UserError(
                 f"{self.record.id}: the data of {self.record.benchmark} are others now than it was trained on; "
@@ -128,7 +128,16 @@ class FinishedRun:
         """
         return resolve_recorded(registry, self.record.benchmark, self.record.config, overrides).benchmark
 
-    def _call(self, registry: Registry, target: str, benchmark: BenchmarkConfig, device: str, **arguments: Any) -> Any:
+    def call(self, registry: Registry, target: str, benchmark: BenchmarkConfig, device: str, **arguments: Any) -> Any:
+        """Return what a function returns that is called in a worker process with a benchmark and the run's weights.
+
+        Args:
+            target: the function, as ``"module:attribute"``.
+            benchmark: what decides in which framework.
+
+        Raises:
+            UserError: the weights cannot be had, or not be used.
+        """
         framework: FrameworkSpec = registry.get("framework", benchmark.framework.name)
         framework.check_installed()
         weights = self.weights_file

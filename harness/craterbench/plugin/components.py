@@ -24,6 +24,7 @@ __all__ = [
     "Component",
     "DatasetSpec",
     "ExecutorSpec",
+    "ExportSpec",
     "FrameworkSpec",
     "Implementation",
     "LossSpec",
@@ -118,6 +119,40 @@ class Component(Spec):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ExportSpec(Spec):
+    """A kind of file in which a framework writes a trained network, to be used without craterbench.
+
+    The target is ``export(session, path) -> predict``: it writes the network of a session, which has its weights, opens
+    the file again with what is to run it, and returns what predicts there. The file and ``predict`` take images of any
+    size that the network takes, float32 (N, H, W, 1) in [0, 1], and give probabilities of that shape.
+
+    Attributes:
+        target: where the code is, as ``"module:attribute"``.
+        suffix: what the name of the file ends in, with its dot.
+        requires: the top-level modules without which it cannot be written and run.
+        extra: the extra of craterbench that installs them, or ``None`` where the framework has them.
+        distributions: the installed packages whose versions belong on the card beside the file.
+        usage: lines of Python that make ``probabilities`` of ``images`` and of the file, whose name is ``FILE`` there.
+    """
+
+    kind: ClassVar[str] = "export"
+    target: str
+    suffix: str
+    requires: tuple[str, ...] = ()
+    extra: str | None = None
+    distributions: tuple[str, ...] = ()
+    usage: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check_target(f"{self.kind} {self.name!r}", "target", self.target)
+
+    def check_installed(self) -> None:
+        """Raise a UserError that names the cure unless all that it requires can be found."""
+        _check_installed(self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class FrameworkSpec(Component):
     """What trains. The target is ``open(task) -> session`` (see ``craterbench.training.session``).
 
@@ -129,6 +164,7 @@ class FrameworkSpec(Component):
         environment: environment variables of its processes, with ``{threads}`` where the number of threads goes.
         ignores_pixels: whether its sessions leave pixels out of the objective whose mask is ``IGNORED``. To one that
             does not, no such mask is handed: a run on one is refused.
+        exports: the kinds of file in which it writes a network, each of another name.
     """
 
     kind: ClassVar[str] = "framework"
@@ -138,6 +174,7 @@ class FrameworkSpec(Component):
     distributions: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     ignores_pixels: bool = False
+    exports: tuple[ExportSpec, ...] = ()
 
     def check_installed(self) -> None:
         """Raise a UserError that names the cure unless all that the framework requires can be found."""
@@ -410,7 +447,7 @@ def _check_target(what: str, attribute: str, target: Any) -> None:
         raise ValueError(f"{what}: {attribute} {target!r} is none; write it as 'module:attribute'")
 
 
-def _check_installed(spec: FrameworkSpec | ExecutorSpec) -> None:
+def _check_installed(spec: FrameworkSpec | ExecutorSpec | ExportSpec) -> None:
     missing = [module for module in spec.requires if importlib.util.find_spec(module) is None]
     if missing:
         cure = f"pip install 'craterbench[{spec.extra}]'" if spec.extra else f"pip install {' '.join(missing)}"

@@ -13,7 +13,7 @@ from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.data.padding import pad_to_multiple
 from craterbench.data.split import Fold
 from craterbench.metrics.metric import Metrics
-from craterbench.training.experiment import Evaluation, load_session, score, scored_parts
+from craterbench.training.experiment import Evaluation, open_weights, score, scored_parts
 from craterbench.training.session import Session
 
 __all__ = ["TTA", "Member", "image_multiple", "predict_parts", "predict_sum", "score_parts", "symmetries"]
@@ -117,5 +117,5 @@ def _session(member: Member, image_shape: tuple[int, ...], device: str) -> Sessi
     if key not in _sessions:
         if len(_sessions) >= _SESSIONS:
             del _sessions[next(iter(_sessions))]
-        _sessions[key] = load_session(member.benchmark, member.weights, image_shape, device)
+        _sessions[key] = open_weights(member.benchmark, member.weights, image_shape, device)
     return _sessions[key]

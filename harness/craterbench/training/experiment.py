@@ -42,7 +42,7 @@ __all__ = [
     "describe_data",
     "evaluate",
     "evaluate_weights",
-    "load_session",
+    "open_weights",
     "predict",
     "score",
     "scored_parts",
@@ -333,7 +333,7 @@ def evaluate_weights(
         UserError: the data cannot be had, or the weights are missing or of another model.
     """
     data = scored_parts(benchmark, fold)
-    session = load_session(benchmark, weights, data.parts["validation"].images.shape[1:3], device)
+    session = open_weights(benchmark, weights, data.parts["validation"].images.shape[1:3], device)
     warnings: list[str] = []
     scored = evaluate(session, data.parts, Metrics(benchmark.metrics), warnings)
     return Evaluation(data.digest, scored, tuple(dict.fromkeys(warnings)), data.drawn)
@@ -352,8 +352,8 @@ def scored_parts(benchmark: BenchmarkConfig, fold: Fold | None = None) -> Scored
     return ScoredParts(train_val.digest, parts, data.drawn)
 
 
-def load_session(benchmark: BenchmarkConfig, weights: Path, image_shape: tuple[int, ...], device: str) -> Session:
-    """Return a session that holds the weights of a file.
+def open_weights(benchmark: BenchmarkConfig, weights: Path, image_shape: tuple[int, ...], device: str) -> Session:
+    """Open a session in this process that holds the weights of a finished run.
 
     Args:
         image_shape: (H, W).
