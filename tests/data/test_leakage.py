@@ -10,7 +10,7 @@ from craterbench.data.dataset import Dataset, Subset
 from craterbench.data.leakage import find_leaks
 from craterbench.plugin.registry import Registry
 from craterbench.training.augment import make_training_data
-from craterbench.training.experiment import _test_leaks, train_and_evaluate
+from craterbench.training.experiment import find_test_leaks, train_and_evaluate
 from craterbench_datasets import Synthetic
 from craterbench_datasets.synthetic import synthetic
 
@@ -87,6 +87,6 @@ def test_the_reference_leaks_nothing_and_as_published_everything():
 
 def test_a_test_image_that_trains_is_found():
     train_val = make_subset(noise(6))
-    assert _test_leaks(train_val.take(np.array([1, 2])), Dataset(train_val).without_test()) == [
+    assert find_test_leaks(train_val.take(np.array([1, 2])), Dataset(train_val).without_test()) == [
         "leak: 2 of 2 test images are copies of training or validation images"
     ]

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from craterbench.results.record import Record
     from craterbench.results.store import Store
 
-__all__ = ["run_command"]
+__all__ = ["overrides_from", "run_command"]
 
 
 def _number(context: click.Context, parameter: click.Parameter, workers: str) -> int | None:
@@ -96,7 +96,7 @@ def run_command(
     from craterbench.results.store import Store
 
     registry, store = Registry.installed(), Store(results)
-    overrides = _overrides(epochs, dataset, data, settings)
+    overrides = overrides_from(epochs, dataset, data, settings)
     specs = run_specs(registry, _matching(registry, names), overrides, seeds=range(seed, seed + seeds), folds=folds)
     records: dict[int, Record] = {}
     refusals: list[str] = []
@@ -124,7 +124,10 @@ def run_command(
         sys.exit(1)
 
 
-def _overrides(epochs: int | None, dataset: str | None, data: Path | None, settings: Sequence[str]) -> list[Override]:
+def overrides_from(
+    epochs: int | None, dataset: str | None, data: Path | None, settings: Sequence[str]
+) -> list[Override]:
+    """Return the overrides that options of the command line are short for, and those of --set."""
     from craterbench.config.resolve import Override, parse_override
 
     overrides = []

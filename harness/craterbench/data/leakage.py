@@ -10,7 +10,7 @@ import numpy.typing as npt
 from craterbench.data.dataset import Subset
 from craterbench.data.near_copies import find_near_copies
 
-__all__ = ["copied", "find_leaks", "near_copied"]
+__all__ = ["copied", "find_leaks", "has_groups", "near_copied"]
 
 
 def find_leaks(
@@ -41,6 +41,11 @@ def find_leaks(
         for rows, how in found
         if rows.any()
     ]
+
+
+def has_groups(part: Subset) -> bool:
+    """Whether any group has several images, so that groups say more than the number of the image."""
+    return len(np.unique(part.groups)) < len(part)
 
 
 def copied(scored: Subset, seen: Subset) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.data.alignment import find_misalignment
 from craterbench.data.dataset import Dataset, Subset, TrainVal
-from craterbench.data.leakage import find_leaks
+from craterbench.data.leakage import find_leaks, has_groups
 from craterbench.data.split import Fold, cut_test, fold_indices
 from craterbench.metrics.evaluator import Evaluator
 from craterbench.metrics.metric import Metrics
@@ -42,6 +42,7 @@ __all__ = [
     "describe_data",
     "evaluate",
     "evaluate_weights",
+    "find_test_leaks",
     "open_weights",
     "predict",
     "score",
@@ -259,7 +260,7 @@ def train(
         warnings=(
             *train_val.warnings,
             *data.warnings,
-            *_test_leaks(test, train_val),
+            *find_test_leaks(test, train_val),
             *find_misalignment(train_val.part),
         ),
         drawn=data.drawn,
@@ -405,12 +406,13 @@ def _data(benchmark: BenchmarkConfig) -> tuple[TrainVal, Subset | None]:
     return cut_test(dataset, benchmark.split.test, benchmark.split.seed)
 
 
-def _test_leaks(test: Subset | None, train_val: TrainVal) -> list[str]:
+def find_test_leaks(test: Subset | None, train_val: TrainVal) -> list[str]:
+    """Return a warning for each way in which images of the test part lead to those that train or validate."""
     if test is None:
         return []
-    names = ("test", "training or validation")
-    share_groups = bool(train_val.cut)  # a test part that the data bring may count its groups from 0
-    return find_leaks(test, train_val.part, names=names, share_groups=share_groups)
+    # Where each image is a group of its own, a test part that the data bring may count them from 0.
+    share_groups = bool(train_val.cut) or any(map(has_groups, (test, train_val.part)))
+    return find_leaks(test, train_val.part, names=("test", "training or validation"), share_groups=share_groups)
 
 
 def _peak_memory() -> int | None:
