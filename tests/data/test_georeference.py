@@ -121,6 +121,39 @@ def test_craters_beside_the_image_are_left_out_and_those_that_reach_in_are_not(t
     assert inside.diameter[0] == pytest.approx(4, rel=0.01)
 
 
+def test_the_far_side_of_a_body_is_nowhere_in_the_image(tmp_path: Path) -> None:
+    crs = "+proj=ortho +lat_0=20 +lon_0=30 +R=3396190 +units=m"
+    transform, pixels = rasterio.Affine(2e4, 0, -4e6, 0, -2e4, 4e6), np.zeros((400, 400), np.uint8)
+    found = georeference(written(tmp_path / "disc.tif", crs, transform, pixels))
+    lon, lat = (values.ravel() for values in np.meshgrid(np.arange(-180.0, 180, 5), np.arange(-85.0, 90, 5)))
+    on_body = Catalogue(longitude=lon, latitude=lat, kilometres=np.full(len(lon), 100.0))
+    inside = found.to_image(on_body)
+    # Snyder (1987), Map Projections, equations 20-3 and 20-4.
+    phi, away, tilt = np.radians(lat), np.radians(lon - 30), np.radians(20)
+    facing = np.sin(tilt) * np.sin(phi) + np.cos(tilt) * np.cos(phi) * np.cos(away)
+    east = MARS * np.cos(phi) * np.sin(away)
+    north = MARS * (np.cos(tilt) * np.sin(phi) - np.sin(tilt) * np.cos(phi) * np.cos(away))
+    wanted = np.column_stack([(4000 + east) / 20, (4000 - north) / 20])[facing > 0.3]
+    assert inside.x is not None
+    assert inside.y is not None
+    places = np.column_stack([inside.x, inside.y])
+    assert (facing > 0).sum() * 0.9 < len(places) <= (facing > -0.01).sum()
+    for place in wanted:
+        assert np.abs(places - place).max(axis=1).min() < 1e-6
+
+
+def test_a_projection_goes_on_beyond_its_own_ends(tmp_path: Path) -> None:
+    """An image from 0 to 360 degrees, in a projection that goes from -180 to 180."""
+    step = np.pi * MARS * 1000 / 100
+    transform = rasterio.Affine(step, 0, 0, 0, -step, 20 * step)
+    pixels = np.zeros((40, 200), np.uint8)
+    found = georeference(written(tmp_path / "a.tif", EQUIRECTANGULAR, transform, pixels))
+    for longitude, x in [(9.0, 5.0), (179.1, 99.5), (181.8, 101), (-178.2, 101), (-9.0, 195), (351.0, 195)]:
+        assert float(found.to_pixels(longitude, 0)[0]) == pytest.approx(x)
+        apart = (float(found.to_lonlat(x, 20)[0]) - longitude + 180) % 360 - 180
+        assert apart == pytest.approx(0, abs=1e-9)
+
+
 def test_images_without_a_georeference_have_none(tmp_path: Path) -> None:
     plain = written(tmp_path / "plain.tif", None, rasterio.Affine.identity())
     assert read_georeference(plain) is None

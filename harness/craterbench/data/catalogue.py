@@ -21,8 +21,8 @@ __all__ = ["CATALOGUE_SUFFIXES", "Catalogue", "read_catalogue", "write_catalogue
 
 Floats = npt.NDArray[np.float64]
 
-#: The endings of files that hold a catalogue.
-CATALOGUE_SUFFIXES = (".csv", ".txt", ".tsv", ".scc", ".diam")
+#: The endings of the catalogue that lies beside an image.
+CATALOGUE_SUFFIXES = (".csv", ".scc", ".diam")
 
 #: What a CSV calls its columns, without capitals and whatever else is no letter or digit. Those in capitals below are
 #: of Robbins and Hynek (2012, doi:10.1029/2011JE003966) and of Robbins (2019, doi:10.1029/2018JE005592).

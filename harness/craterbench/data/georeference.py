@@ -28,6 +28,9 @@ _EARTH = (6300.0, 6400.0)
 #: The semi-major axis in metres and the inverse flattening, 0 for a sphere, in the text of a reference system.
 _SPHEROID = re.compile(r'(?:SPHEROID|ELLIPSOID)\["[^"]*",\s*([\d.eE+]+),\s*([\d.eE+]+)')
 
+#: What PROJ calls the projections in which a meridian is a line, and the next one as far as the one before.
+_CYLINDRICAL = ("cea", "eqc", "merc", "mill")
+
 _AREA_SAMPLES = 64  # along each side of an image
 
 _TAG_GEOKEYS = 34735  # GeoKeyDirectoryTag (OGC 19-008r4, 7.1)
@@ -54,6 +57,7 @@ class Georeference:
     _degrees: Any
     _transform: Any
     _planetographic: bool
+    _period: float | None = None  # once around the body, in units of the reference system, where it goes on there
 
     @property
     def of_earth(self) -> bool:
@@ -63,7 +67,7 @@ class Georeference:
     def to_lonlat(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Floats, Floats]:
         """Return longitudes in [-180, 180) and planetocentric latitudes, in degrees, of places in pixels.
 
-        A place that is off the body has infinity or NaN.
+        A place that is off the body has NaN.
         """
         across, down = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
         a, b, c, d, e, f = self._transform[:6]
@@ -74,16 +78,16 @@ class Georeference:
         return (longitude + 180) % 360 - 180, latitude
 
     def to_pixels(self, longitude: npt.ArrayLike, latitude: npt.ArrayLike) -> tuple[Floats, Floats]:
-        """Return x and y in pixels of places on the body; infinity or NaN where the projection has none."""
+        """Return x and y in pixels of places on the body, NaN where the projection has none."""
         lon, lat = np.asarray(longitude, dtype=np.float64), np.asarray(latitude, dtype=np.float64)
         if self._planetographic:
             flat = (self.body_radius / self.polar_radius) ** 2
             lat = np.degrees(np.arctan(flat * np.tan(np.radians(lat))))
-        if self._crs.is_geographic:  # 230 and -130 are one place, but not one place in the image
+        across, down = self._warp(lon, lat, to_body=False)
+        if self._period is not None:  # 230 and -130 are one place, but not one place in the image
             a, b, c = self._transform[:3]
             middle = a * self.width / 2 + b * self.height / 2 + c
-            lon = middle + (lon - middle + 180) % 360 - 180
-        across, down = self._warp(lon, lat, to_body=False)
+            across = across - self._period * np.round((across - middle) / self._period)
         a, b, c, d, e, f = (~self._transform)[:6]
         return a * across + b * down + c, d * across + e * down + f
 
@@ -149,23 +153,52 @@ class Georeference:
                 f"{self.path}: a crater of {on_body[:, 2].max():g} km does not fit on a body with a radius of "
                 f"{self.body_radius:g} km; call the column diameter_m if it is in metres"
             )
+        near = self._near(on_body)
+        catalogue, on_body = catalogue.take(near), on_body[near]
         x, y = self.to_pixels(on_body[:, 0], on_body[:, 1])
         near_x, near_y = (
-            np.clip(np.nan_to_num(values, posinf=-1e9, neginf=-1e9, nan=-1e9), 0, side)
-            for values, side in ((x, self.width), (y, self.height))
+            np.clip(np.nan_to_num(values), 0, side) for values, side in ((x, self.width), (y, self.height))
         )
         # Where the nearest point of the image is tells how large a crater looks there.
         diameter = on_body[:, 2] / self.kilometres_per_pixel(near_x, near_y)
-        inside = np.isfinite(x) & np.isfinite(y) & np.isfinite(diameter)
-        inside[inside] = np.hypot((x - near_x)[inside], (y - near_y)[inside]) < diameter[inside] / 2
+        inside = np.hypot(x - near_x, y - near_y) < diameter / 2
         return replace(catalogue, x=x, y=y, diameter=diameter).take(inside)
+
+    def _near(self, on_body: Floats) -> npt.NDArray[np.bool_]:
+        """Return which craters, (M, 3), are no farther from the middle of the image than its corners are.
+
+        Many projections have no place for the far side of a body.
+        """
+        across, down = np.meshgrid(np.linspace(0, self.width, 5), np.linspace(0, self.height, 5))
+        points = self.on_body(across, down)
+        points /= np.linalg.norm(points, axis=-1, keepdims=True)
+        reach = np.arccos(np.clip(points @ points[2, 2], -1, 1)).max()
+        if not np.isfinite(reach):
+            return np.ones(len(on_body), np.bool_)
+        lon, lat = np.radians(on_body[:, :2].T)
+        places = np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=-1)
+        distance = np.arccos(np.clip(places @ points[2, 2], -1, 1))
+        near: npt.NDArray[np.bool_] = distance <= 1.1 * reach + on_body[:, 2] / self.polar_radius
+        return near
 
     def _warp(self, across: Floats, down: Floats, *, to_body: bool) -> tuple[Floats, Floats]:
         from rasterio.warp import transform
 
         source, target = (self._crs, self._degrees) if to_body else (self._degrees, self._crs)
-        first, second = transform(source, target, across.ravel(), down.ravel())
-        return np.reshape(first, across.shape), np.reshape(second, across.shape)
+
+        def warped(places: Floats) -> Floats:
+            """Return places, (2, M); GDAL fails for all of them if most are off the projection."""
+            try:
+                there = np.array(transform(source, target, *places), np.float64).reshape(2, -1)
+                return np.where(np.isfinite(there), there, np.nan)
+            except Exception:  # GDAL's errors have no public name
+                if places.shape[1] == 1:
+                    return np.full((2, 1), np.nan)
+                middle = places.shape[1] // 2
+                return np.concatenate([warped(places[:, :middle]), warped(places[:, middle:])], axis=1)
+
+        first, second = warped(np.stack([across.ravel(), down.ravel()]))
+        return first.reshape(across.shape), second.reshape(across.shape)
 
 
 def read_georeference(path: Path) -> Georeference | None:
@@ -200,7 +233,20 @@ def read_georeference(path: Path) -> Georeference | None:
     planetographic = polar_radius != radius and "ocentric" not in described
     # The body's own degrees: no shift between datums, whatever their names are.
     degrees = rasterio.crs.CRS.from_proj4(f"+proj=longlat +a={radius * 1000!r} +b={polar_radius * 1000!r} +no_defs")
-    return Georeference(path, height, width, radius, polar_radius, crs, degrees, transform, planetographic)
+    found = Georeference(path, height, width, radius, polar_radius, crs, degrees, transform, planetographic)
+    return replace(found, _period=360.0 if crs.is_geographic else _period(crs, degrees))
+
+
+def _period(crs: Any, degrees: Any) -> float | None:
+    """Return once around the body in a cylindrical projection, which an image may follow beyond its own ends."""
+    projection = crs.to_dict()
+    if projection.get("proj") not in _CYLINDRICAL:
+        return None
+    from rasterio.warp import transform
+
+    middle = float(projection.get("lon_0", 0))
+    (west, east), _ = transform(degrees, crs, [middle - 90, middle + 90], [0, 0])
+    return 2 * float(east - west)
 
 
 def _has_geokeys(path: Path) -> bool:
