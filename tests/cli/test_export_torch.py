@@ -14,7 +14,10 @@ import craterbench
 from craterbench.execution.finished import FinishedRun
 from craterbench.metrics.histogram import EDGES
 from craterbench.metrics.metric import TUNED
-from craterbench.plugin import UserError
+from craterbench.plugin import ExportSpec, UserError
+from craterbench.plugin.registry import Registry
+from craterbench.results.store import Store
+from craterbench.training.export import export_weights
 
 
 @pytest.fixture(scope="module")
@@ -175,6 +178,14 @@ def test_weights_of_another_model_are_refused_by_name(run, record, bench, tmp_pa
     said = refusal(bench, run, "--to", "torch", "--out", str(tmp_path / "network.pt2"))
     assert "weights.safetensors: these weights are of another model" in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_network_that_the_libraries_cannot_write_is_named_with_the_cause(run):
+    finished = FinishedRun(Store(run.folder), str(run.folder))
+    spec = ExportSpec(name="square", summary="", target="math:sqrt", suffix=".x", usage="")
+    benchmark = finished.benchmark(Registry.installed(), ())
+    with pytest.raises(UserError, match=r"network 'unet' cannot be exported to square: TypeError"):
+        export_weights(benchmark, weights=finished.weights_file, export=spec, device="cpu")
 
 
 def test_a_run_without_weights_is_refused(run, bench, tmp_path):

@@ -62,9 +62,16 @@ def export_weights(benchmark: BenchmarkConfig, *, weights: Path, export: ExportS
     session = open_weights(benchmark, weights, images.shape[1:3], device)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / f"exported{export.suffix}"
-        run = load(export.target)(session, path)
-        content = path.read_bytes()
-        probabilities = run(images), run(wide)
+        try:
+            run = load(export.target)(session, path)
+            content = path.read_bytes()
+            probabilities = run(images), run(wide)
+        except UserError:
+            raise
+        except Exception as error:  # of the libraries, on what they do not know of the networks of plugins
+            raise UserError(
+                f"the network {model.name!r} cannot be exported to {export.name}: {type(error).__name__}: {error}"
+            ) from error
     predicted = predict_sizes(benchmark, weights=weights, images=(images, wide), device=device)
     return ExportedWeights(content, real, (images, wide), probabilities, predicted, multiple)
 
