@@ -174,6 +174,9 @@ def test_a_test_part_is_cut_by_group_before_everything_else():
     np.testing.assert_array_equal(train_val.validation, np.isin(whole.images[:, 0, 0, 0], whole.images[::2, 0, 0, 0])[
         np.isin(whole.groups, train_val.part.groups)
     ])  # fmt: skip
+    # they are not those that would validate without it, which may have chosen something before
+    plain = group_split(whole.groups, whole.crater_pixels(), 0.2, 42).part
+    assert set(whole.groups[plain]) != set(test.groups)
     for seed in (42, 43):
         again = cut_test(data, 0.2, seed)[1]
         assert (again.images.tobytes() == test.images.tobytes()) == (seed == 42)

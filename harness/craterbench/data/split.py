@@ -233,7 +233,9 @@ def cut_test(dataset: Dataset, share: float, seed: int) -> tuple[TrainVal, Subse
             f"the data have a test part of {len(dataset.test)} images already, and keep it; leave out split.test"
         )
     whole = dataset.train_val
-    split = group_split(whole.groups, whole.crater_pixels(), share, seed, part="test", keep=2)
+    # not the draws of the validation part: else the test part would be the images that validate where none is cut
+    own_seed = int(np.random.SeedSequence([seed, 1]).generate_state(1)[0])
+    split = group_split(whole.groups, whole.crater_pixels(), share, own_seed, part="test", keep=2)
     train_val = TrainVal(
         whole.take(split.rest),
         dataset.notes,
