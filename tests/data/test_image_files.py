@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -25,6 +26,19 @@ def pillow(path, pixels, mode=None, **options):
     (image if mode is None else image.convert(mode)).save(path, **options)
 
 
+def rasterio_(path, pixels, driver="GTiff", **options):
+    """Write as GDAL does, whose files people have."""
+    import rasterio
+
+    (height, width), dtype = pixels.shape, pixels.dtype
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        with rasterio.open(
+            path, "w", driver=driver, height=height, width=width, count=1, dtype=dtype, **options
+        ) as file:
+            file.write(pixels, 1)
+
+
 WRITTEN = {
     "8-bit.png": (pillow, GREY, {}),
     "1-bit.png": (pillow, GREY > 100, {}),
@@ -40,6 +54,12 @@ WRITTEN = {
     "float64.tiff": (tifffile.imwrite, RAMP / 47, {}),
     "deflate.tif": (tifffile.imwrite, DEEP, {"compression": "zlib"}),
     "lzw.tif": (pillow, DEEP, {"compression": "tiff_lzw"}),
+    "signed lzw.tif": (rasterio_, RAMP.astype(np.int16) - 9, {"compress": "lzw"}),
+    "unsigned lzw.tif": (rasterio_, RAMP.astype(np.uint32) * 90_000_000, {"compress": "lzw"}),
+    "predicted.tif": (rasterio_, (RAMP / 47).astype(np.float32), {"compress": "deflate", "predictor": 3}),
+    "zstd.tif": (rasterio_, DEEP, {"compress": "zstd"}),
+    "12-bit.tif": (rasterio_, DEEP // 16, {"nbits": 12}),
+    "cloud.tif": (rasterio_, np.tile(DEEP, (90, 90)), {"driver": "COG", "compress": "lzw", "blocksize": 128}),
     "tiles.tif": (tifffile.imwrite, np.tile(DEEP, (9, 9)), {"tile": (16, 16)}),
     "bigtiff.tif": (tifffile.imwrite, DEEP, {"bigtiff": True}),
 }
@@ -206,6 +226,17 @@ UNUSABLE = {
     "a cut TIFF": ("a.tif", cut_after(tifffile.imwrite, noise(64, 64)), "cut short or damaged.*; copy or save"),
     "a damaged TIFF": ("a.tif", damaged_deflate, "cut short or damaged.*; copy or save"),
     "a TIFF of 4 bytes": ("a.tif", lambda path: path.write_bytes(b"II*\0"), "cut short or damaged.*; copy or save"),
+    "a TIFF without pages": ("a.tif", lambda path: path.write_bytes(b"II*\0\0\0\0\0"), "cut short or damaged.*; copy"),
+    "a TIFF that is a bomb": (
+        "a.tif",
+        lambda path: tifffile.memmap(path, shape=(10**5, 10**4), dtype=np.uint8),
+        "more than 89,478,485.*; cut a",
+    ),
+    "doubles in LZW": (
+        "a.tif",
+        lambda path: rasterio_(path, RAMP / 47, compress="lzw"),
+        "TIFF of float64 packed by LZW, which takes the package imagecodecs: pip install it, or save",
+    ),
     "pages": ("a.tif", lambda path: tifffile.imwrite(path, noise(3, 9, 9), photometric="minisblack"), "3 pages; save"),
     "bands": (
         "a.tif",

@@ -314,10 +314,7 @@ UNUSABLE = {
     "a link to nothing": (with_a_link_to_nothing, r"0006\.png: is a link that leads nowhere: No such.*; remove it"),
     "two scales": (of_two_scales, r"mix scales: images/0000\.png reaches 2\d\d, images/000\d\.tif reaches .*; bring"),
     "negative values": (of_other_scales, r"range from -9 to .*, first in images/000\d\.tif; .*minmax"),
-    "JPEG masks": (
-        of_jpeg_masks,
-        r"not binary: images/0000\.jpg holds 0, 1, .*mask_threshold|not binary: .*mask_thresh",
-    ),
+    "JPEG masks": (of_jpeg_masks, r"not binary: the mask of images/0000\.png holds .*; give 0 and 1.*mask_threshold"),
     "all of them tests": (all_tests, "all images are of the test part; give some"),
     "a split without columns": (split_by("a,b\n1,2\n"), r"split\.csv: has the columns a, b; give name and part, group"),
     "an empty split": (split_by(""), r"split\.csv: has the columns .*; give name and part"),

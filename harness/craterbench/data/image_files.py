@@ -99,21 +99,15 @@ def _read(path: Path, *, indices: bool) -> ReadImage:
 
 
 def _read_by_pillow(path: Path, *, indices: bool) -> ReadImage:
-    from PIL import Image, ImageOps, UnidentifiedImageError  # not needed by those who have arrays
+    from PIL import ImageOps, UnidentifiedImageError  # not needed by those who have arrays
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            image: Image.Image = Image.open(path, formats=("PNG", "JPEG", "PPM", "TIFF"))
+        image = _opened(path)
     except UnidentifiedImageError:
         raise UserError(
             f"{path}: is no PNG, JPEG, TIFF or PGM, whatever its name says; save it as one of them"
         ) from None
-    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise UserError(_too_large(path)) from None
     with image:
-        if getattr(image, "n_frames", 1) > 1:
-            raise UserError(_several_pages(path, image.n_frames))
         if image.format == "PNG" and image.mode not in ("I;16", "I") and _png_bits(path) == 16:
             raise UserError(f"{path}: is a PNG of 16-bit colour; save it as grey, or as TIFF")
         image.load()
@@ -123,6 +117,18 @@ def _read_by_pillow(path: Path, *, indices: bool) -> ReadImage:
     if turned:
         read = ReadImage(read.pixels, _joined("turned as its EXIF orientation says", read.note))
     return read
+
+
+def _opened(path: Path) -> Image.Image:
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            image: Image.Image = Image.open(path, formats=("PNG", "JPEG", "PPM", "TIFF"))
+            return image
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise UserError(_too_large(path)) from None
 
 
 def _from_pillow(path: Path, image: Image.Image, *, indices: bool) -> ReadImage:
@@ -148,18 +154,38 @@ def _read_tiff(path: Path, *, indices: bool) -> ReadImage:
 
     with tifffile.TiffFile(path) as tiff:
         pages = [page for page in map(tiff.pages.get, range(len(tiff.pages))) if not _is_derived(page)]
-        if len(pages) != 1:
-            raise UserError(_several_pages(path, len(pages)))
+        if not pages:
+            raise ValueError("it has no page")
+        if len(pages) > 1:
+            raise UserError(f"{path}: has {len(pages)} pages; save each page as a file of its own")
         page = pages[0]
         if page.imagewidth * page.imagelength > MAX_PIXELS:
             raise UserError(_too_large(path))
         try:
             pixels: npt.NDArray[np.generic] = page.asarray()
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
+        except Exception as error:  # of several types, all with the name of the package that would be needed
+            if not isinstance(error, ImportError) and "imagecodecs" not in str(error):
                 raise
-            return _read_by_pillow(path, indices=indices)  # libtiff unpacks LZW and JPEG, but not all kinds of pixels
+            return _unpack_by_pillow(path, page, indices=indices)
         return _from_tiff(path, page, pixels, indices=indices)
+
+
+def _unpack_by_pillow(path: Path, page: Any, *, indices: bool) -> ReadImage:
+    """Read a page that tifffile cannot unpack by itself, such as one of LZW: Pillow can, but not all types of them."""
+    from PIL import UnidentifiedImageError
+
+    try:
+        with _opened(path) as image:
+            image.seek(page.index)
+            image.load()
+            read = _from_pillow(path, image, indices=indices)
+    except (UnidentifiedImageError, SyntaxError, ImportError):
+        raise UserError(
+            f"{path}: is a TIFF of {page.dtype} packed by {page.compression.name}, which takes the package "
+            "imagecodecs: pip install it, or save it unpacked"
+        ) from None
+    is_wider = read.pixels.dtype != page.dtype and np.dtype(page.dtype).kind in "iu"  # Pillow's I for 16 bits
+    return ReadImage(read.pixels.astype(page.dtype), read.note) if is_wider else read
 
 
 def _from_tiff(path: Path, page: Any, pixels: npt.NDArray[np.generic], *, indices: bool) -> ReadImage:
@@ -230,7 +256,3 @@ def _too_large(path: Path) -> str:
         f"{path}: has more than {MAX_PIXELS:,} pixels: a mosaic, or a file made to fill the memory; cut a mosaic, or "
         "give it as a tile (--dataset tile)"
     )
-
-
-def _several_pages(path: Path, pages: int) -> str:
-    return f"{path}: has {pages} pages; save each page as a file of its own"

@@ -172,7 +172,8 @@ def _subset(
     if images.images.shape != cube.shape:
         size, other = ("x".join(map(str, each.shape[1:3])) for each in (cube, images.images))
         raise UserError(f"{what} are {size}, images {other}; give one size")
-    masks = _binary(Stack(what, cube, arrays.names), threshold, ignore)
+    names = None if arrays.names is None else [f"the mask of {name}" for name in arrays.names]
+    masks = _binary(Stack(what, cube, names), threshold, ignore)
     if not (masks == 1).any():
         at = "" if threshold is None else f" at mask_threshold {threshold:g}; the highest value is {np.max(cube):g}"
         at += "" if ignore is None else f" where {ignore} is ignored"
