@@ -56,6 +56,52 @@ class Plateau:
     lowest: Annotated[float, Range(0, 1, search=(0, 0.1))] = 0.0
 
 
+@dataclass(frozen=True, kw_only=True)
+class WarmUpCosine(Cosine, WarmUp):
+    """The parameters of a warm-up with a cosine decay after it: those of both."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Polynomial:
+    """The parameters of a polynomial decay.
+
+    Attributes:
+        power: of what is left of all steps; 1 is a straight line, and 0.9 what segmentation networks are mostly given.
+        final: share of the optimizer's learning rate to which it falls by the end of the last planned epoch.
+    """
+
+    power: Annotated[float, Range(0.1, 10, search=(0.5, 2))] = 0.9
+    final: Annotated[float, Range(0, 1, search=(0, 0.5))] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class OneCycle:
+    """The parameters of one cycle. The optimizer's learning rate is that of its top.
+
+    Attributes:
+        start: share of the optimizer's learning rate at the first step.
+        share: share of all steps over which it rises.
+        final: share of the optimizer's learning rate to which it falls by the end of the last planned epoch.
+    """
+
+    start: Annotated[float, Range(0, 1, search=(0.01, 0.3))] = 0.04
+    share: Annotated[float, Range(0.01, 0.99, search=(0.1, 0.5))] = 0.3
+    final: Annotated[float, Range(0, 1, search=(0, 0.1))] = 4e-6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cyclical:
+    """The parameters of cycles. The optimizer's learning rate is that of their tops.
+
+    Attributes:
+        cycles: how many there are in all planned epochs.
+        lowest: share of the optimizer's learning rate between them.
+    """
+
+    cycles: Annotated[int, Range(1, 1000, search=(1, 8))] = 4
+    lowest: Annotated[float, Range(0, 1, search=(0.01, 0.5))] = 0.1
+
+
 @hookimpl
 def bench_schedules() -> list[ScheduleSpec]:
     return [
@@ -87,5 +133,29 @@ def bench_schedules() -> list[ScheduleSpec]:
             summary="a factor whenever the monitor has not become better for some epochs",
             target="craterbench_schedules.numpy:plateau",
             parameters=Plateau,
+        ),
+        ScheduleSpec(
+            name="warm-up-cosine",
+            summary="a straight rise over the first steps, then half a cosine to a share of the learning rate",
+            target="craterbench_schedules.numpy:warm_up_cosine",
+            parameters=WarmUpCosine,
+        ),
+        ScheduleSpec(
+            name="polynomial",
+            summary="a power of the share of steps that is left, from the learning rate to a share of it",
+            target="craterbench_schedules.numpy:polynomial",
+            parameters=Polynomial,
+        ),
+        ScheduleSpec(
+            name="one-cycle",
+            summary="half a cosine up to the learning rate, then half a cosine down to almost nothing",
+            target="craterbench_schedules.numpy:one_cycle",
+            parameters=OneCycle,
+        ),
+        ScheduleSpec(
+            name="cyclical",
+            summary="straight up to the learning rate and down again, several times",
+            target="craterbench_schedules.numpy:cyclical",
+            parameters=Cyclical,
         ),
     ]

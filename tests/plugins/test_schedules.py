@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from craterbench.plugin.components import load
+from craterbench.plugin.registry import Registry
 from craterbench_schedules import Cosine, Exponential, Plateau, WarmUp
 from craterbench_schedules.numpy import cosine, exponential, plateau, warm_up
 
@@ -31,3 +33,12 @@ def test_a_plateau_lowers_the_rate_each_time_its_patience_runs_out_and_never_bel
     bests = [1, 2, 2, 2, 2, 2, 7, 7, 7, 7, 7]
     rates = [plateau(1.0, np.arange(1), 1, history(*bests[:ended]), asked).item() for ended in range(len(bests) + 1)]
     assert rates == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25, 0.25, 0.2, 0.2, 0.2]
+
+
+@pytest.mark.parametrize("total", [1, 2, 7])
+@pytest.mark.parametrize("name", sorted(Registry.installed().names("schedule")))
+def test_every_schedule_gives_a_rate_to_every_step_of_the_shortest_training_too(name, total):
+    spec = Registry.installed().get("schedule", name)
+    rates = load(spec.target)(0.5, np.arange(total), total, history(*[1] * 3), spec.parameters())
+    assert rates.shape == (total,)
+    assert ((rates >= 0) & (rates <= 0.5)).all()

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from craterbench_schedules import Cosine, Exponential, Plateau
-from craterbench_schedules.numpy import cosine, exponential, plateau
+from craterbench_schedules import Cosine, Exponential, Plateau, Polynomial, WarmUpCosine
+from craterbench_schedules.numpy import cosine, exponential, plateau, polynomial, warm_up_cosine
 
 TOTAL = 200
 
@@ -23,6 +23,21 @@ def test_cosine_is_that_of_keras(final):
 def test_exponential_is_that_of_keras(final):
     theirs = keras.optimizers.schedules.ExponentialDecay(5e-4, decay_steps=TOTAL, decay_rate=final)
     ours = exponential(5e-4, np.arange(TOTAL), TOTAL, [], Exponential(final=final))
+    np.testing.assert_allclose(ours, [float(theirs(step)) for step in range(TOTAL)], rtol=1e-5)
+
+
+def test_warm_up_with_cosine_is_that_of_keras():
+    theirs = keras.optimizers.schedules.CosineDecay(
+        1e-4, decay_steps=TOTAL - 40, alpha=0.1, warmup_target=5e-4, warmup_steps=40
+    )
+    ours = warm_up_cosine(5e-4, np.arange(TOTAL), TOTAL, [], WarmUpCosine(start=0.2, share=0.2, final=0.1))
+    np.testing.assert_allclose(ours, [float(theirs(step)) for step in range(TOTAL)], rtol=1e-5)
+
+
+@pytest.mark.parametrize("power", [0.9, 2.0])
+def test_polynomial_is_that_of_keras(power):
+    theirs = keras.optimizers.schedules.PolynomialDecay(5e-4, TOTAL, end_learning_rate=5e-5, power=power)
+    ours = polynomial(5e-4, np.arange(TOTAL), TOTAL, [], Polynomial(power=power, final=0.1))
     np.testing.assert_allclose(ours, [float(theirs(step)) for step in range(TOTAL)], rtol=1e-5)
 
 
