@@ -45,6 +45,42 @@ class BceDice(Dice):
     weight: Annotated[float, Range(0, 1)] = 0.5
 
 
+@dataclass(frozen=True, kw_only=True)
+class WeightedBce:
+    """The parameters of the weighted cross-entropy.
+
+    Attributes:
+        weight: of a crater pixel, against 1 of the others. Where a quarter of the pixels is crater, 3 gives the two
+            classes the same weight in all.
+    """
+
+    weight: Annotated[float, Range(0.01, 1000, search=(0.5, 8), log=True)] = 3.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tversky(Dice):
+    """The parameters of the Tversky loss; those of the Dice loss among them, which it is with both weights at 0.5.
+
+    Attributes:
+        missed: weight of crater that is not found.
+        false: weight of what is found where no crater is.
+    """
+
+    missed: Annotated[float, Range(0, 1, search=(0.3, 0.9))] = 0.7
+    false: Annotated[float, Range(0, 1, search=(0.1, 0.7))] = 0.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lovasz:
+    """The parameters of the Lovász loss.
+
+    Attributes:
+        per: over what it is taken: each ``image``, whose losses are then averaged, or the ``batch``.
+    """
+
+    per: Literal["image", "batch"] = "image"
+
+
 @hookimpl
 def bench_losses() -> list[LossSpec]:
     return [
@@ -71,6 +107,24 @@ def bench_losses() -> list[LossSpec]:
             summary="a weighted sum of binary cross-entropy and Dice loss",
             target=_targets("bce_dice"),
             parameters=BceDice,
+        ),
+        LossSpec(
+            name="weighted-bce",
+            summary="binary cross-entropy in which a crater pixel has a weight of its own",
+            target=_targets("weighted_bce"),
+            parameters=WeightedBce,
+        ),
+        LossSpec(
+            name="tversky",
+            summary="Dice loss that weighs crater which is missed against what is falsely found",
+            target=_targets("tversky"),
+            parameters=Tversky,
+        ),
+        LossSpec(
+            name="lovasz",
+            summary="Lovász extension of one minus the intersection over union",
+            target=_targets("lovasz"),
+            parameters=Lovasz,
         ),
     ]
 

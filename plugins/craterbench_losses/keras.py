@@ -13,9 +13,9 @@ from keras import ops
 from craterbench.plugin import NoParameters
 
 if TYPE_CHECKING:
-    from craterbench_losses import BceDice, Dice, Focal
+    from craterbench_losses import BceDice, Dice, Focal, Lovasz, Tversky, WeightedBce
 
-__all__ = ["bce", "bce_dice", "dice", "focal"]
+__all__ = ["bce", "bce_dice", "dice", "focal", "lovasz", "tversky", "weighted_bce"]
 
 
 def bce(masks: Any, probabilities: Any, parameters: NoParameters, known: Any | None = None) -> Any:
@@ -50,6 +50,39 @@ def bce_dice(masks: Any, probabilities: Any, parameters: BceDice, known: Any | N
     """Return the weighted sum of binary cross-entropy and Dice loss."""
     of_bce = bce(masks, probabilities, NoParameters(), known)
     return parameters.weight * of_bce + (1 - parameters.weight) * dice(masks, probabilities, parameters)
+
+
+def weighted_bce(
+    masks: Any, probabilities: Any, parameters: WeightedBce, known: Any | None = None
+) -> Any:
+    """Return the mean binary cross-entropy with weighted crater pixels."""
+    p = _clipped(probabilities)
+    return -_mean(parameters.weight * masks * ops.log(p) + (1 - masks) * ops.log1p(-p), known)
+
+
+def tversky(masks: Any, probabilities: Any, parameters: Tversky) -> Any:
+    """Return one minus the Tversky index."""
+    axes = (1, 2, 3) if parameters.per == "image" else (0, 1, 2, 3)
+    above = ops.sum(masks * probabilities, axis=axes) + parameters.smooth / 2
+    missed = ops.sum(masks * (1 - probabilities), axis=axes)
+    false = ops.sum((1 - masks) * probabilities, axis=axes)
+    below = above + parameters.missed * missed + parameters.false * false
+    nothing = below == 0
+    one = ops.ones_like(below)
+    return 1 - ops.mean(ops.where(nothing, one, above / ops.where(nothing, one, below)))
+
+
+def lovasz(masks: Any, probabilities: Any, parameters: Lovasz) -> Any:
+    """Return the Lovász extension of the Jaccard loss."""
+    rows = (ops.shape(masks)[0], -1) if parameters.per == "image" else (1, -1)
+    truth = ops.reshape(masks, rows)
+    errors = ops.abs(truth - ops.reshape(probabilities, rows))
+    order = ops.argsort(-errors, axis=1)
+    ordered = ops.take_along_axis(truth, order, axis=1)
+    craters = ops.sum(ordered, axis=1, keepdims=True)
+    losses = 1 - (craters - ops.cumsum(ordered, axis=1)) / (craters + ops.cumsum(1 - ordered, axis=1))
+    added = ops.concatenate([losses[:, :1], losses[:, 1:] - losses[:, :-1]], axis=1)
+    return ops.mean(ops.sum(ops.take_along_axis(errors, order, axis=1) * added, axis=1))
 
 
 def _mean(losses: Any, known: Any | None) -> Any:

@@ -15,9 +15,9 @@ import numpy.typing as npt
 from craterbench.plugin import NoParameters
 
 if TYPE_CHECKING:
-    from craterbench_losses import BceDice, Dice, Focal
+    from craterbench_losses import BceDice, Dice, Focal, Lovasz, Tversky, WeightedBce
 
-__all__ = ["CLIP", "bce", "bce_dice", "dice", "focal"]
+__all__ = ["CLIP", "bce", "bce_dice", "dice", "focal", "lovasz", "tversky", "weighted_bce"]
 
 #: Probabilities are clipped to [CLIP, 1 - CLIP] before a logarithm, as Keras does.
 CLIP = 1e-7
@@ -67,6 +67,54 @@ def bce_dice(masks: Array, probabilities: Array, parameters: BceDice) -> tuple[f
     of_dice, dice_slopes = dice(masks, probabilities, parameters)
     weight = parameters.weight
     return weight * of_bce + (1 - weight) * of_dice, weight * bce_slopes + (1 - weight) * dice_slopes
+
+
+def weighted_bce(masks: Array, probabilities: Array, parameters: WeightedBce) -> tuple[float, Array]:
+    """Return the mean over all pixels of -w log p for crater and -log(1 - p) for others, where w is ``weight``."""
+    m, p, free = _clipped(masks, probabilities)
+    weights = np.where(m, parameters.weight, 1.0)
+    losses = -weights * np.where(m, np.log(p), np.log1p(-p))
+    return float(losses.mean()), free * weights * np.where(m, -1 / p, 1 / (1 - p)) / m.size
+
+
+def tversky(masks: Array, probabilities: Array, parameters: Tversky) -> tuple[float, Array]:
+    """Return one minus the Tversky index of Salehi et al. 2017 (arXiv:1706.05721).
+
+    The index is (sum(m p) + s) / (sum(m p) + a sum(m (1 - p)) + b sum((1 - m) p) + s), where a is ``missed``, b is
+    ``false``, and s is half of ``smooth``, so that with a = b = 0.5 it is the soft Dice coefficient. Where what is
+    below the line is 0, the index is 1, its gradient 0.
+    """
+    m, p = masks.astype(np.float64), probabilities.astype(np.float64)
+    axes = (1, 2, 3) if parameters.per == "image" else (0, 1, 2, 3)
+    a, b, s = parameters.missed, parameters.false, parameters.smooth / 2
+    above = (m * p).sum(axis=axes, keepdims=True) + s
+    below = above + (a * m * (1 - p) + b * (1 - m) * p).sum(axis=axes, keepdims=True)
+    something = below != 0
+    indices = np.divide(above, below, out=np.ones_like(below), where=something)
+    below_slopes = m - a * m + b * (1 - m)
+    slopes = np.divide(m - indices * below_slopes, below, out=np.zeros_like(p), where=something)
+    return float(1 - indices.mean()), -slopes / indices.size
+
+
+def lovasz(masks: Array, probabilities: Array, parameters: Lovasz) -> tuple[float, Array]:
+    """Return the Lovász extension of the Jaccard loss, of Berman et al. 2018 (arXiv:1705.08790).
+
+    With the pixels in the order of their errors |m - p|, the largest first, it is the sum of each error times what its
+    pixel adds to one minus the intersection over union, if the pixels up to it are called wrongly. Where no pixel is
+    crater, that is the largest error.
+    """
+    m, p = masks.astype(np.float64), probabilities.astype(np.float64)
+    rows = (len(m), -1) if parameters.per == "image" else (1, -1)
+    truth = m.reshape(rows)
+    errors = np.abs(truth - p.reshape(rows))
+    order = np.argsort(-errors, axis=1, kind="stable")
+    ordered = np.take_along_axis(truth, order, axis=1)
+    craters = ordered.sum(axis=1, keepdims=True)
+    losses = 1 - (craters - np.cumsum(ordered, axis=1)) / (craters + np.cumsum(1 - ordered, axis=1))
+    added = np.empty_like(errors)
+    np.put_along_axis(added, order, np.diff(losses, axis=1, prepend=0.0), axis=1)
+    slopes = added * np.sign(p.reshape(rows) - truth) / len(errors)
+    return float((errors * added).sum(axis=1).mean()), slopes.reshape(p.shape)
 
 
 def _clipped(masks: Array, probabilities: Array) -> tuple[Array, Array, Array]:

@@ -14,9 +14,9 @@ from torch import Tensor
 from craterbench.plugin import NoParameters
 
 if TYPE_CHECKING:
-    from craterbench_losses import BceDice, Dice, Focal
+    from craterbench_losses import BceDice, Dice, Focal, Lovasz, Tversky, WeightedBce
 
-__all__ = ["bce", "bce_dice", "dice", "focal"]
+__all__ = ["bce", "bce_dice", "dice", "focal", "lovasz", "tversky", "weighted_bce"]
 
 
 def bce(masks: Tensor, probabilities: Tensor, parameters: NoParameters, known: Tensor | None = None) -> Tensor:
@@ -47,6 +47,38 @@ def bce_dice(masks: Tensor, probabilities: Tensor, parameters: BceDice, known: T
     """Return the weighted sum of binary cross-entropy and Dice loss."""
     of_bce = bce(masks, probabilities, NoParameters(), known)
     return parameters.weight * of_bce + (1 - parameters.weight) * dice(masks, probabilities, parameters)
+
+
+def weighted_bce(
+    masks: Tensor, probabilities: Tensor, parameters: WeightedBce, known: Tensor | None = None
+) -> Tensor:
+    """Return the mean binary cross-entropy with weighted crater pixels."""
+    p = _clipped(probabilities)
+    return -_mean(parameters.weight * masks * torch.log(p) + (1 - masks) * torch.log1p(-p), known)
+
+
+def tversky(masks: Tensor, probabilities: Tensor, parameters: Tversky) -> Tensor:
+    """Return one minus the Tversky index."""
+    axes = (1, 2, 3) if parameters.per == "image" else (0, 1, 2, 3)
+    above = torch.sum(masks * probabilities, dim=axes) + parameters.smooth / 2
+    missed = torch.sum(masks * (1 - probabilities), dim=axes)
+    false = torch.sum((1 - masks) * probabilities, dim=axes)
+    below = above + parameters.missed * missed + parameters.false * false
+    nothing = below == 0
+    one = torch.ones_like(below)
+    return 1 - torch.mean(torch.where(nothing, one, above / torch.where(nothing, one, below)))
+
+
+def lovasz(masks: Tensor, probabilities: Tensor, parameters: Lovasz) -> Tensor:
+    """Return the Lovász extension of the Jaccard loss."""
+    rows = (len(masks), -1) if parameters.per == "image" else (1, -1)
+    truth = masks.reshape(rows)
+    errors, order = torch.sort(torch.abs(truth - probabilities.reshape(rows)), dim=1, descending=True, stable=True)
+    ordered = torch.gather(truth, 1, order)
+    craters = torch.sum(ordered, dim=1, keepdim=True)
+    losses = 1 - (craters - torch.cumsum(ordered, dim=1)) / (craters + torch.cumsum(1 - ordered, dim=1))
+    added = torch.diff(losses, dim=1, prepend=torch.zeros_like(craters))
+    return torch.mean(torch.sum(errors * added, dim=1))
 
 
 def _mean(losses: Tensor, known: Tensor | None) -> Tensor:

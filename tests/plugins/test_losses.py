@@ -3,13 +3,13 @@ from __future__ import annotations
 import loss_cases
 import numpy as np
 import pytest
-from sklearn.metrics import log_loss
+from sklearn.metrics import jaccard_score, log_loss
 
 from craterbench.config.resolve import parse_override, resolve
 from craterbench.plugin import NoParameters, UserError
 from craterbench.plugin.registry import Registry
-from craterbench_losses import BceDice, Dice, Focal
-from craterbench_losses.numpy import CLIP, bce, bce_dice, dice, focal
+from craterbench_losses import BceDice, Dice, Focal, Lovasz, Tversky, WeightedBce
+from craterbench_losses.numpy import CLIP, bce, bce_dice, dice, focal, lovasz, tversky, weighted_bce
 
 MIXED = loss_cases.cases()["mixed"]
 HALF = np.array([1.0, 0, 0, 0]).reshape(1, 2, 2, 1), np.full((1, 2, 2, 1), 0.5)
@@ -96,6 +96,44 @@ def test_dice_without_smoothing_where_there_is_no_crater(per):
     assert value == 0
     assert not gradient.any()
     assert dice(nothing, nothing + 0.1, Dice(smooth=0, per=per))[0] == 1
+
+
+def test_weighted_bce_is_scikit_learns_log_loss_with_weights():
+    masks, probabilities = MIXED
+    weights = np.where(masks, 3.0, 1.0).ravel()
+    expected = log_loss(masks.ravel(), probabilities.ravel(), sample_weight=weights, normalize=False) / masks.size
+    assert weighted_bce(masks, probabilities, WeightedBce(weight=3))[0] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("per", ["image", "batch"])
+@pytest.mark.parametrize("smooth", [0, 1, 2.5])
+def test_tversky_with_both_weights_at_a_half_is_dice(per, smooth):
+    for case, (masks, probabilities) in loss_cases.cases().items():
+        asked = {"smooth": smooth, "per": per}
+        got = tversky(masks, probabilities, Tversky(missed=0.5, false=0.5, **asked))
+        expected = dice(masks, probabilities, Dice(**asked))
+        assert got[0] == pytest.approx(expected[0], rel=1e-12, abs=1e-15), case
+        np.testing.assert_allclose(got[1], expected[1], rtol=1e-12, atol=1e-15, err_msg=case)
+
+
+def test_tversky_weighs_what_is_missed_against_what_is_falsely_found():
+    masks = np.zeros((1, 2, 2, 1))
+    masks[0, 0] = 1
+    missed, false = masks.copy(), masks.copy()
+    missed[0, 0, 0], false[0, 1, 0] = 0, 1
+    asked = Tversky(missed=0.7, false=0.3, smooth=0)
+    assert tversky(masks, missed, asked)[0] == pytest.approx(1 - 1 / (1 + 0.7))
+    assert tversky(masks, false, asked)[0] == pytest.approx(1 - 2 / (2 + 0.3))
+
+
+def test_lovasz_of_a_hard_prediction_is_one_minus_the_intersection_over_union():
+    """Which makes it an extension: Berman et al. 2018, equation 9."""
+    generator = np.random.default_rng(5)
+    for _ in range(20):
+        masks, called = generator.integers(0, 2, (2, 1, 4, 5, 1)).astype(np.float64)
+        masks[0, 0, 0], called[0, 0, 1] = 1, 1
+        expected = 1 - jaccard_score(masks.ravel(), called.ravel())
+        assert lovasz(masks, called, Lovasz())[0] == pytest.approx(expected)
 
 
 def test_the_committed_answers_are_what_the_oracle_says_now():

@@ -12,7 +12,7 @@ from craterbench.plugin import NoParameters
 from craterbench.plugin.components import load
 from craterbench.plugin.registry import Registry
 from craterbench.training.session import SessionConfig, batch_loss
-from craterbench_losses import BceDice, Dice, Focal
+from craterbench_losses import BceDice, Dice, Focal, Lovasz, Tversky, WeightedBce
 
 GOLDEN = Path(__file__).parent / "golden" / "losses.npz"
 
@@ -28,6 +28,12 @@ LOSSES: dict[str, tuple[str, Any]] = {
     "focal-unfocused": ("focal", Focal(gamma=0)),
     "bce-dice": ("bce-dice", BceDice()),
     "bce-dice-batch": ("bce-dice", BceDice(weight=0.2, per="batch", smooth=3)),
+    "weighted-bce": ("weighted-bce", WeightedBce(weight=4)),
+    "tversky": ("tversky", Tversky()),
+    "tversky-batch": ("tversky", Tversky(missed=0.4, false=0.8, per="batch", smooth=3)),
+    "tversky-unsmoothed": ("tversky", Tversky(smooth=0)),
+    "lovasz": ("lovasz", Lovasz()),
+    "lovasz-batch": ("lovasz", Lovasz(per="batch")),
 }
 
 
@@ -95,25 +101,23 @@ def of_known(label: str) -> tuple[float, np.ndarray]:
     name, parameters = LOSSES[label]
 
     def of(name: str, parameters: Any, chosen: np.ndarray) -> tuple[float, np.ndarray]:
-        function = load(f"craterbench_losses.numpy:{name}")
+        function = load(f"craterbench_losses.numpy:{name.replace('-', '_')}")
         value, slopes = function(*(array[chosen].reshape(1, -1, 1, 1) for array in (masks, probabilities)), parameters)
         full = np.zeros_like(probabilities)
         full[chosen] = slopes.ravel()
         return value, full
 
-    def dice(parameters: Any) -> tuple[float, np.ndarray]:
+    def overlap(name: str, parameters: Any) -> tuple[float, np.ndarray]:
         if parameters.per == "batch":
-            return of("dice", parameters, kept)
-        each = [of("dice", parameters, kept & (np.arange(2) == image).reshape(2, 1, 1, 1)) for image in range(2)]
+            return of(name, parameters, kept)
+        each = [of(name, parameters, kept & (np.arange(2) == image).reshape(2, 1, 1, 1)) for image in range(2)]
         return (each[0][0] + each[1][0]) / 2, (each[0][1] + each[1][1]) / 2
 
-    if name == "dice":
-        return dice(parameters)
     if name == "bce-dice":
-        (one, first), (other, second) = of("bce", NoParameters(), kept), dice(parameters)
+        (one, first), (other, second) = of("bce", NoParameters(), kept), overlap("dice", parameters)
         weight = parameters.weight
         return weight * one + (1 - weight) * other, weight * first + (1 - weight) * second
-    return of(name, parameters, kept)
+    return overlap(name, parameters) if hasattr(parameters, "per") else of(name, parameters, kept)
 
 
 def unclipped(probabilities: np.ndarray) -> bool:
