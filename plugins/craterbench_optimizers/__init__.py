@@ -28,6 +28,17 @@ class Sgd:
     momentum: Annotated[float, Range(0.0, 0.999, search=(0.5, 0.99))] = 0.9
 
 
+@dataclass(frozen=True, kw_only=True)
+class RMSprop:
+    """The parameters of RMSprop.
+
+    Attributes:
+        rho: share of the mean square of the gradients that a step keeps.
+    """
+
+    rho: Annotated[float, Range(0.0, 0.9999, search=(0.8, 0.99))] = 0.9
+
+
 @hookimpl
 def bench_optimizers() -> list[OptimizerSpec]:
     return [
@@ -41,6 +52,17 @@ def bench_optimizers() -> list[OptimizerSpec]:
             summary="Adam with decoupled weight decay",
             target=_targets("adamw"),
             parameters=AdamW,
+        ),
+        OptimizerSpec(
+            name="nadam",
+            summary="Adam with Nesterov momentum, as Keras has it",
+            target=_targets("nadam"),
+        ),
+        OptimizerSpec(
+            name="rmsprop",
+            summary="gradients divided by the root of their mean square, with Keras' epsilon",
+            target=_targets("rmsprop"),
+            parameters=RMSprop,
         ),
         OptimizerSpec(
             name="sgd",

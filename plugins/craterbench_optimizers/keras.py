@@ -9,9 +9,9 @@ import keras
 from craterbench.plugin import NoParameters
 
 if TYPE_CHECKING:
-    from craterbench_optimizers import AdamW, Sgd
+    from craterbench_optimizers import AdamW, RMSprop, Sgd
 
-__all__ = ["adam", "adamw", "sgd"]
+__all__ = ["adam", "adamw", "nadam", "rmsprop", "sgd"]
 
 #: Keras' own defaults, written out because they are part of what a benchmark means.
 ADAM = {"beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7}
@@ -25,6 +25,16 @@ def adam(parameters: NoParameters) -> keras.optimizers.Optimizer:
 def adamw(parameters: AdamW) -> keras.optimizers.Optimizer:
     """Return Adam with decoupled weight decay."""
     return keras.optimizers.AdamW(weight_decay=parameters.weight_decay, **ADAM)
+
+
+def nadam(parameters: NoParameters) -> keras.optimizers.Optimizer:
+    """Return Adam with Nesterov momentum (Dozat 2016, Incorporating Nesterov momentum into Adam)."""
+    return keras.optimizers.Nadam(**ADAM)
+
+
+def rmsprop(parameters: RMSprop) -> keras.optimizers.Optimizer:
+    """Return RMSprop (Tieleman and Hinton 2012, Neural networks for machine learning, lecture 6.5)."""
+    return keras.optimizers.RMSprop(rho=parameters.rho, epsilon=1e-7)
 
 
 def sgd(parameters: Sgd) -> keras.optimizers.Optimizer:

@@ -17,9 +17,9 @@ from torch import nn
 from craterbench.plugin import NoParameters
 
 if TYPE_CHECKING:
-    from craterbench_optimizers import AdamW, Sgd
+    from craterbench_optimizers import AdamW, RMSprop, Sgd
 
-__all__ = ["adam", "adamw", "sgd"]
+__all__ = ["adam", "adamw", "nadam", "rmsprop", "sgd"]
 
 #: Keras' defaults.
 BETAS = (0.9, 0.999)
@@ -73,6 +73,29 @@ class KerasSGD(torch.optim.SGD):  # type: ignore[misc]
         super().step(closure)
 
 
+class KerasRMSprop(torch.optim.Optimizer):  # type: ignore[misc]
+    """RMSprop with Keras' update, which adds epsilon below the root, where PyTorch adds it to the root."""
+
+    def __init__(self, weights: list[nn.Parameter], rho: float) -> None:
+        super().__init__(weights, {"lr": 1e-3, "rho": rho})
+
+    @torch.no_grad()  # type: ignore[untyped-decorator]
+    def step(self, closure: Any = None) -> None:
+        """Make a step."""
+        (group,) = self.param_groups
+        moved = [weight for weight in group["params"] if weight.grad is not None]
+        for weight in moved:
+            if "square" not in self.state[weight]:
+                self.state[weight]["square"] = torch.zeros_like(weight)
+        gradients = [weight.grad for weight in moved]
+        squares = [self.state[weight]["square"] for weight in moved]
+        torch._foreach_mul_(squares, group["rho"])
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1.0 - group["rho"])
+        roots = torch._foreach_add(squares, EPSILON)
+        torch._foreach_sqrt_(roots)
+        torch._foreach_addcdiv_(moved, gradients, roots, value=-group["lr"])
+
+
 def adam(parameters: NoParameters, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
     """Return Adam (Kingma and Ba 2015, arXiv:1412.6980)."""
     return KerasAdam(weights)
@@ -81,6 +104,16 @@ def adam(parameters: NoParameters, weights: list[nn.Parameter]) -> torch.optim.O
 def adamw(parameters: AdamW, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
     """Return Adam with decoupled weight decay."""
     return KerasAdam(weights, parameters.weight_decay)
+
+
+def nadam(parameters: NoParameters, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """Return Adam with Nesterov momentum; a decay of 1 a step makes PyTorch's momentum move as Keras' does."""
+    return torch.optim.NAdam(weights, betas=BETAS, eps=EPSILON, momentum_decay=1.0)
+
+
+def rmsprop(parameters: RMSprop, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """Return RMSprop (Tieleman and Hinton 2012, Neural networks for machine learning, lecture 6.5)."""
+    return KerasRMSprop(weights, parameters.rho)
 
 
 def sgd(parameters: Sgd, weights: list[nn.Parameter]) -> torch.optim.Optimizer:

@@ -74,13 +74,15 @@ def warm_up_cosine(learning_rate: float, steps: Steps, total: int, history: Hist
     risen = warm_up(learning_rate, steps, total, history, parameters)
     left = np.divide(steps - rising, total - rising, out=np.zeros(len(steps)), where=steps >= rising)
     falling = (1 + np.cos(np.pi * left)) / 2
-    return risen * (parameters.final + (1 - parameters.final) * falling)
+    rates: Rates = risen * (parameters.final + (1 - parameters.final) * falling)
+    return rates
 
 
 def polynomial(learning_rate: float, steps: Steps, total: int, history: History, parameters: Polynomial) -> Rates:
     """Return rate * (final + (1 - final) * (1 - step / total)^power)."""
     left = np.maximum(1 - steps / total, 0.0)
-    return learning_rate * (parameters.final + (1 - parameters.final) * left**parameters.power)
+    rates: Rates = learning_rate * (parameters.final + (1 - parameters.final) * left**parameters.power)
+    return rates
 
 
 def one_cycle(learning_rate: float, steps: Steps, total: int, history: History, parameters: OneCycle) -> Rates:

@@ -114,7 +114,8 @@ def test_twins_are_equal_and_the_verdict_is_kept(site, tmp_path):
     result = subprocess.run([BENCH, *ASKED], cwd=tmp_path, env=variables, text=True, capture_output=True)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "are twins" in result.stdout
-    for what in ("activation", "gradient, dice", "gradient, focal", "step 20, sgd", "step 1, adamw", "crossed weights"):
+    measured = ("activation", "gradient, dice", "gradient, lovasz", "step 20, sgd", "step 1, adamw", "step 20, nadam")
+    for what in (*measured, "gradient, tversky", "step 20, rmsprop", "crossed weights"):
         assert what in result.stdout
     (file,) = (tmp_path / "results" / "parity").iterdir()
     verdict = json.loads(file.read_text())

@@ -13,8 +13,8 @@ from craterbench.config.resolve import parse_override, resolve
 from craterbench.plugin import NoParameters, UserError
 from craterbench.plugin.registry import Registry
 from craterbench.training.session import open_session
-from craterbench_optimizers import AdamW, Sgd
-from craterbench_optimizers.torch import adam, adamw, sgd
+from craterbench_optimizers import AdamW, RMSprop, Sgd
+from craterbench_optimizers.torch import adam, adamw, nadam, rmsprop, sgd
 
 
 def moved(optimizer, weight, gradients, rate):
@@ -60,6 +60,34 @@ def test_momentum_remembers_steps_and_not_gradients():
         velocity = momentum * velocity - now * g
         w = w + velocity
         np.testing.assert_allclose(place, w, rtol=1e-12)
+
+
+def test_rmsprop_is_the_formula_of_keras_with_epsilon_below_the_root():
+    generator = np.random.default_rng(0)
+    gradients, rate = generator.normal(size=(30, 5)) * 1e-4, generator.uniform(1e-4, 1e-2, 30)  # squares near epsilon
+    weight = torch.nn.Parameter(torch.ones(5, dtype=torch.float64))
+    w, v = np.ones(5), np.zeros(5)
+    places = moved(rmsprop(RMSprop(rho=0.8), [weight]), weight, gradients, rate)
+    for place, g, now in zip(places, gradients, rate, strict=True):
+        v = 0.8 * v + 0.2 * g * g
+        w = w - now * g / np.sqrt(v + 1e-7)
+        np.testing.assert_allclose(place, w, rtol=1e-12)
+
+
+def test_nadam_is_the_formula_of_keras():
+    """Dozat 2016, with the momentum beta * (1 - 0.5 * 0.96^step)."""
+    generator = np.random.default_rng(0)
+    gradients, rate = generator.normal(size=(30, 5)) * 1e-6, generator.uniform(1e-4, 1e-2, 30)
+    weight = torch.nn.Parameter(torch.ones(5, dtype=torch.float64))
+    w, m, v, product = np.ones(5), np.zeros(5), np.zeros(5), 1.0
+    for step, place in enumerate(moved(nadam(NoParameters(), [weight]), weight, gradients, rate), start=1):
+        g, now = gradients[step - 1], rate[step - 1]
+        u, following = (0.9 * (1 - 0.5 * 0.96**number) for number in (step, step + 1))
+        product *= u
+        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
+        hat = following * m / (1 - product * following) + (1 - u) * g / (1 - product)
+        w = w - now * hat / (np.sqrt(v / (1 - 0.999**step)) + 1e-7)
+        np.testing.assert_allclose(place, w, rtol=1e-9)  # PyTorch keeps the product in single precision
 
 
 PLUGIN = """

@@ -183,7 +183,7 @@ class SessionContract:
     def test_a_run_goes_on_from_any_epoch_to_the_same_digits(self, settings, tmp_path):
         check_every_epoch(self.small("training.epochs=3", *settings), tmp_path)
 
-    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd"])
+    @pytest.mark.parametrize("optimizer", ["adam", "adamw", "nadam", "rmsprop", "sgd"])
     def test_what_goes_on_from_a_state_gets_the_digits_of_what_never_stopped(self, optimizer):
         images, masks = arrays()
         batches = batches_of(np.arange(40), 10)
