@@ -52,9 +52,7 @@ def bce_dice(masks: Any, probabilities: Any, parameters: BceDice, known: Any | N
     return parameters.weight * of_bce + (1 - parameters.weight) * dice(masks, probabilities, parameters)
 
 
-def weighted_bce(
-    masks: Any, probabilities: Any, parameters: WeightedBce, known: Any | None = None
-) -> Any:
+def weighted_bce(masks: Any, probabilities: Any, parameters: WeightedBce, known: Any | None = None) -> Any:
     """Return the mean binary cross-entropy with weighted crater pixels."""
     p = _clipped(probabilities)
     return -_mean(parameters.weight * masks * ops.log(p) + (1 - masks) * ops.log1p(-p), known)

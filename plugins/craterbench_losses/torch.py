@@ -49,9 +49,7 @@ def bce_dice(masks: Tensor, probabilities: Tensor, parameters: BceDice, known: T
     return parameters.weight * of_bce + (1 - parameters.weight) * dice(masks, probabilities, parameters)
 
 
-def weighted_bce(
-    masks: Tensor, probabilities: Tensor, parameters: WeightedBce, known: Tensor | None = None
-) -> Tensor:
+def weighted_bce(masks: Tensor, probabilities: Tensor, parameters: WeightedBce, known: Tensor | None = None) -> Tensor:
     """Return the mean binary cross-entropy with weighted crater pixels."""
     p = _clipped(probabilities)
     return -_mean(parameters.weight * masks * torch.log(p) + (1 - masks) * torch.log1p(-p), known)
