@@ -12,9 +12,9 @@ def test_the_loss_of_the_page_trains_a_keras_network(tmp_path):
     (record,) = json.loads(plugin_page.bench(environment, tmp_path, *running[1:], *small, "--json"))
     config = record["config"]
     assert (config["loss"]["name"], config["training"]["monitor"], record["status"]) == (
-        "tversky",
+        "sensitivity",
         "balanced_accuracy",
         "done",
     )
     table = plugin_page.bench(environment, tmp_path, "table", "--format", "csv")
-    assert "tversky" in table.splitlines()[1]
+    assert "sensitivity" in table.splitlines()[1]

@@ -174,7 +174,7 @@ from craterbench.plugin import AugmentationSpec, LossSpec, Range, ScheduleSpec, 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tversky:
+class Brosch:
     missed: Annotated[float, Range(0, 1, search=(0.2, 0.8))] = 0.7
     power: Annotated[int, Range(1, 9)]
     per: Literal["image", "batch"] = "image"
@@ -191,14 +191,14 @@ class Recited:
 @hookimpl
 def bench_losses():
     return [
-        LossSpec(name="tversky", summary="", target={"torch": "a:b"}, parameters=Tversky),
+        LossSpec(name="brosch", summary="", target={"torch": "a:b"}, parameters=Brosch),
         LossSpec(name="recited", summary="", target="a:b", parameters=Recited),
     ]
 
 
 @hookimpl
 def bench_augmentations():
-    return [AugmentationSpec(name="blur", summary="", target="a:b", parameters=Tversky)]
+    return [AugmentationSpec(name="fog", summary="", target="a:b", parameters=Brosch)]
 
 
 @hookimpl
@@ -217,33 +217,34 @@ def with_plugin(tmp_path, monkeypatch):
 def test_an_installed_component_is_searched_with_no_change_elsewhere(with_plugin):
     searched = space(with_plugin)
     fields = ["missed", "power", "per", "squared"]
-    assert [name for name in names(searched) if "tversky" in name] == [f"loss.tversky.{field}" for field in fields]
-    assert [name for name in names(searched) if "blur" in name] == [
-        "augmentation.blur",
-        *(f"augmentation.blur.{field}" for field in fields),
+    assert [name for name in names(searched) if "brosch" in name] == [f"loss.brosch.{field}" for field in fields]
+    assert [name for name in names(searched) if "fog" in name] == [
+        "augmentation.fog",
+        *(f"augmentation.fog.{field}" for field in fields),
     ]
     losses, steps = set(), set()
     for _, values in trials(searched):
         benchmark = resolve(with_plugin, "torch-twin", searched.overrides(values)).benchmark
         losses.add(benchmark.loss.name)
         steps |= {step.name for step in benchmark.augmentation.steps}
-    assert losses == {"bce", "bce-dice", "dice", "focal", "tversky"}  # the one that needs a file cannot be tried
-    assert steps == {"flips", "rotate-zoom", "blur"}
-    assert "tversky" not in parameter(space(with_plugin, framework="keras"), "loss.name")["choices"]
+    built_in = {"bce", "bce-dice", "dice", "focal", "lovasz", "tversky", "weighted-bce"}
+    assert losses == {*built_in, "brosch"}  # the one that needs a file cannot be tried
+    assert steps >= {"flips", "rotate-zoom", "fog"}
+    assert "brosch" not in parameter(space(with_plugin, framework="keras"), "loss.name")["choices"]
     cosine = next(entry for entry in with_plugin.entries("schedule") if entry.spec.name == "cosine")
     assert cosine.plugin == "craterbench_schedules"  # the name was taken, and stays as searchable as it was
     assert "cosine" in parameter(searched, "schedule.name")["choices"]
 
 
 def test_what_a_component_cannot_be_tried_without(with_plugin):
-    said = r"--vary loss\.name: loss 'tversky' needs power, which has no default and is not varied"
+    said = r"--vary loss\.name: loss 'brosch' needs power, which has no default and is not varied"
     with pytest.raises(UserError, match=said):
-        space(with_plugin, "loss.name=tversky|bce")
-    assert names(space(with_plugin, "loss.name=tversky|bce,loss.power")) == ["loss.name", "loss.tversky.power"]
-    with pytest.raises(UserError, match=r"loss\.tversky\.cap: cannot be varied: its declaration does not say"):
-        space(with_plugin, "loss.name,loss.power,loss.tversky.cap")
-    with pytest.raises(UserError, match=r"loss 'tversky' is not written for framework 'keras'"):
-        space(with_plugin, "loss.name=tversky|bce", framework="keras")
+        space(with_plugin, "loss.name=brosch|bce")
+    assert names(space(with_plugin, "loss.name=brosch|bce,loss.power")) == ["loss.name", "loss.brosch.power"]
+    with pytest.raises(UserError, match=r"loss\.brosch\.cap: cannot be varied: its declaration does not say"):
+        space(with_plugin, "loss.name,loss.power,loss.brosch.cap")
+    with pytest.raises(UserError, match=r"loss 'brosch' is not written for framework 'keras'"):
+        space(with_plugin, "loss.name=brosch|bce", framework="keras")
 
 
 # What is in play

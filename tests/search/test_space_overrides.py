@@ -32,7 +32,7 @@ def test_only_what_is_named_is_varied(registry):
 
 def test_wishes_by_full_name_by_key_and_by_section(registry):
     assert names(space(registry, "loss.name,loss.focal.gamma")) == ["loss.name", "loss.focal.gamma"]
-    smooth = ["loss.name", "loss.bce-dice.smooth", "loss.dice.smooth"]
+    smooth = ["loss.name", "loss.bce-dice.smooth", "loss.dice.smooth", "loss.tversky.smooth"]
     assert names(space(registry, "loss.name,loss.smooth")) == smooth
     assert names(space(registry, "model")) == ["model.depth", "model.filters", "model.dropout"]
     assert names(space(registry, "loss,loss.name=bce|focal")) == ["loss.name", "loss.focal.gamma", "loss.focal.alpha"]
@@ -113,7 +113,7 @@ def test_a_space_in_a_file_and_the_command_line_over_it(registry, tmp_path):
         ("model.depth=3", [], "one value is nothing to vary; to keep to it: --fix model.depth=3"),
         ("loss.name=dice|dice", [], "a choice is there twice"),
         ("loss.name=dice|fokal", [], "unknown loss 'fokal'; did you mean 'focal'?"),
-        ("optimizer.name=adam|amad", [], "unknown optimizer 'amad'; known: adam, adamw, sgd"),
+        ("optimizer.name=adam|amad", [], "unknown optimizer 'amad'; known: adam, adamw, nadam, rmsprop, sgd"),
         ("loss.name,loss.per=image|bach", [], "--vary loss.bce-dice.per: there is no choice bach; did you mean 'batc"),
         ("loss.name,loss.per=1..2", [], "is no number; choose among image, batch, with | between them"),
         ("augmentation.flips=true|perhaps", [], "there is no choice perhaps; known: false, true"),
