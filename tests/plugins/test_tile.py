@@ -176,6 +176,31 @@ def test_pixels_that_were_not_observed_are_in_no_chip(tmp_path: Path) -> None:
     assert all(window.x + window.side <= 300 for _, window in windows(dataset.train_val))
 
 
+def pits(circles: np.ndarray) -> np.ndarray:
+    """Return grey values, uint8 (SIDE, SIDE), of craters that are lit from the left."""
+    rows, columns = np.mgrid[:SIDE, :SIDE] + 0.5
+    image = np.random.default_rng(0).normal(128, 4, (SIDE, SIDE))
+    for x, y, diameter in circles:
+        inside = np.hypot(columns - x, rows - y) <= diameter / 2
+        image[inside] += 60 * (columns[inside] - x) / diameter
+    return image.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("factor", "word"), [(1.0, None), (0.5, "twice as far out"), (2.0, "half as far out"), (0.9, None), (1.1, None)]
+)
+def test_radii_that_stand_for_diameters_are_warned_of(tmp_path: Path, factor: float, word: str | None) -> None:
+    across, down = np.meshgrid(np.arange(100, 600, 100.0), np.arange(100, 600, 100.0))
+    circles = np.column_stack([across.ravel(), down.ravel(), np.linspace(20, 45, 25)])
+    Image.fromarray(pits(circles)).save(tmp_path / "a.png")
+    write_csv(tmp_path / "a.csv", circles * [1, 1, factor])
+    warned = made(tmp_path, smallest=5).warnings
+    if word is None:
+        assert not warned
+    else:
+        assert [each.startswith("a.csv: rims seem to lie ") and word in each for each in warned] == [True]
+
+
 # On a body
 
 

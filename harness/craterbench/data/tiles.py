@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from craterbench.data.georeference import Georeference, read_georeference
 from craterbench.data.ground import Ground
 from craterbench.data.image_files import IMAGE_SUFFIXES
 from craterbench.data.raster import Raster, open_raster
+from craterbench.data.rims import doubt_diameters
 from craterbench.data.values import Arrays, make_dataset
 from craterbench.plugin import UserError
 from craterbench.plugin.errors import nearest
@@ -318,7 +319,9 @@ def _dataset(opened: list[_Open], chips: list[_Chip], test_chips: list[_Chip], s
         if every[rows]
     ]
     source = ", ".join(str(tile.tile.image) for tile in opened)
-    return make_dataset(*parts, source=source, scale="byte", notes=list(_notes(opened, chips, test_chips)))
+    made = make_dataset(*parts, source=source, scale="byte", notes=list(_notes(opened, chips, test_chips)))
+    doubts = [(tile.tile.catalogue, doubt_diameters(tile.raster, tile.craters)) for tile in opened]
+    return replace(made, warnings=(*made.warnings, *(f"{path.name}: {doubt}" for path, doubt in doubts if doubt)))
 
 
 def _groups(opened: list[_Open], chips: list[_Chip]) -> npt.NDArray[np.int64]:
