@@ -81,6 +81,7 @@ def test_dark_bytes_are_no_mixture():
     dark[2] = MASK[0]
     np.testing.assert_array_equal(scaled(dark), dark.astype(np.float32) / np.float32(255))
     np.testing.assert_array_equal(scaled(dark.astype(float)), scaled(dark))
+    np.testing.assert_array_equal(scaled(BYTES % 8.0), scaled(BYTES % 8))
 
 
 def alternating(dark, bright):

@@ -19,7 +19,7 @@ ScaleName = Literal["auto", "unit", "byte", "uint16", "minmax"]
 #: The grey value that is 1 in each scale that starts at 0.
 _TOPS = {"unit": 1.0, "byte": 255.0, "uint16": 65535.0}
 
-#: Floats that reach more than 1 and no more than this may be of 0 to 1 and a little over, or dark ones of 0 to 255.
+#: Fractions that reach more than 1 and no more than this may be of 0 to 1 and a little over, or dark ones of 0 to 255.
 _DOUBTFUL = 10
 
 #: Fractions in an image that reaches no more than this are of 0 to 1, resampled at worst, where others go to 255.
@@ -117,7 +117,6 @@ def _guess(found: list[_Extremes], what: str, lowest: _Extremes, highest: _Extre
         UserError: they fit none, or it cannot be told which.
     """
     high = highest.high
-    is_float = highest.image.dtype.kind == "f"
     if lowest.low < 0 or (high > 255 and highest.image.dtype != np.uint16):
         worst = lowest if lowest.low < 0 else highest
         more = ", uint16 for 0 to 65535" if lowest.low >= 0 and high <= _TOPS["uint16"] else ""
@@ -125,7 +124,7 @@ def _guess(found: list[_Extremes], what: str, lowest: _Extremes, highest: _Extre
             f"{what} range from {lowest.low:g} to {high:g}, first in {worst.name}; give grey values 0 to 255 or 0 to "
             f"1, or set dataset.scale: minmax for the lowest to the highest of all images{more}"
         )
-    if is_float and 1 < high <= _DOUBTFUL:
+    if highest.image.dtype.kind == "f" and 1 < high <= _DOUBTFUL and (high <= _UNIT or any(map(_has_fractions, found))):
         raise UserError(
             f"{what} reach {high!r} in {highest.name}: 0 to 1 and a little over, or dark ones of 0 to 255? clip or "
             "scale them, or set dataset.scale=byte or minmax"
@@ -143,5 +142,9 @@ def _guess(found: list[_Extremes], what: str, lowest: _Extremes, highest: _Extre
 def _is_of_less(each: _Extremes, scale: ScaleName) -> bool:
     """Whether an image is of a scale that ends lower: of fractions below that of bytes, or of bytes below 16 bits."""
     if scale == "byte":
-        return each.high <= _UNIT and each.image.dtype.kind == "f" and bool((each.image % 1 != 0).any())
+        return each.high <= _UNIT and _has_fractions(each)
     return scale == "uint16" and each.high <= _TOPS["byte"] and each.low < each.high
+
+
+def _has_fractions(each: _Extremes) -> bool:
+    return each.image.dtype.kind == "f" and bool((each.image % 1 != 0).any())
