@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -319,3 +320,17 @@ def test_a_polygon_differs_from_that_of_others_by_its_edge_alone():
     x, y = corners.T
     area = abs(np.dot(x, np.roll(y, 1)) - np.dot(y, np.roll(x, 1))) / 2
     assert ours.sum() == pytest.approx(area, rel=0.02)
+
+
+# Both
+
+
+@pytest.mark.parametrize(("dataset", "what"), [("coco", "cut short"), ("coco", "a far corner"), ("yolo", "pixels")])
+def test_a_run_on_such_annotations_ends_with_the_message_and_trains_nothing(tmp_path, bench, dataset, what):
+    written, said = {"coco": COCO_UNUSABLE, "yolo": YOLO_UNUSABLE}[dataset][what]
+    path = write_coco(tmp_path, written) if dataset == "coco" else write_yolo(tmp_path, [written, None])
+    result = bench("run", "logistic", "--dataset", dataset, "--data", str(path), "--epochs", "1")
+    assert result.exit_code == 2
+    assert re.search(f"(?m)^error: .*{said}", result.output)
+    assert "Traceback" not in result.output
+    assert not list(bench.results.rglob("weights*"))
