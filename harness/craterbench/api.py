@@ -24,6 +24,7 @@ from craterbench.config.resolve import Override
 from craterbench.data.values import make_images
 from craterbench.execution.batch import train
 from craterbench.execution.ensemble import Ensemble, parse_tta
+from craterbench.execution.ensemble_record import evaluate_ensemble
 from craterbench.execution.executor import ExecutionOptions
 from craterbench.execution.finished import FinishedRun
 from craterbench.execution.run import RunFactory
@@ -48,6 +49,7 @@ from craterbench.search.several.compare import summarize_several
 from craterbench.search.several.setup import create_sweeps
 from craterbench.search.summarize import summarize
 from craterbench.search.summary import StudySummary
+from craterbench.training.experiment import Evaluation
 
 __all__ = ["Run", "evaluate", "per_image", "predict", "predict_files", "run", "runs", "sweep", "table"]
 
@@ -304,6 +306,8 @@ def _trials_frame(found: StudySummary, objective: str, **about: str) -> pd.DataF
 def evaluate(
     runs: str | Run | Iterable[str | Run],
     *,
+    ensemble: bool = False,
+    tta: Sequence[str] = (),
     dataset: str | None = None,
     data: _Path | None = None,
     device: str = "auto",
@@ -312,10 +316,13 @@ def evaluate(
     """Score finished runs again from their weights.
 
     On their own data their records get what they lack, such as a metric's statistic that came after them. On other data
-    the parts are those that a run trained there has, and records stay as they are.
+    the parts are those that a run trained there has, and records stay as they are. An ensemble of runs becomes a run of
+    its own in the folder of results, and so a row of the table.
 
     Args:
         runs: runs, or what finds them (see ``Run``).
+        ensemble: whether to score the mean of their probabilities instead of each.
+        tta: test-time augmentation of an ensemble, of one run or more: ``"flips"``, ``"turns"`` or both.
         dataset: the name of another data set.
         data: the path of other data, or of their own where these have moved.
         device: ``auto``, ``cpu`` or ``gpu``.
@@ -333,14 +340,24 @@ def evaluate(
     metrics = Metrics.of(registry)
     other = {"dataset.name": dataset, "dataset.path": None if data is None else str(Path(data).absolute())}
     overrides = _overrides({key: value for key, value in other.items() if value is not None})
-    rows: list[dict[str, Any]] = []
+    evaluated: list[tuple[Record, Evaluation]] = []
     notes: list[str] = []
-    for each in [runs] if isinstance(runs, (str, Run)) else runs:
-        finished = Run(each, results)._finished
+    members = _finished(runs, results)
+    if ensemble:
+        if overrides:
+            raise UserError("an ensemble is scored on the data of its runs; leave out --dataset and --data")
+        with Ensemble(registry, members, tta=parse_tta(",".join(tta)), device=device) as entered:
+            evaluated.append(evaluate_ensemble(entered, Store(Path(results))))
+    elif tta:
+        raise UserError("--tta is for an ensemble, of one run or more; add --ensemble")
+    for finished in () if ensemble else members:
         found = finished.evaluate(registry, overrides=overrides, device=device)
         added = finished.supplement(found) if finished.is_on(found) else []
-        record = finished.record
-        notes += [f"{record.id}: {line}" for line in (*[f"added {each}" for each in added], *found.warnings)]
+        notes += [f"{finished.record.id}: added {each}" for each in added]
+        evaluated.append((finished.record, found))
+    rows: list[dict[str, Any]] = []
+    for record, found in evaluated:
+        notes += [f"{record.id}: {line}" for line in found.warnings]
         sums = {name: part.statistics.sums() for name, part in found.scored.items()}
         edges = {metric.name: metric.best_edge(sums["validation"]) for metric in metrics if metric.tuned}
         for name, part in found.scored.items():

@@ -50,6 +50,7 @@ class Ensemble:
 
     Attributes:
         runs: the runs.
+        tta: the symmetries of test-time augmentation.
         multiple: what the sides of a window must be multiples of.
     """
 
@@ -73,7 +74,8 @@ class Ensemble:
             UserError: weights are missing, a component is not there in the framework, or that is not installed.
         """
         self.runs = runs
-        self._registry, self._tta, self._device = registry, tuple(tta), device
+        self.tta = tuple(tta)
+        self._registry, self._device = registry, device
         overrides = [] if framework is None else [Override("framework", framework, "--framework")]
         self._members: dict[str, list[Member]] = {}
         for run in runs:
@@ -138,11 +140,7 @@ class Ensemble:
         probabilities = {part: self._mean([each[part] for each in parts]) for part in parts[0]}
         task = {"benchmark": first.benchmark(self._registry), "fold": first.fold, "probabilities": probabilities}
         found: Evaluation = self._call("", _SCORE_PARTS, task)
-        if not first.is_on(found):
-            raise UserError(
-                f"{first.record.id}: the data of {first.record.benchmark} are others now than it was trained on; put "
-                "them back where they were"
-            )
+        first.check_data(found)
         return found
 
     def _mean(self, sums: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
@@ -151,7 +149,7 @@ class Ensemble:
         return mean
 
     def _asked(self, framework: str, **arguments: Any) -> dict[str, Any]:
-        return {"members": self._members[framework], "tta": self._tta, "device": self._device, **arguments}
+        return {"members": self._members[framework], "tta": self.tta, "device": self._device, **arguments}
 
     def _framework(self, name: str) -> FrameworkSpec:
         framework: FrameworkSpec = self._registry.get("framework", name)

@@ -76,17 +76,22 @@ class FinishedRun:
         """
         benchmark = self.benchmark(registry, overrides)
         found: Evaluation = self.call(registry, _EVALUATE, benchmark, device, fold=self.fold)
-        if not overrides and not self.is_on(found):
+        if not overrides:
+            self.check_data(found)
+        return found
+
+    def check_data(self, found: Evaluation) -> None:
+        """Raise a UserError unless something was scored on the data and the parts of this run."""
+        if not self.is_on(found):
             raise UserError(
                 f"{self.record.id}: the data of {self.record.benchmark} are others now than it was trained on; "
                 "where they lie is said with --data PATH"
             )
-        if not overrides and not found.drawn and "split" not in self.record.dataset:
+        if not found.drawn and "split" not in self.record.dataset:
             raise UserError(
                 f"{self.record.id}: an earlier version cut its images in other parts, farther from split.validation; "
                 f"bench run {self.record.benchmark} trains it on the parts of now"
             )
-        return found
 
     def is_on(self, found: Evaluation) -> bool:
         """Say whether a run was scored on the data that it was trained on, whatever their path."""
@@ -126,6 +131,11 @@ class FinishedRun:
         Raises:
             UserError: naming what it has that is not installed any more, or not in such a framework.
         """
+        if self.record.members:
+            raise UserError(
+                f"{self.record.id}: is an ensemble and has no weights of its own; name the runs that it is made of: "
+                f"{', '.join(self.record.members)}"
+            )
         return resolve_recorded(registry, self.record.benchmark, self.record.config, overrides).benchmark
 
     def call(self, registry: Registry, target: str, benchmark: BenchmarkConfig, device: str, **arguments: Any) -> Any:

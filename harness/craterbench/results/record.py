@@ -51,6 +51,7 @@ class Record:
         environment: versions, threads, device, machine.
         error: why a run failed.
         log_tail: the last lines that a failed run printed.
+        members: of an ensemble the ids of its runs, whose weights it is made of; empty for a run that was trained.
     """
 
     id: str
@@ -78,6 +79,7 @@ class Record:
     parity: str | None = None
     error: str | None = None
     log_tail: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
 
     @property
     def framework(self) -> str:
