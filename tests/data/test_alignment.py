@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from craterbench.data.alignment import find_misalignment
+from craterbench.data.chips import Window, crater_mask
 from craterbench.data.dataset import Subset
 from craterbench.plugin import NoParameters
 from craterbench_datasets import Synthetic
@@ -59,3 +60,18 @@ def test_of_a_few_images_or_masks_that_are_all_alike_nothing_is_said(part):
     alike = np.zeros_like(part.masks)
     alike[:, 10:30, 10:30] = 1
     assert find_misalignment(replace(part, images=noise, masks=alike)) == []
+
+
+@pytest.mark.parametrize(("factor", "words"), [(0.5, "twice as wide"), (1.0, None), (2.0, "half as wide")])
+def test_radii_for_diameters_are_found(factor, words):
+    generator = np.random.default_rng(0)
+    images, masks, circles = [], [], []
+    for _ in range(30):
+        circle = np.array([[*generator.uniform(20, 28, 2), generator.uniform(14, 20)]])
+        disc = crater_mask(circle, Window(0, 0, 48), 48)
+        images.append(0.4 + 0.3 * disc + generator.normal(0, 0.05, disc.shape))
+        circles.append(circle * (1, 1, factor))
+        masks.append(crater_mask(circles[-1], Window(0, 0, 48), 48))
+    arrays = np.float32(images)[..., np.newaxis], np.stack(masks)[..., np.newaxis]
+    found = find_misalignment(Subset(*arrays, np.arange(30), circles=tuple(circles)))
+    assert any(words in warning for warning in found) if words else found == []

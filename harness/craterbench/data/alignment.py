@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from craterbench.data.chips import Window, crater_mask
 from craterbench.data.dataset import IGNORED, Subset
 
 __all__ = ["find_misalignment"]
@@ -19,9 +20,9 @@ _SHORTEST = 2
 #: Of fewer images nothing can be said; of more pixels than that it is said no more surely.
 _FEWEST, _PIXELS = 20, 2**22
 
-#: What is called better: by how many standard errors of the mean over images, and at most which share the masks reach
-#: as they are.
-_ERRORS, _SHARE = 5.0, 0.85
+#: What is called better: by how many standard errors of the mean over images, at most which share of it the masks reach
+#: as they are, and from which correlation on, for those of less than that are of nothing.
+_ERRORS, _SHARE, _LEAST = 5.0, 0.85, 0.1
 
 #: From how many standard errors on masks fit their own images better than they fit others.
 _OWN = 3.0
@@ -43,16 +44,23 @@ def find_misalignment(part: Subset) -> list[str]:
     edges = np.stack([_edges(part.images[row, ..., 0]) for row in rows])
     outlines = np.stack([_outline(part.masks[row, ..., 0]) for row in rows])
     as_they_are = _fit(outlines, edges)
-    otherwise = [(how, scores, as_they_are) for how, scores in _turned(outlines, edges)] + _moved(outlines, edges)
-    better = [
-        (float(scores.mean()), float(before.mean()), how)
-        for how, scores, before in otherwise
-        if _is_better(scores, before)
-    ]
-    if better:
-        score, before, how = max(better)
-        figures = f"correlation with the edges of the images {score:.2f} instead of {before:.2f}"
-        return [f"alignment: the masks would fit the images better {how} ({figures})"]
+    kinds = [[(how, scores, as_they_are) for how, scores in _turned(outlines, edges)] + _moved(outlines, edges)]
+    if part.circles is not None:
+        resized = _resized([part.circles[row] for row in rows], edges)
+        kinds.append([(how, scores, as_they_are) for how, scores in resized])
+    warnings = []
+    for otherwise in kinds:
+        better = [
+            (float(scores.mean()), float(before.mean()), how)
+            for how, scores, before in otherwise
+            if _is_better(scores, before)
+        ]
+        if better:
+            score, before, how = max(better)
+            figures = f"correlation with the edges of the images {score:.2f} instead of {before:.2f}"
+            warnings.append(f"alignment: the masks would fit the images better {how} ({figures})")
+    if warnings:
+        return warnings
     others = _fit_of_others(outlines, edges)
     own = as_they_are - others
     errors = own.mean() / max(float(own.std()) / np.sqrt(len(own)), 1e-12)
@@ -81,6 +89,20 @@ def _turned(outlines: _Array, edges: _Array) -> list[tuple[str, _Array]]:
     return [(how, _fit(turned, edges)) for how, turned in found]
 
 
+def _resized(circles: list[npt.NDArray[np.float64]], edges: _Array) -> list[tuple[str, _Array]]:
+    """Return how well masks fit whose circles are twice or half as wide, as if diameter and radius were mistaken."""
+    found = []
+    height, width = edges.shape[1:]
+    for factor, how in (
+        (2.0, "with circles twice as wide, as if their diameters were radii"),
+        (0.5, "with circles half as wide"),
+    ):
+        whole = Window(0, 0, max(height, width))
+        masks = [crater_mask(of * (1, 1, factor), whole, whole.side)[:height, :width] for of in circles]
+        found.append((how, _fit(np.stack([_outline(mask) for mask in masks]), edges)))
+    return found
+
+
 def _moved(outlines: _Array, edges: _Array) -> list[tuple[str, _Array, _Array]]:
     """Return the best way to move masks by some pixels, how well each fits then, and how well as it is.
 
@@ -104,7 +126,8 @@ def _moved(outlines: _Array, edges: _Array) -> list[tuple[str, _Array, _Array]]:
 def _is_better(scores: _Array, before: _Array) -> bool:
     gain = scores - before
     error = float(gain.std()) / np.sqrt(len(gain))
-    return bool(gain.mean() > _ERRORS * error and before.mean() < _SHARE * scores.mean())
+    better, best = gain.mean() > _ERRORS * error, scores.mean()
+    return bool(better and best >= _LEAST and before.mean() < _SHARE * best)
 
 
 def _edges(image: npt.NDArray[np.generic]) -> _Array:
