@@ -62,7 +62,7 @@ def test_a_run_leaves_its_files_and_a_table(ran):
     assert str(folder) in result.stdout
     assert {file.name for file in folder.iterdir()} == {
         "benchmark.toml", "record.json", "history.csv", "statistics.npz", "weights.safetensors", "curves.png",
-        "samples.png", "log.txt",
+        "samples.png", "predictions.npz", "log.txt",
     }  # fmt: skip
     assert not (bench.results / ".running").exists()
     assert "logistic seed 42: epoch 2/2" in result.stderr

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 
+import numpy as np
 import pytest
 from made_runs import run
 from parsed_page import Page
@@ -12,6 +13,7 @@ from craterbench.plugin import PublishedResult
 from craterbench.report.table.table import tabulate
 from craterbench.report.table.table_html import page
 from craterbench.results.image_frame import images_frame
+from craterbench.results.predictions_file import Predictions, write_predictions
 from craterbench.results.store import Store
 
 PNG = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNk+A8AAQUBAScY42YAAAAASUVORK5CYII=")
@@ -157,3 +159,39 @@ def test_the_page_lists_the_images_that_the_reference_does_worst_on(store):
     for name in ("reference", "dice"):
         assert rows[name] == [f"{dice[name, image]:.4f}" for image in worst]
     assert made(store, test=True).count("does worst") == 2
+
+
+def test_a_worst_image_is_drawn_with_what_each_row_called_crater(store):
+    from io import BytesIO
+
+    from PIL import Image
+
+    masks = np.zeros((24, 8, 8, 1), np.uint8)
+    masks[:, 2:6, 2:6] = 1
+    found = np.full(masks.shape, 0.2, np.float32)
+    found[:, 4:7, 2:6] = 0.9
+    two_rows(store)
+    for record in store.records()[0][:2]:
+        kept = {"validation": Predictions.of(np.full(masks.shape, 0.4, np.float32), masks, found)}
+        write_predictions(store.folder(record), kept)
+    section = made(store).partition("<h2>Worst images</h2>")[2].partition("<h2>")[0]
+    pictures = re.findall(
+        r'<img alt="what (\S+) called crater in image \d+" src="data:image/png;base64,([^"]+)"', section
+    )
+    assert [name for name, _ in pictures] == ["reference"] * 8 + ["dice"] * 8
+    colours = np.array(Image.open(BytesIO(base64.b64decode(pictures[0][1]))))
+    crater, called = masks[0, ..., 0] == 1, found[0, ..., 0] > 0.5
+    white, blue, orange = (colours[where] for where in (crater & called, crater & ~called, ~crater & called))
+    assert (white == 255).all()
+    assert (blue == (87, 181, 232)).all()
+    assert (orange == (230, 158, 0)).all()
+    assert len(white) == 8
+    assert (colours[~crater & ~called].std(axis=-1) == 0).all()
+
+
+def test_a_wide_block_is_cut_into_tables_that_fit_a_page(store):
+    two_rows(store)
+    block = made(store).partition("<h2>validation</h2>")[2].partition("<h2>")[0]
+    heads = [Page(f"<table>{table.partition('</table>')[0]}</table>").rows[0] for table in block.split("<table>")[1:]]
+    assert len(heads) > 1
+    assert all(len(each) <= 9 and each[0] == "benchmark" for each in heads)

@@ -281,6 +281,10 @@ class ActiveRun:
 
     def _on_finished(self, outcome: RunResult) -> None:
         _write_arrays(self._folder, outcome)
+        if self._context.trial is None and not outcome.training.pruned:  # tables show no trial
+            self._folder.write_predictions(
+                {name: part.predictions for name, part in outcome.scored.items() if part.predictions is not None}
+            )
         record = _done(self.record, outcome)
         self._folder.write_record(replace(record, epochs=len(self._history)))
         self._folder.remove_checkpoint()

@@ -20,7 +20,7 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .2rem; overflow-wrap: anywhere; }
 p, li { max-width: 75ch; } p { margin: .3rem 0; } ul { margin: .3rem 0; padding-left: 1.2rem; }
 .verdict { font-size: 1.25rem; font-weight: 600; margin: .8rem 0; }
 .dim { color: var(--dim); } .warning { color: var(--orange); }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; } .scroll + .scroll { margin-top: .8rem; }
 table { border-collapse: collapse; font-size: .85rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .45rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 thead th { vertical-align: bottom; border-bottom: 2px solid var(--ink); font-weight: 600; }
@@ -33,6 +33,8 @@ th:first-child { position: sticky; left: 0; background: #fff; min-width: 7rem; m
 .settings td { max-width: 75ch; overflow-wrap: anywhere; }
 .ledger td { min-width: 6rem; } .ledger td.long { min-width: 18rem; }
 svg { display: block; margin-left: auto; } svg text { font-size: 9px; fill: var(--dim); }
+.worst th, .worst td { vertical-align: bottom; } .worst img { margin-left: auto; width: 96px;
+  image-rendering: pixelated; }
 img { max-width: 100%; height: auto; display: block; }
 figure { margin: .3rem 0; } h3 .dim { font-weight: normal; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 540px), 1fr)); gap: 0 2rem; }

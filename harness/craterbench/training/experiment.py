@@ -25,6 +25,7 @@ from craterbench.metrics.statistics import Statistics
 from craterbench.plugin import UserError
 from craterbench.plugin.components import load
 from craterbench.results.checkpoint import Checkpoint
+from craterbench.results.predictions_file import Predictions
 from craterbench.results.weights import read_weights
 from craterbench.training.augment import check_given, is_drawn, make_training_data
 from craterbench.training.fit import TrainingResult, fit
@@ -64,6 +65,7 @@ class SplitResult:
 
     fingerprint: str
     statistics: Statistics
+    predictions: Predictions | None = None
 
 
 @dataclass(frozen=True)
@@ -311,7 +313,8 @@ def score(part: Subset, probabilities: npt.NDArray[np.float32], metrics: Metrics
                 arrays[metric.statistic] = evaluator.count_own(metric, probabilities)
             except UserError as error:
                 warnings.append(str(error))
-    return SplitResult(evaluator.fingerprint, replace(statistics, arrays=arrays))
+    predictions = Predictions.of(part.images, part.masks, probabilities)
+    return SplitResult(evaluator.fingerprint, replace(statistics, arrays=arrays), predictions)
 
 
 def predict(session: Session, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -30,6 +30,9 @@ from craterbench.results.store import Store
 
 __all__ = ["page"]
 
+#: So many columns of scores fit beside the names of rows on paper in landscape.
+_MOST_COLUMNS = 8
+
 
 def page(table: Table, store: Store, metrics: Metrics | None = None) -> str:
     """Return a table as HTML, with the curves and the samples of its rows.
@@ -74,7 +77,14 @@ def _blocks(table: Table) -> Iterable[str]:
         remarks = "".join(f'<p class="dim">{escape(line)}</p>' for line in table.remarks.get(label, ()))
         shown = [(row, [cells[position] for position, _ in block]) for row, cells in rows]
         ranks = rank_bars(table.ranks[label]) if label in table.ranks else ""
-        yield f"<h2>{escape(heading)}</h2>{remarks}" + _grid([column for _, column in block], shown) + ranks
+        yield f"<h2>{escape(heading)}</h2>{remarks}" + _grids([column for _, column in block], shown) + ranks
+
+
+def _grids(columns: Sequence[Column], rows: Sequence[tuple[Row, Sequence[Any]]]) -> str:
+    """Return a table, or several with the same rows where all columns would not fit the width of a printed page."""
+    firsts = range(0, max(len(columns), 1), _MOST_COLUMNS)
+    cuts = [slice(first, first + _MOST_COLUMNS) for first in firsts]
+    return "".join(_grid(columns[cut], [(row, cells[cut]) for row, cells in rows]) for cut in cuts)
 
 
 def _grid(columns: Sequence[Column], rows: Sequence[tuple[Row, Sequence[Any]]]) -> str:
