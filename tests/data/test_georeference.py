@@ -224,6 +224,14 @@ def test_windows_of_a_pgm_larger_than_what_is_read_at_once(
         pass
 
 
+def test_a_tiff_in_which_0_is_white_is_read_as_other_images_are(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 60)).astype(np.uint8)
+    path = written(tmp_path / "a.tif", None, rasterio.Affine.identity(), pixels, photometric="MINISWHITE")
+    with open_raster(path) as raster:
+        np.testing.assert_array_equal(raster.read(10, 5, 20, 12), 255 - pixels[5:17, 10:30])
+        assert raster.note is not None
+
+
 def test_a_damaged_tiff_says_where(tmp_path: Path) -> None:
     path = written(tmp_path / "a.tif", None, rasterio.Affine.identity(), np.ones((400, 600), np.uint16))
     path.write_bytes(path.read_bytes()[:-300_000])

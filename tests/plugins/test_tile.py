@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,16 @@ def test_chips_keep_their_circles(tmp_path: Path, size: int) -> None:
         in_tile = circles * (window.side / size) + [window.x, window.y, 0]
         for circle in in_tile:
             assert np.abs(craters() - circle).max(axis=1).min() < 1e-9
+
+
+def test_other_circles_are_other_data(tmp_path: Path) -> None:
+    """Two craters of which one hides the other have the mask of one, and other objects."""
+    part = made(write_tile(tmp_path)).train_val
+    assert part.circles is not None
+    first = part.circles[0][:1]
+    more = replace(part, circles=(np.concatenate([part.circles[0], first * [1, 1, 0.5]]), *part.circles[1:]))
+    assert part.digest() != more.digest()
+    assert replace(part, circles=None).digest() not in (part.digest(), more.digest())
 
 
 def test_no_pixel_is_in_the_test_and_outside_of_it_and_what_overlaps_is_one_group(tmp_path: Path) -> None:
