@@ -65,7 +65,7 @@ def test_a_split_is_a_good_draw_or_the_nearest_of_all_choices_of_groups(made, se
     assert len(set(groups[cut.rest][craters[cut.rest] > 0].tolist())) >= keep
     found = distance(cut.part, craters, share)
     if not cut.drawn or found > min(share, 1 - share) / 4 + 2 / len(groups):
-        assert found == pytest.approx(best, abs=1e-9)
+        assert found <= best + 1 / len(groups) + 1e-9  # among those that are as near to one image the seed decides
     off = np.abs(np.array([len(cut.part) / len(groups), craters[cut.part].sum() / craters.sum()]) - share).max()
     assert bool(cut.warnings) == (off > min(share, 1 - share) / 4 + 1 / len(groups))
 
@@ -75,6 +75,16 @@ def test_one_large_group_beside_small_ones_is_no_reason_to_miss_the_share():
     assert [len(cut.part) for cut in parts] == [8] * 5  # where the nearest of 64 draws has 2
     assert not any(cut.drawn or cut.warnings for cut in parts)
     assert len({cut.part.tobytes() for cut in parts}) > 1  # the seed decides among equals
+
+
+def test_another_seed_gives_another_nearest_choice_also_where_no_two_are_equally_near():
+    groups = np.concatenate([np.zeros(30, np.int64), 1 + np.arange(30) // 2])
+    craters = np.random.default_rng(0).integers(50, 200, 60)
+    cuts = [group_split(groups, craters, 0.2, seed) for seed in range(8)]
+    assert not any(cut.drawn for cut in cuts)
+    assert len({cut.part.tobytes() for cut in cuts}) > 4
+    data = Dataset(part(groups, craters // 4))
+    assert set(cut_test(data, 0.2, 0)[1].groups) != set(groups[group_split(groups, craters // 4, 0.2, 0).part])
 
 
 def test_many_groups_are_dealt_as_near_as_single_images_allow():

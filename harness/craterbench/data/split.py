@@ -74,8 +74,8 @@ def group_split(
 
     Groups differ in size and in how much of them is crater, so of many seeded draws of scikit-learn's GroupShuffleSplit
     the one is taken that is nearest to the share of both. Where even that is far off, as where one group holds most of
-    the images, the nearest of all choices of groups is taken instead: of up to 16 groups all are tried, of more some
-    are improved group by group. Both parts have images with craters.
+    the images, the nearest of all choices of groups is taken instead, to one image: of up to 16 groups all are tried,
+    of more some are improved group by group. Both parts have images with craters.
 
     Args:
         groups: (N,), the group of each image.
@@ -125,12 +125,14 @@ class _Choice:
     """How near a choice of groups comes to a share of the images and of the crater pixels.
 
     Attributes:
+        image: the share of one image.
         shares: (G, 2), the share of each group in the images and in the crater pixels.
         with_craters: how many groups have craters.
         tolerance: a distance that is near enough, a quarter of the share or of the rest.
     """
 
     def __init__(self, sizes: npt.NDArray[np.float64], share: float, keep: int) -> None:
+        self.image = 1 / sizes[:, 0].sum()
         self.shares = sizes / np.maximum(sizes.sum(axis=0), 1)
         self.has_craters = sizes[:, 1] > 0
         self.with_craters = int(self.has_craters.sum())
@@ -168,14 +170,16 @@ def _best_draw(
 
 
 def _nearest(choice: _Choice, seed: int) -> npt.NDArray[np.bool_]:
-    """Return (G,), the choice of groups that is nearest; among equals the seed decides."""
+    """Return (G,), the choice of groups that is nearest; among those that are so to one image the seed decides."""
     number, generator = len(choice.shares), np.random.default_rng(seed)
-    order = generator.permutation(number)
     if number <= _FEW_GROUPS:
         codes = np.arange(1, 2**number - 1)
-        choices = (codes[:, np.newaxis] >> order & 1).astype(np.bool_)
-        nearest: npt.NDArray[np.bool_] = choices[np.argmin(choice.distance(choices @ choice.summands))]
-        return nearest
+        choices = (codes[:, np.newaxis] >> np.arange(number) & 1).astype(np.bool_)
+        away = choice.distance(choices @ choice.summands)
+        near = np.flatnonzero(away <= away.min() + choice.image)
+        drawn: npt.NDArray[np.bool_] = choices[generator.choice(near)]
+        return drawn
+    order = generator.permutation(number)
     found: list[npt.NDArray[np.bool_]] = []
     for _ in range(_STARTS):
         found.append(_improved(choice, _filled(choice, generator.permutation(number)), order))
