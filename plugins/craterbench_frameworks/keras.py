@@ -16,7 +16,9 @@ from craterbench.training.session import SessionConfig, Weights, batch_loss, che
 
 __all__ = ["KerasSession"]
 
+#: How many images, and pixels of them, are predicted at once.
 _PREDICT_BATCH = 128
+_PREDICT_PIXELS = 2**21
 
 
 class KerasSession:
@@ -79,7 +81,8 @@ class KerasSession:
 
     def predict(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the probability of a crater at every pixel, (N, H, W, 1)."""
-        probabilities = self._model.predict(images, batch_size=_PREDICT_BATCH, verbose=0)
+        size = max(1, min(_PREDICT_BATCH, _PREDICT_PIXELS // images[0].size))
+        probabilities = self._model.predict(images, batch_size=size, verbose=0)
         return np.asarray(probabilities, np.float32)
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:

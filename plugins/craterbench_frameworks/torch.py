@@ -16,7 +16,9 @@ from craterbench.training.session import SessionConfig, Weights, batch_loss, che
 
 __all__ = ["TorchSession"]
 
+#: How many images, and pixels of them, are predicted at once.
 _PREDICT_BATCH = 128
+_PREDICT_PIXELS = 2**21
 
 _TYPES = {"float32": torch.float32, "bfloat16": torch.float32, "float64": torch.float64}
 
@@ -72,12 +74,12 @@ class TorchSession:
     ) -> float:
         """Make one pass over arrays that are moved to the device once."""
         self._model.train()
-        shown, truth, ignores = self._moved(images), self._moved(masks), has_ignored(masks)
+        shown, truth, ignores = self._moved(images), torch.from_numpy(masks).to(self._device), has_ignored(masks)
         total = torch.zeros((), dtype=torch.float64, device=self._device)
         sizes = [len(rows) for rows in batches]
         order = torch.from_numpy(np.concatenate(batches)).to(self._device)  # at once: a copy a step would hold up a GPU
         for chosen, rate in zip(order.split(sizes), rates.tolist(), strict=True):
-            objective = self._objective(shown[chosen], truth[chosen], ignores)
+            objective = self._objective(shown[chosen], truth[chosen].to(self._type), ignores)
             self._optimizer.zero_grad()
             objective.backward()
             self._number += 1
@@ -90,10 +92,12 @@ class TorchSession:
     def predict(self, images: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Return the probability of a crater at every pixel, (N, H, W, 1)."""
         self._model.eval()
+        probabilities = torch.empty(images.shape, dtype=torch.float32, device=self._device)
+        size = max(1, min(_PREDICT_BATCH, _PREDICT_PIXELS // images[0].size))
         with torch.inference_mode():
-            parts = [self._probabilities(part) for part in self._moved(images).split(_PREDICT_BATCH)]
-            probabilities: npt.NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
-        return probabilities
+            for part, into in zip(self._moved(images).split(size), probabilities.split(size), strict=True):
+                into.copy_(self._probabilities(part))
+        return probabilities.cpu().numpy()  # type: ignore[no-any-return]
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """Return a copy of every weight by ``layer.weight``, kernels in Keras' lay-out."""

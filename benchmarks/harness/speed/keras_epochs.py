@@ -119,7 +119,7 @@ def main() -> None:
 
         course = fit(
             session,
-            TrainingData(in_turn(), data.sample, data.validation),
+            TrainingData(in_turn(), data.originals, data.sampled, data.validation),
             benchmark=benchmark,
             order=np.random.default_rng([SEED, 0]),
             on_epoch=lambda row: whole.append(time.perf_counter() - begun[-1]),

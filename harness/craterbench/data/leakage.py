@@ -59,7 +59,8 @@ def near_copied(scored: Subset, seen: Subset, rows: npt.NDArray[np.bool_]) -> np
     near = np.zeros(len(scored), np.bool_)
     wanted = np.flatnonzero(rows)
     if len(wanted):
-        copies = find_near_copies(scored.images[wanted], seen.images)
+        images = scored.images if rows.all() else scored.images[wanted]  # large data are not to be held twice
+        copies = find_near_copies(images, seen.images)
         near[wanted[[copy.row for copy in copies]]] = True
     return near
 

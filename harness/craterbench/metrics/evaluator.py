@@ -72,8 +72,7 @@ class Evaluator:
         self.fingerprint = content.hexdigest()[:16]
         self._crater = (masks == 1).reshape(len(masks), -1)
         self._rim = rim(masks).reshape(len(masks), -1)
-        known = (masks != IGNORED).reshape(len(masks), -1)
-        self._known = None if known.all() else known
+        self._known = (masks != IGNORED).reshape(len(masks), -1) if masks.max(initial=0) > 1 else None
         self._masks = masks
         self._circles = circles
         self._groups = groups
@@ -170,8 +169,7 @@ def rim(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
         masks: (N, H, W, 1); a pixel that is ``IGNORED`` is of neither class.
     """
     crater = masks[..., 0] == 1
-    known = masks[..., 0] != IGNORED
-    all_known = bool(known.all())
+    known = masks[..., 0] != IGNORED if masks.max(initial=0) > 1 else None
     near = np.zeros(crater.shape, dtype=bool)
     height, width = crater.shape[1:]
     reach = range(-math.floor(RIM_WIDTH), math.floor(RIM_WIDTH) + 1)
@@ -180,7 +178,7 @@ def rim(masks: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
             one = np.s_[:, : height - down, max(-right, 0) : width - max(right, 0)]
             other = np.s_[:, down:, max(right, 0) : width - max(-right, 0)]
             differ = crater[one] != crater[other]
-            if not all_known:
+            if known is not None:
                 differ &= known[one] & known[other]
             near[one] |= differ
             near[other] |= differ

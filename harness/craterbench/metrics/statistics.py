@@ -113,8 +113,8 @@ def count_own(
         UserError: it cannot be counted, or is not what a statistic must be.
     """
     culprit = f"metric {metric.name!r}: its statistic {metric.statistic}"
-    ignored = masks == IGNORED
-    if ignored.any():
+    if masks.max(initial=0) > 1:
+        ignored = masks == IGNORED
         probabilities, masks = (np.where(ignored, array.dtype.type(0), array) for array in (probabilities, masks))
     shown = [array.view() for array in (probabilities, masks)]
     for array in shown:

@@ -39,17 +39,24 @@ class TrainingData:
 
     Attributes:
         epochs: gives the images to train on, an epoch at a time, without end.
-        sample: images of the training part as they are, at most as many as validate; the same for every seed.
+        originals: the images of the training part as they are.
+        sampled: the row numbers of those that are the sample.
         validation: the validation part.
         warnings: what makes its scores doubtful.
         drawn: whether its parts are those that earlier versions drew (see ``craterbench.data.split.GroupSplit``).
     """
 
     epochs: Iterator[Subset]
-    sample: Subset
+    originals: Subset
+    sampled: npt.NDArray[np.intp]
     validation: Subset
     warnings: tuple[str, ...] = ()
     drawn: bool = True
+
+    @property
+    def sample(self) -> Subset:
+        """Images of the training part, at most as many as validate; the same for every seed. Copied when asked for."""
+        return self.originals.take(self.sampled)
 
 
 def check_folds(benchmark: BenchmarkConfig) -> None:
@@ -137,11 +144,11 @@ def make_training_data(
             cure = "try another split.seed, or give more images" if validates is None else "the data say what is in it"
             raise UserError(f"the {name} part has no crater pixel; {cure}")
     size = min(len(validation), len(originals))
-    sample = originals.take(np.sort(fixed.choice(len(originals), size, replace=False)))
+    sampled = np.sort(fixed.choice(len(originals), size, replace=False))
     if augmentation.warp == "image" and augmentation.copies and augmentation.steps:
         # Known from the config alone: its images do not show for certain whether a step moves anything.
         warnings.append("alignment: the masks of augmented images were not warped with them")
-    return TrainingData(epochs, sample, validation, tuple(warnings), drawn)
+    return TrainingData(epochs, originals, sampled, validation, tuple(warnings), drawn)
 
 
 def check_given(
@@ -174,8 +181,11 @@ def augmented(part: Subset, augmentation: AugmentationConfig, generator: np.rand
     Raises:
         ValueError: an augmentation changed the shape or the type of the arrays.
     """
-    images, masks = [part.images], [part.masks]
-    for _ in range(augmentation.copies):
+    if not augmentation.copies:
+        return part
+    number, times = len(part), (1 + augmentation.copies, 1, 1, 1)
+    images, masks = np.tile(part.images, times), np.tile(part.masks, times)
+    for copy in range(1, 1 + augmentation.copies):
         image, mask = part.images, part.masks
         for step in augmentation.steps:
             image, mask = load(step.target)(image, mask, generator, step.parameters)
@@ -183,9 +193,10 @@ def augmented(part: Subset, augmentation: AugmentationConfig, generator: np.rand
                 raise ValueError(f"augmentation {step.name!r} changed the shape of the images or masks")
             if image.dtype != np.float32 or mask.dtype != np.uint8:
                 raise ValueError(f"augmentation {step.name!r} returned {image.dtype} images and {mask.dtype} masks")
-        images.append(image)
-        masks.append(mask if augmentation.warp == "both" else part.masks)
-    return Subset(np.concatenate(images), np.concatenate(masks), np.tile(part.groups, 1 + augmentation.copies))
+        images[copy * number : (copy + 1) * number] = image
+        if augmentation.warp == "both":
+            masks[copy * number : (copy + 1) * number] = mask
+    return Subset(images, masks, np.tile(part.groups, 1 + augmentation.copies))
 
 
 def _epochs(training: Subset, augmentation: AugmentationConfig, generator: np.random.Generator) -> Iterator[Subset]:

@@ -267,6 +267,7 @@ def train(
         ),
         drawn=data.drawn,
     )
+    del train_val  # its images are in the parts, and would be held twice
     on_start(start)
     ready = time.perf_counter()
     training = fit(

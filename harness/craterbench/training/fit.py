@@ -104,7 +104,9 @@ def fit(
     config = benchmark.training
     metrics = Metrics(benchmark.metrics)
     monitor, followed = metrics.get(config.monitor), metrics.in_history(config.monitor, objectives)
-    seen = Evaluator(data.sample.images, data.sample.masks, data.sample.groups)
+    sample = data.sample
+    seen = Evaluator(sample.images, sample.masks, sample.groups)
+    del sample  # it is asked for again after each epoch, so as not to be held in training
     unseen = Evaluator(
         data.validation.images, data.validation.masks, data.validation.groups, followed, data.validation.circles
     )

@@ -130,7 +130,7 @@ class TwinSession(Session, Protocol):
 
 def has_ignored(masks: npt.NDArray[np.uint8]) -> bool:
     """Return whether masks have a pixel that is left out."""
-    return bool((masks == IGNORED).any())
+    return bool(masks.max(initial=0) == IGNORED)
 
 
 def check_ignored(benchmark: BenchmarkConfig, masks: npt.NDArray[np.uint8]) -> None:
