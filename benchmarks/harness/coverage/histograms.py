@@ -26,7 +26,7 @@ from scipy.special import logit, ndtr
 
 from craterbench.metrics.histogram import EDGES, confusion_at
 from craterbench.metrics.intervals import confidence_interval, difference
-from craterbench.metrics.metric import TUNED, Metric, Metrics
+from craterbench.metrics.metric import Metric, Metrics
 from craterbench.metrics.statistics import Statistics
 
 SEEDS = (3, 5)
@@ -116,36 +116,42 @@ def coverage(world: World, chips: Chips, seeds: int, data_sets: int) -> dict[str
     generator = np.random.default_rng(seeds)
     metrics = [Metrics().get(name) for name in ("auroc", "average_precision")]
     found: dict[str, list[tuple[float, float, float, float]]] = {}
-    at_thresholds = []
+    tuned = [Metrics().get(name) for name in ("balanced_accuracy_tuned", "dice_tuned")]
+    at_thresholds: dict[str, list[list[float]]] = {metric.name: [] for metric in tuned}
     for _ in range(data_sets):
         moved = world.seed * generator.standard_normal((2, seeds, 2))
         moved[1] += BETTER
         validation, test = (draw(generator, world, chips, sizes, moved) for sizes in (chips.validation, chips.test))
-        edges = [[TUNED.best_edge(run.sums()) or 0 for run in each] for each in validation]
         everything = population(world, chips, moved)
-        at_thresholds.append(
-            [
-                np.mean([TUNED.at_threshold(confusion_at(everything[side, s], edges[side][s])) for s in range(seeds)])
+        scored = [(metric, test) for metric in metrics]
+        for metric in tuned:
+            edges = [[metric.best_edge(run.sums()) or 0 for run in each] for each in validation]
+            at_edges = [
+                [float(metric.at_threshold(confusion_at(everything[side, s], edges[side][s]))) for s in range(seeds)]
                 for side in (0, 1)
             ]
-        )
-        tuned = [
-            [run.at_threshold(edge) for run, edge in zip(*each, strict=True)] for each in zip(test, edges, strict=True)
-        ]
-        for metric, (first, second) in [*((metric, test) for metric in metrics), (TUNED.at_threshold, tuned)]:
+            at_thresholds[metric.name].append([float(np.mean(each)) for each in at_edges])
+            called = [
+                [run.at_threshold(edge) for run, edge in zip(*each, strict=True)]
+                for each in zip(test, edges, strict=True)
+            ]
+            scored.append((replace(metric.at_threshold, name=metric.name), called))
+        for metric, (first, second) in scored:
             mean = confidence_interval(second, metric)
             apart = difference(dict(enumerate(second)), dict(enumerate(first)), metric)
             assert apart is not None
             found.setdefault(metric.name, []).append((mean.low, mean.high, apart.low, apart.high))
-    first, second = np.mean(at_thresholds, axis=0)
-    truths = {metric.name: truth(world, chips, metric) for metric in metrics} | {TUNED.name: (second, second - first)}
+    truths = {metric.name: truth(world, chips, metric) for metric in metrics}
+    for name, scores in at_thresholds.items():
+        before, after = np.mean(scores, axis=0)
+        truths[name] = (float(after), float(after - before))
     held = {}
     for name, ends in found.items():
         low, high, low_apart, high_apart = np.array(ends).T
-        mean, apart = truths[name]
+        wanted, wanted_apart = truths[name]
         held[name] = (
-            float(((low <= mean) & (mean <= high)).mean()),
-            float(((low_apart <= apart) & (apart <= high_apart)).mean()),
+            float(((low <= wanted) & (wanted <= high)).mean()),
+            float(((low_apart <= wanted_apart) & (wanted_apart <= high_apart)).mean()),
         )
     return held
 

@@ -35,6 +35,7 @@ from craterbench.execution.run import RunFactory
 from craterbench.metrics.evaluator import Evaluator
 from craterbench.plugin.components import load
 from craterbench.plugin.registry import Registry
+from craterbench.results.predictions_file import Predictions
 from craterbench.results.store import RunFolder, Store
 from craterbench.search.journal import SingleWriterBackend
 from craterbench.search.optimize import TrialLoop
@@ -197,11 +198,12 @@ def made_outcome(resolved: ResolvedConfig, train_val: TrainVal) -> RunResult:
     model, part = resolved.benchmark.model, train_val.part.take(np.arange(110))
     weights = load(str(model.initial))(model.parameters, part.images.shape[1:3], 0)
     evaluator = Evaluator(part.images, part.masks, part.groups)
+    predictions = Predictions.of(part.images, part.masks, part.images)
     shown = part.take(np.arange(12))
     return RunResult(
         start=RunInfo(train_val.digest, train_val.notes, "cpu", python="", machine="", warnings=()),
         training=TrainingResult([], 1, weights, 1.0, 1),
-        scored={"validation": SplitResult(evaluator.fingerprint, evaluator.count(part.images))},
+        scored={"validation": SplitResult(evaluator.fingerprint, evaluator.count(part.images), predictions)},
         samples=Samples(shown.images, shown.masks, shown.images),
         seconds={"start_up": 0.0, "training": 1.0, "scoring": 0.0},
         peak_memory=None,

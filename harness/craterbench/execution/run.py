@@ -23,6 +23,7 @@ from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.registry import Registry
 from craterbench.results.checkpoint import Checkpoint
 from craterbench.results.parity_verdicts import standing
+from craterbench.results.predictions_file import write_predictions
 from craterbench.results.record import Record
 from craterbench.results.store import RunFolder, Store, new_id
 from craterbench.training.experiment import RunInfo, RunResult, Samples, SplitResult
@@ -280,11 +281,7 @@ class ActiveRun:
             self._folder.write_checkpoint(content)
 
     def _on_finished(self, outcome: RunResult) -> None:
-        _write_arrays(self._folder, outcome)
-        if self._context.trial is None and not outcome.training.pruned:  # tables show no trial
-            self._folder.write_predictions(
-                {name: part.predictions for name, part in outcome.scored.items() if part.predictions is not None}
-            )
+        _write_arrays(self._folder, outcome, drawn=self._context.trial is None)  # tables show no trial
         record = _done(self.record, outcome)
         self._folder.write_record(replace(record, epochs=len(self._history)))
         self._folder.remove_checkpoint()
@@ -396,6 +393,8 @@ def _protocol(benchmark: BenchmarkConfig) -> str:
     return split if benchmark.augmentation.warp == "both" else f"{split}, masks not warped"
 
 
-def _write_arrays(folder: RunFolder, outcome: RunResult) -> None:
+def _write_arrays(folder: RunFolder, outcome: RunResult, *, drawn: bool) -> None:
     folder.write_statistics(arrays_of(outcome.scored))
+    if drawn:
+        write_predictions(folder.path, {name: part.predictions for name, part in outcome.scored.items()})
     folder.write_weights(outcome.training.best_weights)

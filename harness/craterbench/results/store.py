@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from craterbench.results.checkpoint import Checkpoint
-    from craterbench.results.predictions_file import Predictions
 
 __all__ = ["RunFolder", "Store", "amend", "new_id", "read_history"]
 
@@ -83,12 +82,6 @@ class RunFolder:
     def write_statistics(self, parts: Mapping[str, Mapping[str, npt.NDArray[np.generic]]]) -> None:
         """Write ``statistics.npz``: of each part the statistics of its images and their groups, as ``part/name``."""
         write_statistics(self.path, parts)
-
-    def write_predictions(self, parts: Mapping[str, Predictions]) -> None:
-        """Write ``predictions.npz``: of each part what was called crater."""
-        from craterbench.results.predictions_file import write_predictions
-
-        write_predictions(self.path, parts)
 
     def write_weights(self, weights: Mapping[str, npt.NDArray[np.generic]]) -> None:
         """Write ``weights.safetensors``, in Keras' lay-out."""

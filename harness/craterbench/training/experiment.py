@@ -65,7 +65,7 @@ class SplitResult:
 
     fingerprint: str
     statistics: Statistics
-    predictions: Predictions | None = None
+    predictions: Predictions
 
 
 @dataclass(frozen=True)
