@@ -111,7 +111,7 @@ def test_of_runs_that_differ_their_names_are_joined(trained, results):
     scores = craterbench.evaluate([trained[0], floor], ensemble=True, results=results)
     (run,) = scores.index.unique("run")
     record = json.loads((craterbench.Run(run, results).folder / "record.json").read_text())
-    assert record["benchmark"] == "ensemble-of-2-logistic+constant"
-    assert record["config"]["model"] == {"name": "logistic+constant"}
+    assert record["benchmark"] == "ensemble-of-2-constant+logistic"
+    assert record["config"]["model"] == {"name": "constant+logistic"}
     assert record["config"]["loss"]["name"] == "bce"
     assert "learning_rate" not in record["config"]["optimizer"]

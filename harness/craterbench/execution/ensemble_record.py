@@ -39,7 +39,7 @@ def evaluate_ensemble(ensemble: Ensemble, store: Store) -> tuple[Record, Evaluat
 
 
 def _record(ensemble: Ensemble, found: Evaluation, seconds: float) -> Record:
-    members = sorted((run.record for run in ensemble.runs), key=lambda record: record.id)
+    members = sorted((run.record for run in ensemble.runs), key=lambda run: (run.benchmark, run.seed, run.id))
     first = members[0]
     names = "+".join(dict.fromkeys(member.benchmark for member in members))
     run_id, started = new_id()
