@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from scipy.ndimage import affine_transform
 
+from craterbench.config.benchmark import AugmentationConfig, AugmentationStep
 from craterbench.config.resolve import parse_override, resolve
 from craterbench.data.dataset import IGNORED, Subset
-from craterbench.plugin import NoParameters
+from craterbench.plugin import NoParameters, UserError
 from craterbench.plugin.registry import Registry
 from craterbench.training.augment import augmented, make_training_data
 from craterbench_augment import RotateZoom
@@ -143,3 +144,82 @@ def test_ignored_pixels_move_with_their_image(augment, parameters):
     _, masks = augment(before.images, before.masks, np.random.default_rng(1), parameters)
     _, moved = augment(before.images, left_out, np.random.default_rng(1), parameters)
     np.testing.assert_array_equal(moved, np.where(masks == 1, IGNORED, 0))
+
+
+def test_a_step_is_applied_to_its_share_of_images_and_masks_go_with_them():
+    before = discs()
+    everything = Subset(np.tile(before.images, (20, 1, 1, 1)), np.tile(before.masks, (20, 1, 1, 1)), np.arange(600))
+    asked = benchmark(
+        "flips", "augmentation.rotate-zoom=false", "augmentation.copies=1", "augmentation.flips.probability=0.3"
+    ).augmentation
+    made = augmented(everything, asked, np.random.default_rng(1))
+    copies, masks = made.images[600:], made.masks[600:]
+    np.testing.assert_array_equal(copies > 0.5, masks == 1)
+    changed = (copies != everything.images).any(axis=(1, 2, 3)).mean()
+    assert 0.15 < changed < 0.3  # of those that are flipped, a quarter is flipped in neither direction
+
+
+def test_of_a_probability_of_1_nothing_is_drawn_and_of_0_nothing_is_changed():
+    before = discs()
+    plain, always, never = (
+        augmented(
+            before,
+            benchmark("flips", "augmentation.rotate-zoom=false", "augmentation.copies=1", *more).augmentation,
+            np.random.default_rng(1),
+        )
+        for more in ([], ["augmentation.flips.probability=1"], ["augmentation.flips.probability=0"])
+    )
+    np.testing.assert_array_equal(plain.images, always.images)
+    np.testing.assert_array_equal(never.images[30:], before.images)
+
+
+def test_copies_may_train_in_place_of_the_originals():
+    before = discs()
+    asked = benchmark("flips", "augmentation.copies=2", "augmentation.originals=false").augmentation
+    made = augmented(before, asked, np.random.default_rng(1))
+    beside = augmented(before, benchmark("flips", "augmentation.copies=2").augmentation, np.random.default_rng(1))
+    np.testing.assert_array_equal(made.images, beside.images[30:])
+    np.testing.assert_array_equal(made.masks, beside.masks[30:])
+    assert len(made) == len(made.groups) == 60
+
+
+@pytest.mark.parametrize(
+    ("settings", "cure"),
+    [
+        (["augmentation.copies=0", "augmentation.originals=false"], r"set augmentation\.copies to 1 or more"),
+        (["augmentation.originals=false", "split.when=after-augmentation"], "leave it true"),
+        (["augmentation.flips.probability=1.5"], r"augmentation\.flips\.probability: 1\.5 is outside 0 to 1"),
+    ],
+)
+def test_what_cannot_be_augmented_is_refused(settings, cure):
+    with pytest.raises(UserError, match=cure):
+        benchmark("flips", *settings)
+
+
+def test_what_was_added_later_is_in_a_config_only_where_it_is_not_at_its_default():
+    plain = benchmark("flips").as_dict()
+    assert plain["augmentation"] == benchmark("flips", "augmentation.originals=true").as_dict()["augmentation"]
+    assert "originals" not in plain["augmentation"]
+    assert "probability" not in plain["augmentation"]["flips"]
+    assert "test" not in plain["split"]
+    other = benchmark("flips", "augmentation.originals=false", "augmentation.flips.probability=0.5").as_dict()
+    assert other["augmentation"]["originals"] is False
+    assert other["augmentation"]["flips"] == {"probability": 0.5}
+
+
+class NotItsMask:
+    """An augmentation that is said to leave masks alone, and does not."""
+
+    @staticmethod
+    def change(images, masks, generator, parameters):
+        return images, 1 - masks
+
+
+def test_masks_pass_by_what_is_said_not_to_move_pixels():
+    step = AugmentationStep(name="x", version=1, target="not:imported", parameters=NoParameters(), geometric=False)
+    asked = AugmentationConfig(copies=1, steps=(step,))
+    before = discs()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("craterbench.training.augment.load", lambda target: NotItsMask.change)
+        made = augmented(before, asked, np.random.default_rng(1))
+    np.testing.assert_array_equal(made.masks[30:], before.masks)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal
 
-from craterbench.plugin import MetricSpec, Range
+from craterbench.plugin import ADDED_LATER, MetricSpec, Range
 
 __all__ = [
     "COMPONENT_SECTIONS",
     "AugmentationConfig",
+    "AugmentationStep",
     "BenchmarkConfig",
     "ComponentConfig",
     "FrameworkConfig",
     "LearningRate",
     "OptimizerConfig",
     "Precision",
+    "Probability",
     "SplitConfig",
     "TrainingConfig",
     "flatten",
@@ -71,10 +73,28 @@ class SplitConfig:
             the augmented images validate, copies of images that train among them.
     """
 
-    test: Annotated[float, Range(0.0, 0.9)] = 0.0
+    test: Annotated[float, Range(0.0, 0.9)] = field(default=0.0, metadata=ADDED_LATER)
     validation: Annotated[float, Range(0.01, 0.9)] = 0.2
     seed: Annotated[int, Range(0, 2**32 - 1)] = 42
     when: Literal["before-augmentation", "after-augmentation"] = "before-augmentation"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probability:
+    """What every augmentation has beside its own parameters: the share of images that it is applied to, by chance."""
+
+    probability: Annotated[float, Range(0.0, 1.0)] = field(default=1.0, metadata=ADDED_LATER)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentationStep(Probability, ComponentConfig):
+    """An augmentation with its parameters.
+
+    Attributes:
+        geometric: whether it moves pixels, those of the masks too.
+    """
+
+    geometric: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +102,8 @@ class AugmentationConfig:
     """What is added to the training part.
 
     Attributes:
-        copies: augmented copies of every image, beside the image itself.
+        copies: augmented copies of every image.
+        originals: whether the images themselves train beside their copies.
         drawn: ``once``, before the first epoch, or again before each one for ``every-epoch``.
         warp: ``both`` image and mask; ``image`` repeats a published mistake: the mask stays where it was.
         steps: the augmentations, in the order in which they are applied.
@@ -91,7 +112,8 @@ class AugmentationConfig:
     copies: Annotated[int, Range(0, 20, search=(0, 3))] = 0
     drawn: Literal["once", "every-epoch"] = "once"
     warp: Literal["both", "image"] = "both"
-    steps: tuple[ComponentConfig, ...] = ()
+    originals: bool = field(default=True, metadata=ADDED_LATER)
+    steps: tuple[AugmentationStep, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +144,7 @@ class TrainingConfig:
     monitor: str = "val_loss"
     patience: Annotated[int, Range(1, 100_000)] = 5
     precision: Precision = "float32"
-    pad: bool = False
+    pad: bool = field(default=False, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,19 +171,16 @@ class BenchmarkConfig:
     def as_dict(self) -> dict[str, Any]:
         """Return the config as it would stand in a TOML file: each component's parameters beside its name.
 
-        A ``split.test`` of 0 and a ``training.pad`` of false are left out, as they are in configs from before there was
-        such a key.
+        What was added later (see ``craterbench.plugin.ADDED_LATER``) is left out where it is at its default.
         """
         return {
             "summary": self.summary,
             "framework": self.framework.name,
             "dataset": _flat(self.dataset),
-            "split": {key: value for key, value in asdict(self.split).items() if key != "test" or value},
+            "split": _values(self.split),
             "augmentation": {
-                "copies": self.augmentation.copies,
-                "drawn": self.augmentation.drawn,
-                "warp": self.augmentation.warp,
-                **{step.name: _values(step.parameters) for step in self.augmentation.steps},
+                **{key: value for key, value in _values(self.augmentation).items() if key != "steps"},
+                **{step.name: _step(step) for step in self.augmentation.steps},
             },
             "model": _flat(self.model),
             "loss": _flat(self.loss),
@@ -171,7 +190,7 @@ class BenchmarkConfig:
                 **_values(self.optimizer.parameters),
             },
             "schedule": _flat(self.schedule),
-            "training": {key: value for key, value in asdict(self.training).items() if key != "pad" or value},
+            "training": _values(self.training),
         }
 
     def versions(self) -> dict[str, int]:
@@ -227,7 +246,16 @@ def parse_value(text: str) -> Any:
 
 
 def _values(parameters: Any) -> dict[str, Any]:
-    return {key: value for key, value in asdict(parameters).items() if value is not None}
+    found = {each.name: (each, getattr(parameters, each.name)) for each in fields(parameters)}
+    return {
+        name: value
+        for name, (each, value) in found.items()
+        if value is not None and not ("added_later" in each.metadata and value == each.default)
+    }
+
+
+def _step(step: AugmentationStep) -> dict[str, Any]:
+    return _values(step.parameters) | ({} if step.probability == 1 else {"probability": step.probability})
 
 
 def _flat(chosen: ComponentConfig) -> dict[str, Any]:

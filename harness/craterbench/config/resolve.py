@@ -17,11 +17,13 @@ from pydantic import TypeAdapter, ValidationError
 from craterbench.config.benchmark import (
     COMPONENT_SECTIONS,
     AugmentationConfig,
+    AugmentationStep,
     BenchmarkConfig,
     ComponentConfig,
     FrameworkConfig,
     LearningRate,
     OptimizerConfig,
+    Probability,
     SplitConfig,
     TrainingConfig,
     flatten,
@@ -49,7 +51,7 @@ _PLAIN: Mapping[str, type] = types.MappingProxyType(
 _TOP = ("summary", "extends", "framework", *COMPONENT_SECTIONS, *_PLAIN)
 
 #: Fields of a config's dataclasses that are not read from a table of their own name.
-_FILLED_IN = ("tuple[ComponentConfig, ...]",)
+_FILLED_IN = ("tuple[AugmentationStep, ...]",)
 
 #: The keys of ``[augmentation]`` that say how steps are applied; any other is a step.
 _ABOUT_STEPS = tuple(field.name for field in fields(AugmentationConfig) if field.type not in _FILLED_IN)
@@ -240,6 +242,11 @@ class Validator:
         split, augmentation, training = plain["split"], plain["augmentation"], plain["training"]
         if split and augmentation and split.when == "after-augmentation" and augmentation.drawn == "every-epoch":
             self.problem("augmentation.drawn", "every-epoch needs split.when = 'before-augmentation'; draw it once")
+        if split and augmentation and not augmentation.originals:
+            if split.when == "after-augmentation":
+                self.problem("augmentation.originals", "false needs split.when = 'before-augmentation'; leave it true")
+            if not augmentation.copies:
+                self.problem("augmentation.originals", "false leaves no image; set augmentation.copies to 1 or more")
         if framework is not None and training is not None and training.precision not in framework.precisions:
             has = f"it has {', '.join(framework.precisions)}"
             self.problem("training.precision", f"framework {framework.name!r} has no {training.precision!r}; {has}")
@@ -326,7 +333,7 @@ class Validator:
             self.found("metric", "training.monitor", monitor)
         return replace(training, monitor=monitor)
 
-    def steps(self, table: dict[str, Any]) -> tuple[ComponentConfig, ...]:
+    def steps(self, table: dict[str, Any]) -> tuple[AugmentationStep, ...]:
         """Take the augmentations out of their table: every table in it is one, in the order of the file.
 
         One that is ``false`` is left out, and ``true`` has become an empty table.
@@ -338,9 +345,12 @@ class Validator:
             spec = self.found("augmentation", path, name)
             if spec is None or values is False:
                 continue
-            step = self.component(spec, dict(values), path, None)
-            if step is not None:
-                steps.append(step)
+            own = dict(values)
+            chance = {key: own.pop(key) for key in ("probability",) if key in own}
+            probability = self.values(Probability, chance, path)
+            step = self.component(spec, own, path, None)
+            if step is not None and probability is not None:
+                steps.append(AugmentationStep(**vars(probability), **vars(step), geometric=spec.geometric))
         return tuple(steps)
 
     def values(self, cls: type, table: Mapping[str, Any], path: str, owner: str = "") -> Any:

@@ -22,8 +22,9 @@ from craterbench.plugin import UserError
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.errors import nearest
 from craterbench.plugin.registry import Registry
-from craterbench.training.ensemble import TTA, Member, image_multiple
+from craterbench.training.ensemble import TTA, Member
 from craterbench.training.experiment import Evaluation
+from craterbench.training.session import image_multiple
 
 __all__ = ["Ensemble", "parse_tta"]
 

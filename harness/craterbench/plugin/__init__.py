@@ -23,9 +23,10 @@ from craterbench.plugin.components import (
 from craterbench.plugin.context import RunContext, StudyContext
 from craterbench.plugin.errors import UserError
 from craterbench.plugin.hookspecs import hookimpl
-from craterbench.plugin.parameters import NoParameters, Range
+from craterbench.plugin.parameters import ADDED_LATER, NoParameters, Range
 
 __all__ = [
+    "ADDED_LATER",
     "AugmentationSpec",
     "BenchmarkSpec",
     "DatasetSpec",

@@ -270,10 +270,16 @@ class Implementation:
 class AugmentationSpec(Component):
     """What varies the training images: ``augment(images, masks, generator, parameters) -> (images, masks)``.
 
-    Arrays as everywhere, float32 and uint8 (N, H, W, 1); the generator is a ``numpy.random.Generator``.
+    Arrays as everywhere, float32 and uint8 (N, H, W, 1); the generator is a ``numpy.random.Generator``. What comes in
+    stays as it is. The share of images that it is applied to, ``probability``, is the harness's to draw.
+
+    Attributes:
+        geometric: whether it moves pixels. If not, masks pass it by, whatever it returns.
     """
 
     kind: ClassVar[str] = "augmentation"
+    reserved: ClassVar[tuple[str, ...]] = ("name", "probability")
+    geometric: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,13 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import KW_ONLY, MISSING, dataclass, fields, is_dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler
     from pydantic_core import CoreSchema
 
-__all__ = ["NoParameters", "Range", "check_parameters"]
+__all__ = ["ADDED_LATER", "NoParameters", "Range", "check_parameters"]
+
+#: For ``field(default=..., metadata=ADDED_LATER)``: a parameter that came when there were runs without it. At its
+#: default, which does what was done before, it is left out of the config, so that those runs stay done.
+ADDED_LATER = MappingProxyType({"added_later": True})
 
 
 @dataclass(frozen=True, kw_only=True)

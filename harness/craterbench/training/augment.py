@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count, repeat
 
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.config.benchmark import AugmentationConfig, BenchmarkConfig
+from craterbench.config.benchmark import AugmentationConfig, AugmentationStep, BenchmarkConfig
 from craterbench.data.dataset import Subset, TrainVal
 from craterbench.data.leakage import find_leaks
 from craterbench.data.split import (
@@ -145,7 +145,7 @@ def make_training_data(
             raise UserError(f"the {name} part has no crater pixel; {cure}")
     size = min(len(validation), len(originals))
     sampled = np.sort(fixed.choice(len(originals), size, replace=False))
-    if augmentation.warp == "image" and augmentation.copies and augmentation.steps:
+    if augmentation.warp == "image" and augmentation.copies and any(step.geometric for step in augmentation.steps):
         # Known from the config alone: its images do not show for certain whether a step moves anything.
         warnings.append("alignment: the masks of augmented images were not warped with them")
     return TrainingData(epochs, originals, sampled, validation, tuple(warnings), drawn)
@@ -176,27 +176,47 @@ def check_given(
 
 
 def augmented(part: Subset, augmentation: AugmentationConfig, generator: np.random.Generator) -> Subset:
-    """Return the images as they are, followed by each of their augmented copies.
+    """Return the images as they are, unless only their copies train, followed by each of their augmented copies.
 
     Raises:
         ValueError: an augmentation changed the shape or the type of the arrays.
     """
     if not augmentation.copies:
         return part
-    number, times = len(part), (1 + augmentation.copies, 1, 1, 1)
-    images, masks = np.tile(part.images, times), np.tile(part.masks, times)
-    for copy in range(1, 1 + augmentation.copies):
+    first = 1 if augmentation.originals else 0
+    number, times = len(part), first + augmentation.copies
+    images, masks = np.tile(part.images, (times, 1, 1, 1)), np.tile(part.masks, (times, 1, 1, 1))
+    for copy in range(first, times):
         image, mask = part.images, part.masks
         for step in augmentation.steps:
-            image, mask = load(step.target)(image, mask, generator, step.parameters)
-            if image.shape != part.images.shape or mask.shape != part.masks.shape:
-                raise ValueError(f"augmentation {step.name!r} changed the shape of the images or masks")
-            if image.dtype != np.float32 or mask.dtype != np.uint8:
-                raise ValueError(f"augmentation {step.name!r} returned {image.dtype} images and {mask.dtype} masks")
+            image, mask = _applied(step, image, mask, generator)
         images[copy * number : (copy + 1) * number] = image
         if augmentation.warp == "both":
             masks[copy * number : (copy + 1) * number] = mask
-    return Subset(images, masks, np.tile(part.groups, 1 + augmentation.copies))
+    return Subset(images, masks, np.tile(part.groups, times))
+
+
+def _applied(
+    step: AugmentationStep,
+    images: npt.NDArray[np.float32],
+    masks: npt.NDArray[np.uint8],
+    generator: np.random.Generator,
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.uint8]]:
+    """Return images and masks with an augmentation applied, to each with its probability."""
+    if step.probability < 1:
+        rows = np.flatnonzero(generator.random(len(images)) < step.probability)
+        if not len(rows):
+            return images, masks
+        made_images, made_masks = _applied(replace(step, probability=1.0), images[rows], masks[rows], generator)
+        images, masks = images.copy(), masks.copy()
+        images[rows], masks[rows] = made_images, made_masks
+        return images, masks
+    made, warped = load(step.target)(images, masks, generator, step.parameters)
+    if made.shape != images.shape or warped.shape != masks.shape:
+        raise ValueError(f"augmentation {step.name!r} changed the shape of the images or masks")
+    if made.dtype != np.float32 or warped.dtype != np.uint8:
+        raise ValueError(f"augmentation {step.name!r} returned {made.dtype} images and {warped.dtype} masks")
+    return made, warped if step.geometric else masks
 
 
 def _epochs(training: Subset, augmentation: AugmentationConfig, generator: np.random.Generator) -> Iterator[Subset]:

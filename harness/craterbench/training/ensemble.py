@@ -14,9 +14,9 @@ from craterbench.data.padding import pad_to_multiple
 from craterbench.data.split import Fold
 from craterbench.metrics.metric import Metrics
 from craterbench.training.experiment import Evaluation, open_weights, score, scored_parts
-from craterbench.training.session import Session
+from craterbench.training.session import Session, image_multiple
 
-__all__ = ["TTA", "Member", "image_multiple", "predict_parts", "predict_sum", "score_parts", "symmetries"]
+__all__ = ["TTA", "Member", "predict_parts", "predict_sum", "score_parts", "symmetries"]
 
 #: The sets of symmetries that test-time augmentation knows, each as (quarter turns, whether it is mirrored afterwards).
 #: Together they are all eight of the square.
@@ -47,12 +47,6 @@ def symmetries(tta: Sequence[str]) -> tuple[tuple[int, bool], ...]:
     if {*tta} >= TTA.keys():
         return _ALL
     return TTA[tta[0]] if tta else ((0, False),)
-
-
-def image_multiple(benchmark: BenchmarkConfig) -> int:
-    """Return what the sides of an image must be multiples of: a model with a ``depth`` halves them so many times."""
-    depth: int = getattr(benchmark.model.parameters, "depth", 0)
-    return 1 << depth if isinstance(depth, int) else 1
 
 
 def predict_sum(

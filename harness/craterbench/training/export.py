@@ -14,6 +14,7 @@ from craterbench.data.padding import pad_to_multiple
 from craterbench.plugin import ExportSpec, UserError
 from craterbench.plugin.components import load
 from craterbench.training.experiment import open_weights, predict, train_val
+from craterbench.training.session import image_multiple
 
 __all__ = ["ExportedWeights", "export_weights", "predict_sizes"]
 
@@ -54,9 +55,8 @@ def export_weights(benchmark: BenchmarkConfig, *, weights: Path, export: ExportS
     Raises:
         UserError: the weights are missing or of another model, or the network cannot be written so.
     """
-    model = benchmark.model
-    multiple = load(model.multiple_of)(model.parameters) if model.multiple_of else 1
     images, real = _images(benchmark)
+    multiple = image_multiple(benchmark)
     images, _ = pad_to_multiple(images, multiple)
     wide = np.concatenate([images[:1], images[:1, :, ::-1]], axis=2)
     session = open_weights(benchmark, weights, images.shape[1:3], device)
@@ -69,9 +69,8 @@ def export_weights(benchmark: BenchmarkConfig, *, weights: Path, export: ExportS
         except UserError:
             raise
         except Exception as error:  # of the libraries, on what they do not know of the networks of plugins
-            raise UserError(
-                f"the network {model.name!r} cannot be exported to {export.name}: {type(error).__name__}: {error}"
-            ) from error
+            what = f"the network {benchmark.model.name!r} cannot be exported to {export.name}"
+            raise UserError(f"{what}: {type(error).__name__}: {error}") from error
     predicted = predict_sizes(benchmark, weights=weights, images=(images, wide), device=device)
     return ExportedWeights(content, real, (images, wide), probabilities, predicted, multiple)
 

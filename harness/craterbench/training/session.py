@@ -33,6 +33,7 @@ __all__ = [
     "check_fit",
     "check_ignored",
     "has_ignored",
+    "image_multiple",
     "open_session",
 ]
 
@@ -181,6 +182,13 @@ def check_fit(weights: Weights, own: Mapping[str, tuple[int, ...]]) -> None:
         )
 
 
+def image_multiple(benchmark: BenchmarkConfig) -> int:
+    """Return what the sides of an image must be multiples of, as the model's spec says."""
+    model = benchmark.model
+    multiple: int = load(model.multiple_of)(model.parameters) if model.multiple_of else 1
+    return multiple
+
+
 def open_session(benchmark: BenchmarkConfig, *, image_shape: tuple[int, int], seed: int, device: str) -> Session:
     """Open a session in the benchmark's framework, from the model's initial weights where it draws them itself.
 
@@ -190,7 +198,7 @@ def open_session(benchmark: BenchmarkConfig, *, image_shape: tuple[int, int], se
         UserError: the model takes no images of that size, or the framework cannot leave out what is padded.
     """
     model = benchmark.model
-    multiple = load(model.multiple_of)(model.parameters) if benchmark.training.pad and model.multiple_of else 1
+    multiple = image_multiple(benchmark) if benchmark.training.pad else 1
     padded = any(side % multiple for side in image_shape)
     if padded:
         if not benchmark.framework.ignores_pixels:
