@@ -74,6 +74,9 @@ def test_ignored_pixels_make_no_rim():
     masks = np.zeros((1, 9, 9, 1), np.uint8)
     masks[0, :, 4:] = IGNORED
     assert not rim(masks).any()
+    masks[0, :, :4] = 1
+    assert not rim(masks).any()
+    masks[0, :, :4] = 0
     masks[0, 4, 0] = 1
     near = rim(masks)[0, ..., 0]
     assert near[4, :3].all()
