@@ -9,8 +9,9 @@ from craterbench.config.resolve import parse_override, resolve
 from craterbench.data.dataset import Dataset, Subset
 from craterbench.data.leakage import find_leaks
 from craterbench.plugin.registry import Registry
+from craterbench.training.audit import find_split_leaks, find_test_leaks
 from craterbench.training.augment import make_training_data
-from craterbench.training.experiment import find_test_leaks, train_and_evaluate
+from craterbench.training.experiment import train_and_evaluate
 from craterbench_datasets import Synthetic
 from craterbench_datasets.synthetic import synthetic
 
@@ -71,7 +72,9 @@ def test_as_many_leaks_are_counted_as_a_search_for_the_originals_finds(copies):
 
     expected = sum(any(image in trained for image in mirrored(one)) for one in data.validation.images)
     assert expected > 0
-    assert data.warnings[0].startswith(f"leak: {expected} of {len(data.validation)} validation images are copies")
+    assert find_split_leaks(data)[0].startswith(
+        f"leak: {expected} of {len(data.validation)} validation images are copies"
+    )
 
 
 def test_the_reference_leaks_nothing_and_as_published_everything():

@@ -28,7 +28,7 @@ from processes import PATIENCE, eventually
 from craterbench.execution.devices import environment
 from craterbench.execution.worker import TRAIN_AND_EVALUATE, WorkerDied, WorkerError, WorkerProcess
 from craterbench.plugin import UserError
-from craterbench.training.experiment import train_val
+from craterbench.training.parts import train_val
 from craterbench_executors import dask, relay
 
 

@@ -17,7 +17,7 @@ from craterbench.execution.executor import ExecutionOptions, Executor, Worker
 from craterbench.execution.versions import packages_of
 from craterbench.execution.worker import TRAIN_AND_EVALUATE
 from craterbench.plugin.registry import Registry
-from craterbench.training.experiment import train_val
+from craterbench.training.parts import train_val
 
 ENDLESS = ("training.epochs=100000", "training.patience=100000")
 

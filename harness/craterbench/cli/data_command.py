@@ -64,7 +64,7 @@ def info_data_command(
 ) -> None:
     """Show what is in a data set: images, grey values, craters, groups, parts, notes, warnings and its fingerprint."""
     from craterbench.report.dataset_text import describe_dataset, render_dataset
-    from craterbench.training.check_data import read_dataset
+    from craterbench.training.parts import read_dataset
 
     benchmark = _benchmark("reference", dataset, data, settings)
     found = read_dataset(benchmark)
@@ -93,7 +93,8 @@ def check_data_command(
 
     Exit status 1 says that something was found.
     """
-    from craterbench.training.check_data import check_data, read_dataset
+    from craterbench.training.check_data import check_data
+    from craterbench.training.parts import read_dataset
 
     benchmark = _benchmark(name, dataset, data, settings)
     read = read_dataset(benchmark)

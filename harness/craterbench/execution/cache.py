@@ -15,12 +15,12 @@ from craterbench.plugin import UserError
 from craterbench.results.checkpoint import Checkpoint
 from craterbench.results.record import Record
 from craterbench.results.store import Store
-from craterbench.training.experiment import DataInfo
+from craterbench.training.parts import DataInfo
 
 __all__ = ["RunCache"]
 
 
-_DESCRIBE_DATA = "craterbench.training.experiment:describe_data"
+_DESCRIBE_DATA = "craterbench.training.parts:describe_data"
 
 
 class RunCache:

@@ -17,11 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.config.benchmark import BenchmarkConfig
-from craterbench.data.split import cut_test
-from craterbench.plugin.components import load
 from craterbench.results.weights import read_weights
 from craterbench.training.augment import make_training_data
 from craterbench.training.fit import batches_of
+from craterbench.training.parts import train_val
 from craterbench.training.session import TwinSession, check_ignored, open_session
 
 __all__ = [
@@ -167,10 +166,9 @@ def _batches(
     """Return the images and masks of an epoch, and as many batches of them as there are steps."""
     benchmark = task.benchmark
     order, drawing = (np.random.default_rng([task.seed, stream]) for stream in range(2))
-    dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
-    train_val, _ = cut_test(dataset, benchmark.split.test, benchmark.split.seed)
-    check_ignored(benchmark, train_val.part.masks)
-    data = make_training_data(train_val.part, benchmark, drawing, validates=train_val.validation)
+    shown = train_val(benchmark)
+    check_ignored(benchmark, shown.part.masks)
+    data = make_training_data(shown.part, benchmark, drawing, validates=shown.validation)
     part = next(data.epochs)
     batches = batches_of(order.permutation(len(part)), benchmark.training.batch_size)
     return part.images, part.masks, list(itertools.islice(itertools.cycle(batches), STEPS[-1]))

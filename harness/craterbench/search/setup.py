@@ -37,7 +37,7 @@ __all__ = [
     "read_train_val",
 ]
 
-_TRAIN_VAL = "craterbench.training.experiment:train_val"
+_TRAIN_VAL = "craterbench.training.parts:train_val"
 
 #: The most that a trial trains, unless the user says otherwise.
 EPOCHS = 10

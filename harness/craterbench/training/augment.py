@@ -11,7 +11,6 @@ import numpy.typing as npt
 
 from craterbench.config.benchmark import AugmentationConfig, AugmentationStep, BenchmarkConfig
 from craterbench.data.dataset import Subset, TrainVal
-from craterbench.data.leakage import find_leaks
 from craterbench.data.split import (
     Fold,
     GroupSplit,
@@ -39,18 +38,24 @@ class TrainingData:
 
     Attributes:
         epochs: gives the images to train on, an epoch at a time, without end.
+        training: what trains, in which leaks are looked for: the training part, and where the images were split after
+            the augmentation its augmented copies, too.
         originals: the images of the training part as they are.
         sampled: the row numbers of those that are the sample.
         validation: the validation part.
-        warnings: what makes its scores doubtful.
+        warnings: what makes its scores doubtful, as far as the config and the shares of the parts tell.
+        derived: bool (N,), which images of the validation part are made of one that trains, or that trains a copy;
+            ``None`` where no augmentation could make them so.
         drawn: whether its parts are those that earlier versions drew (see ``craterbench.data.split.GroupSplit``).
     """
 
     epochs: Iterator[Subset]
+    training: Subset
     originals: Subset
     sampled: npt.NDArray[np.intp]
     validation: Subset
     warnings: tuple[str, ...] = ()
+    derived: npt.NDArray[np.bool_] | None = None
     drawn: bool = True
 
     @property
@@ -116,20 +121,19 @@ def make_training_data(
         check_given(validates, len(train_val), benchmark, fold)
     split, augmentation = benchmark.split, benchmark.augmentation
     fixed = np.random.default_rng(split.seed)
-    drawn, unmet = True, tuple[str, ...]()
+    drawn, derived, warnings = True, None, list[str]()
     if split.when == "before-augmentation":
         if validates is not None:
             rows = np.flatnonzero(~validates), np.flatnonzero(validates)
         elif fold is None:
             cut = validation_split(train_val, benchmark)
             rows, drawn = (cut.rest, cut.part), cut.drawn
-            unmet = cut.warnings
+            warnings += cut.warnings
         else:
             groups, craters = train_val.groups, train_val.crater_pixels()
             rows = fold_indices(groups, craters, fold, split.seed)
         originals, validation = (train_val.take(chosen) for chosen in rows)
-        epochs = _epochs(originals, augmentation, generator)
-        warnings = [*unmet, *find_leaks(validation, originals, names=("validation", "training"))]
+        training, epochs = originals, _epochs(originals, augmentation, generator)
     else:
         # What validates here depends on the augmentation, so that is drawn from the split's seed, not from the run's.
         everything = augmented(train_val, augmentation, fixed)
@@ -137,7 +141,6 @@ def make_training_data(
         training, validation = everything.take(training_rows), everything.take(validation_rows)
         epochs = repeat(training)
         derived = np.isin(validation_rows % len(train_val), training_rows % len(train_val))
-        warnings = find_leaks(validation, training, names=("validation", "training"), derived=derived)
         originals = train_val.take(training_rows[training_rows < len(train_val)])
     for name, part in (("training", originals), ("validation", validation)):
         if not (part.masks == 1).any():
@@ -148,7 +151,7 @@ def make_training_data(
     if augmentation.warp == "image" and augmentation.copies and any(step.geometric for step in augmentation.steps):
         # Known from the config alone: its images do not show for certain whether a step moves anything.
         warnings.append("alignment: the masks of augmented images were not warped with them")
-    return TrainingData(epochs, originals, sampled, validation, tuple(warnings), drawn)
+    return TrainingData(epochs, training, originals, sampled, validation, tuple(warnings), derived, drawn)
 
 
 def check_given(

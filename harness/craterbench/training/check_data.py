@@ -13,12 +13,11 @@ from craterbench.data.dataset import Dataset, Subset
 from craterbench.data.near_copies import NearCopy, find_near_copies
 from craterbench.data.split import Fold, cut_test
 from craterbench.plugin import UserError
-from craterbench.plugin.components import load
+from craterbench.training.audit import find_split_leaks, find_test_leaks
 from craterbench.training.augment import make_training_data
-from craterbench.training.experiment import find_test_leaks
 from craterbench.training.session import check_ignored
 
-__all__ = ["check_data", "read_dataset"]
+__all__ = ["check_data"]
 
 #: How many pairs of images a finding names.
 _NAMED = 5
@@ -33,16 +32,6 @@ class _Pair:
     text: str
     one_group: bool
     equal_masks: bool
-
-
-def read_dataset(benchmark: BenchmarkConfig) -> Dataset:
-    """Return the data set of a benchmark as its plugin gives it.
-
-    Raises:
-        UserError: it cannot be had.
-    """
-    dataset: Dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
-    return dataset
 
 
 def check_data(dataset: Dataset, benchmark: BenchmarkConfig, *, folds: int | None = None) -> list[str]:
@@ -72,7 +61,7 @@ def check_data(dataset: Dataset, benchmark: BenchmarkConfig, *, folds: int | Non
         except UserError as error:
             found.append(str(error))
         else:
-            found += data.warnings
+            found += [*data.warnings, *find_split_leaks(data)]
     found += find_test_leaks(test, train_val)
     parts = {"train_val": part} | ({"test": test} if test is not None else {})
     for name, one in parts.items():

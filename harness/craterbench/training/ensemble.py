@@ -13,7 +13,8 @@ from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.data.padding import pad_to_multiple
 from craterbench.data.split import Fold
 from craterbench.metrics.metric import Metrics
-from craterbench.training.experiment import Evaluation, open_weights, score, scored_parts
+from craterbench.training.experiment import Evaluation, open_weights, score
+from craterbench.training.parts import scored_parts
 from craterbench.training.session import Session, image_multiple
 
 __all__ = ["TTA", "Member", "predict_parts", "predict_sum", "score_parts", "symmetries"]

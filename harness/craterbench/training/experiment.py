@@ -15,42 +15,35 @@ import numpy as np
 import numpy.typing as npt
 
 from craterbench.config.benchmark import BenchmarkConfig
-from craterbench.data.alignment import find_misalignment
-from craterbench.data.dataset import Dataset, Subset, TrainVal
-from craterbench.data.leakage import find_leaks, has_groups
-from craterbench.data.split import Fold, cut_test, fold_indices
+from craterbench.data.dataset import Subset, TrainVal
+from craterbench.data.split import Fold
 from craterbench.metrics.evaluator import Evaluator
 from craterbench.metrics.metric import Metrics
 from craterbench.metrics.statistics import Statistics
 from craterbench.plugin import UserError
-from craterbench.plugin.components import load
 from craterbench.results.checkpoint import Checkpoint
 from craterbench.results.predictions_file import Predictions
 from craterbench.results.weights import read_weights
-from craterbench.training.augment import check_given, is_drawn, make_training_data
+from craterbench.training.audit import audit
+from craterbench.training.augment import make_training_data
 from craterbench.training.fit import TrainingResult, fit
+from craterbench.training.parts import read_parts, scored_parts
 from craterbench.training.session import Session, check_ignored, open_session
 
 __all__ = [
-    "DataInfo",
     "Evaluation",
     "RunInfo",
     "RunResult",
     "Samples",
-    "ScoredParts",
     "SplitResult",
     "Trained",
-    "describe_data",
     "evaluate",
     "evaluate_weights",
-    "find_test_leaks",
     "open_weights",
     "predict",
     "score",
-    "scored_parts",
     "train",
     "train_and_evaluate",
-    "train_val",
 ]
 
 #: How many validation images, with what was predicted for them, a run shows in its sheet of samples.
@@ -98,21 +91,6 @@ class RunInfo:
     machine: str
     warnings: tuple[str, ...]
     drawn: bool = True
-
-
-@dataclass(frozen=True)
-class DataInfo:
-    """What is known of a run's data before it is trained.
-
-    Attributes:
-        digest: of the complete data set.
-        drawn: as that of ``RunInfo``, where the share of the config cuts them.
-        folds_problem: why the images cannot be cut into the folds that are wanted, if so.
-    """
-
-    digest: str
-    drawn: bool
-    folds_problem: str | None
 
 
 @dataclass(frozen=True)
@@ -168,21 +146,6 @@ class Evaluation:
     scored: dict[str, SplitResult]
     warnings: tuple[str, ...]
     drawn: bool = True
-
-
-@dataclass(frozen=True)
-class ScoredParts:
-    """What is scored of a benchmark's data.
-
-    Attributes:
-        digest: of the complete data set.
-        parts: the validation part and, where there is one, the test part.
-        drawn: as that of ``RunInfo``.
-    """
-
-    digest: str
-    parts: dict[str, Subset]
-    drawn: bool
 
 
 def _noop(content: object) -> None:
@@ -249,7 +212,7 @@ def train(
     clock = time.perf_counter()
     order, drawing = (np.random.default_rng([seed, stream]) for stream in range(2))
 
-    train_val, test = _data(benchmark) if train_val is None else (train_val, None)
+    train_val, test = read_parts(benchmark) if train_val is None else (train_val, None)
     check_ignored(benchmark, train_val.part.masks)
     data = make_training_data(train_val.part, benchmark, drawing, fold, validates=train_val.validation)
     session = open_session(benchmark, image_shape=train_val.part.images.shape[1:3], seed=seed, device=device)
@@ -259,12 +222,7 @@ def train(
         device=session.device,
         python=platform.python_version(),
         machine=f"{platform.system()} {platform.machine()}",
-        warnings=(
-            *train_val.warnings,
-            *data.warnings,
-            *find_test_leaks(test, train_val),
-            *find_misalignment(train_val.part),
-        ),
+        warnings=(*train_val.warnings, *audit(benchmark, train_val, fold, data, test), *data.warnings),
         drawn=data.drawn,
     )
     del train_val  # its images are in the parts, and would be held twice
@@ -344,19 +302,6 @@ def evaluate_weights(
     return Evaluation(data.digest, scored, tuple(dict.fromkeys(warnings)), data.drawn)
 
 
-def scored_parts(benchmark: BenchmarkConfig, fold: Fold | None = None) -> ScoredParts:
-    """Return what is scored of a benchmark's data.
-
-    Raises:
-        UserError: the data cannot be had.
-    """
-    train_val, test = _data(benchmark)
-    drawing = np.random.default_rng(0)
-    data = make_training_data(train_val.part, benchmark, drawing, fold, validates=train_val.validation)
-    parts = {"validation": data.validation} | ({"test": test} if test is not None else {})
-    return ScoredParts(train_val.digest, parts, data.drawn)
-
-
 def open_weights(benchmark: BenchmarkConfig, weights: Path, image_shape: tuple[int, ...], device: str) -> Session:
     """Open a session in this process that holds the weights of a finished run.
 
@@ -373,50 +318,6 @@ def open_weights(benchmark: BenchmarkConfig, weights: Path, image_shape: tuple[i
     except UserError as error:
         raise UserError(f"{weights}: {error}") from None
     return session
-
-
-def describe_data(benchmark: BenchmarkConfig, *, folds: int | None = None) -> DataInfo:
-    """Return what is known of a benchmark's data; no framework is needed.
-
-    Args:
-        folds: into how many folds they are to be cut, if they are.
-
-    Raises:
-        UserError: the data cannot be had.
-    """
-    train_val, _ = _data(benchmark)
-    part, problem = train_val.part, None
-    if folds is not None:
-        try:
-            if train_val.validation is not None:
-                check_given(train_val.validation, len(part), benchmark, Fold(1, folds))
-            fold_indices(part.groups, part.crater_pixels(), Fold(1, folds), benchmark.split.seed)
-        except UserError as error:
-            problem = str(error)
-    return DataInfo(train_val.digest, folds is not None or is_drawn(train_val, benchmark), problem)
-
-
-def train_val(benchmark: BenchmarkConfig) -> TrainVal:
-    """Return a benchmark's data without their test part; no framework is needed.
-
-    Raises:
-        UserError: the data cannot be had.
-    """
-    return _data(benchmark)[0]
-
-
-def _data(benchmark: BenchmarkConfig) -> tuple[TrainVal, Subset | None]:
-    dataset: Dataset = load(benchmark.dataset.target)(benchmark.dataset.parameters)
-    return cut_test(dataset, benchmark.split.test, benchmark.split.seed)
-
-
-def find_test_leaks(test: Subset | None, train_val: TrainVal) -> list[str]:
-    """Return a warning for each way in which images of the test part lead to those that train or validate."""
-    if test is None:
-        return []
-    # Where each image is a group of its own, a test part that the data bring may count them from 0.
-    share_groups = bool(train_val.cut) or any(map(has_groups, (test, train_val.part)))
-    return find_leaks(test, train_val.part, names=("test", "training or validation"), share_groups=share_groups)
 
 
 def _peak_memory() -> int | None:

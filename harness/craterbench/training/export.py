@@ -13,7 +13,8 @@ from craterbench.config.benchmark import BenchmarkConfig
 from craterbench.data.padding import pad_to_multiple
 from craterbench.plugin import ExportSpec, UserError
 from craterbench.plugin.components import load
-from craterbench.training.experiment import open_weights, predict, train_val
+from craterbench.training.experiment import open_weights, predict
+from craterbench.training.parts import train_val
 from craterbench.training.session import image_multiple
 
 __all__ = ["ExportedWeights", "export_weights", "predict_sizes"]
