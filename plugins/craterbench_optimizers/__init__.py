@@ -1,9 +1,9 @@
 """The optimizers. What twins share is one of them: a benchmark trains in both, with the same updates."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
-from craterbench.plugin import NoParameters, OptimizerSpec, Range, hookimpl
+from craterbench.plugin import ADDED_LATER, NoParameters, OptimizerSpec, Range, hookimpl
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +23,12 @@ class Sgd:
 
     Attributes:
         momentum: share of the last step that is made again.
+        nesterov: whether the gradient is followed from where the momentum leads (Nesterov 1983, as in Sutskever et al.
+            2013, On the importance of initialization and momentum in deep learning).
     """
 
     momentum: Annotated[float, Range(0.0, 0.999, search=(0.5, 0.99))] = 0.9
+    nesterov: bool = field(default=False, metadata=ADDED_LATER)
 
 
 @dataclass(frozen=True, kw_only=True)

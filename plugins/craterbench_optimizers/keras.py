@@ -39,4 +39,4 @@ def rmsprop(parameters: RMSprop) -> keras.optimizers.Optimizer:
 
 def sgd(parameters: Sgd) -> keras.optimizers.Optimizer:
     """Return stochastic gradient descent with momentum."""
-    return keras.optimizers.SGD(momentum=parameters.momentum)
+    return keras.optimizers.SGD(momentum=parameters.momentum, nesterov=parameters.nesterov)

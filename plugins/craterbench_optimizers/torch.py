@@ -61,8 +61,9 @@ class KerasSGD(torch.optim.SGD):  # type: ignore[misc]
     Keras rounds the momentum to single precision, in double precision too.
     """
 
-    def __init__(self, weights: list[nn.Parameter], momentum: float) -> None:
-        super().__init__(weights, lr=1.0, momentum=float(np.float32(momentum)), fused=True)
+    def __init__(self, weights: list[nn.Parameter], momentum: float, nesterov: bool) -> None:
+        moving = {"momentum": float(np.float32(momentum)), "nesterov": nesterov and momentum > 0}
+        super().__init__(weights, lr=1.0, **moving, fused=True)
 
     def step(self, closure: Any = None) -> None:
         """Make a step."""
@@ -118,4 +119,4 @@ def rmsprop(parameters: RMSprop, weights: list[nn.Parameter]) -> torch.optim.Opt
 
 def sgd(parameters: Sgd, weights: list[nn.Parameter]) -> torch.optim.Optimizer:
     """Return stochastic gradient descent with momentum."""
-    return KerasSGD(weights, parameters.momentum)
+    return KerasSGD(weights, parameters.momentum, parameters.nesterov)

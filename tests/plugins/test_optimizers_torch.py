@@ -62,6 +62,25 @@ def test_momentum_remembers_steps_and_not_gradients():
         np.testing.assert_allclose(place, w, rtol=1e-12)
 
 
+def test_nesterov_momentum_is_the_formula_of_keras():
+    """Keras: velocity = momentum * velocity - rate * gradient; weight += momentum * velocity - rate * gradient."""
+    generator = np.random.default_rng(0)
+    gradients, rate = generator.normal(size=(30, 5)), generator.uniform(0, 1e-2, 30)
+    weight = torch.nn.Parameter(torch.ones(5, dtype=torch.float64))
+    w, velocity, momentum = np.ones(5), np.zeros(5), float(np.float32(0.9))
+    asked = Sgd(momentum=0.9, nesterov=True)
+    for place, g, now in zip(moved(sgd(asked, [weight]), weight, gradients, rate), gradients, rate, strict=True):
+        velocity = momentum * velocity - now * g
+        w = w + momentum * velocity - now * g
+        np.testing.assert_allclose(place, w, rtol=1e-12)
+
+
+def test_without_momentum_nesterov_is_plain_descent():
+    weight = torch.nn.Parameter(torch.ones(5, dtype=torch.float64))
+    (place,) = moved(sgd(Sgd(momentum=0, nesterov=True), [weight]), weight, [np.full(5, 2.0)], [0.1])
+    np.testing.assert_allclose(place, 0.8)
+
+
 def test_rmsprop_is_the_formula_of_keras_with_epsilon_below_the_root():
     generator = np.random.default_rng(0)
     gradients, rate = generator.normal(size=(30, 5)) * 1e-4, generator.uniform(1e-4, 1e-2, 30)  # squares near epsilon
