@@ -70,9 +70,7 @@ class KerasSession:
         rates: npt.NDArray[np.float64],
     ) -> float:
         """Make one pass, a batch at a time: a ``fit`` for each epoch is slower, for what it sets up and tears down."""
-        if has_ignored(masks) != self._ignores:  # what the loss does is compiled
-            self._ignores = not self._ignores
-            self._model.make_train_function(force=True)
+        self._leave_out_ignored(masks)
         total = 0.0
         for rows, rate in zip(batches, rates, strict=True):
             self._model.optimizer.learning_rate = rate
@@ -117,7 +115,7 @@ class KerasSession:
         """Return the output of every layer with weights, the objective and its gradients, as in training."""
         model = self._model
         seen = [layer for layer in model.layers if layer.weights]
-        self._ignores = has_ignored(masks)
+        self._leave_out_ignored(masks)
         looking = keras.Model(model.inputs, [layer.output for layer in seen])
         with tf.GradientTape() as tape:
             activations = looking([images], training=True)
@@ -128,6 +126,11 @@ class KerasSession:
         names = [f"gradient {_name(weight)}" for weight in model.trainable_weights]
         found |= dict(zip(names, gradients, strict=True))
         return {name: keras.ops.convert_to_numpy(array) for name, array in found.items()}
+
+    def _leave_out_ignored(self, masks: npt.NDArray[np.uint8]) -> None:
+        if has_ignored(masks) != self._ignores:  # what the loss does is compiled
+            self._ignores = not self._ignores
+            self._model.make_train_function(force=True)
 
     def _loss(self, masks: Any, probabilities: Any) -> Any:
         known = keras.ops.cast(masks != IGNORED, probabilities.dtype) if self._ignores else None

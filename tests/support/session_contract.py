@@ -149,6 +149,20 @@ class SessionContract:
             if not name.startswith("activation"):
                 np.testing.assert_allclose(many[name], array, rtol=1e-6, atol=1e-9, err_msg=name)
 
+    def test_a_probe_changes_nothing_of_what_training_leaves_out(self):
+        images, masks = arrays(8)
+        unknown = masks.copy()
+        unknown[5:] = IGNORED
+        batches = [np.arange(8)]
+        probed, plain = (self.opened("model.dropout=0") for _ in range(2))
+        for session in (probed, plain):
+            session.train_epoch(images, masks, batches, rates(batches))
+        probed.capture_activations(images, unknown)
+        for session in (probed, plain):
+            session.train_epoch(images, unknown, batches, rates(batches))
+        for name, array in probed.weights().items():
+            np.testing.assert_array_equal(array, plain.weights()[name], err_msg=name)
+
     def test_images_are_padded_where_the_depth_does_not_divide_them(self):
         images, masks = arrays(8)
         images, masks = images[:, :11, :13], masks[:, :11, :13]
