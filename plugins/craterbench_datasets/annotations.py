@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from craterbench.data.dataset import IGNORED, Dataset
 from craterbench.plugin import UserError
-from craterbench_datasets.image_folder import Item, assemble, few, list_files, listing, read_images
+from craterbench_datasets.image_folder import Item, assemble, few, listing, read_images
 from craterbench_datasets.shapes import Mask, fill_ellipse, fill_polygon, fill_segmentation
 
 if TYPE_CHECKING:
@@ -190,12 +191,11 @@ def _find_images(path: Path, entries: dict[int | str, dict[str, Any]]) -> tuple[
             f"{path}: {len(missing)} of {len(names)} images are missing: {few(missing)}; put them beside the file, "
             "or in a folder images there"
         )
-    files = set(list_files(folder))  # refuses links out of it
-    items = [Item(folder / name, name, PurePosixPath(name).with_suffix("")) for name in names]
-    lost = [item.name for item in items if PurePosixPath(item.name) not in files]
-    if lost:
-        raise UserError(f"{path}: {few(lost)} cannot be found in {folder} without following links; copy them there")
-    return folder, items
+    root = os.path.realpath(folder)
+    linked = [name for name in names if not Path(os.path.realpath(folder / name)).is_relative_to(root)]
+    if linked:
+        raise UserError(f"{path}: {few(linked)} are links out of {folder}; copy there what they lead to")
+    return folder, [Item(folder / name, name, PurePosixPath(name).with_suffix("")) for name in names]
 
 
 def _chosen(path: Path, content: dict[str, Any], category: str | None) -> list[dict[str, Any]]:

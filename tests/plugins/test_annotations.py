@@ -219,6 +219,26 @@ def test_a_coco_file_that_cannot_be_used_is_named_with_cause_and_cure(tmp_path, 
         read_coco(path)
 
 
+def test_what_lies_beside_the_images_is_not_looked_at(tmp_path):
+    path = write_coco(tmp_path, content(*SEGMENTED))
+    for place in (tmp_path, tmp_path / "images"):
+        (place / "gone.png").symlink_to(tmp_path / "nowhere")
+    assert len(read_coco(path).train_val) == 4
+
+
+@pytest.mark.parametrize("linked", ["images", "images/0.png"])
+def test_an_image_may_not_be_a_link_out_of_the_folder(tmp_path, linked):
+    (tmp_path / "data").mkdir()
+    made = content(*SEGMENTED)
+    for entry in made["images"]:
+        entry["file_name"] = f"images/{entry['file_name']}"
+    path = write_coco(tmp_path / "data", made)
+    (tmp_path / "data" / linked).rename(tmp_path / "elsewhere")
+    (tmp_path / "data" / linked).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"annotations\.json: images/0\.png.* links out of .*data; copy there"):
+        read_coco(path)
+
+
 def test_coco_files_that_are_none(tmp_path):
     with pytest.raises(UserError, match=r"a\.json: there is no such file; name the JSON file with --data"):
         read_coco(tmp_path / "a.json")
