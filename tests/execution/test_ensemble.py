@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import numpy as np
@@ -12,7 +13,7 @@ import craterbench
 from craterbench.metrics.evaluator import Evaluator
 from craterbench.metrics.metric import Metrics
 from craterbench.plugin import UserError
-from craterbench.results.store import Store
+from craterbench.results.store import RunFolder, Store
 from craterbench_datasets import Synthetic
 from craterbench_datasets.synthetic import synthetic
 
@@ -104,6 +105,18 @@ def test_runs_on_other_images_are_refused(trained, results, bench_in, tmp_path):
     assert "add --ensemble" in bench("evaluate", trained[0].id, "--tta", "flips").stderr
     assert "did you mean 'flips'" in bench("evaluate", trained[0].id, "--ensemble", "--tta", "flip").stderr
     assert sorted(results.rglob("*")) == before
+
+
+def test_of_one_that_cannot_be_written_nothing_is_left(trained, results, bench_in, monkeypatch):
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(RunFolder, "write_statistics", full)
+    before = sorted(path for path in results.rglob("*") if path.is_file())
+    result = bench_in(results)("evaluate", trained[0].id, "--ensemble")
+    assert result.exit_code == 2
+    assert "cannot be written (No space left on device); give another one with --results DIR" in result.stderr
+    assert sorted(path for path in results.rglob("*") if path.is_file()) == before
 
 
 def test_of_runs_that_differ_their_names_are_joined(trained, results):

@@ -6,12 +6,14 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import craterbench
 from craterbench.execution.ensemble import Ensemble
 from craterbench.execution.run import arrays_of, parts_of
 from craterbench.metrics.evaluator import EVALUATOR_VERSION
+from craterbench.plugin import UserError
 from craterbench.results.record import Record
 from craterbench.results.store import Store, new_id
 from craterbench.training.experiment import Evaluation
@@ -26,15 +28,22 @@ def evaluate_ensemble(ensemble: Ensemble, store: Store) -> tuple[Record, Evaluat
     one the newest counts.
 
     Raises:
-        UserError: the data or the weights cannot be had, or the runs were not scored on the same images.
+        UserError: the data or the weights cannot be had, the runs were not scored on the same images, or the results
+            folder cannot be written.
     """
     clock = time.perf_counter()
     found = ensemble.evaluate()
     record = _record(ensemble, found, time.perf_counter() - clock)
-    folder = store.begin(record)
-    folder.write_config(record.config)
-    folder.write_statistics(arrays_of(found.scored))
-    folder.finish(record)
+    folder = store.begin(replace(record, status="running"))  # of a run that is done everything is there
+    try:
+        folder.write_config(record.config)
+        folder.write_statistics(arrays_of(found.scored))
+        folder.finish(record)
+    except OSError as error:
+        folder.discard()
+        raise UserError(
+            f"the results folder {store.root} cannot be written ({error.strerror}); give another one with --results DIR"
+        ) from None
     return record, found
 
 
