@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from craterbench.data.dataset import IGNORED
+from craterbench.data.scale import Scale
 from craterbench.data.values import Arrays, make_dataset, make_images, make_subset
 from craterbench.plugin import UserError
 
@@ -69,6 +70,12 @@ def test_a_scale_from_the_lowest_to_the_highest_is_that_of_all_parts():
     np.testing.assert_allclose(dataset.test.images[..., 0], (heights * 2 - low) / (high - low), atol=1e-6)
     assert dataset.test.images.min() == 0
     assert dataset.notes == (f"scale minmax: {low:.12g} to {high:.12g} became 0 to 1",)
+
+
+def test_what_a_note_says_of_a_scale_is_that_scale():
+    for scale in (Scale("byte", 0.0, 255.0), Scale("minmax", -3.25, 70000.0)):
+        assert Scale.parse(str(scale)) == scale
+    assert Scale.parse("4 images: colour, turned to grey") is None
 
 
 def test_large_whole_numbers_keep_their_differences():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -26,6 +27,10 @@ _DOUBTFUL = 10
 _UNIT = 2
 
 
+#: What ``str`` makes of a scale.
+_TOLD = re.compile(r"scale (\w+): (\S+) to (\S+) became 0 to 1")
+
+
 class Stack(NamedTuple):
     """Images of one part, (N, H, W, 1), with what to call them all and each of them in an error."""
 
@@ -44,6 +49,12 @@ class Scale:
 
     def __str__(self) -> str:
         return f"scale {self.name}: {self.low:.12g} to {self.high:.12g} became 0 to 1"
+
+    @classmethod
+    def parse(cls, text: str) -> Scale | None:
+        """Return the scale that a text such as a note of a record tells, or ``None`` if it tells of none."""
+        found = _TOLD.fullmatch(text)
+        return None if found is None else cls(found[1], float(found[2]), float(found[3]))
 
     def apply(self, images: npt.NDArray[np.generic]) -> npt.NDArray[np.float32]:
         """Return the images as float32, scaled."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,9 +15,6 @@ from craterbench.prediction.windows import Windows
 from craterbench.results.record import Record
 
 __all__ = ["Shown", "shown_as_trained"]
-
-#: What the notes of a record say of a scale that followed from the images.
-_MINMAX = re.compile(r"scale minmax: (\S+) to (\S+) became 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,8 @@ def _scale(registry: Registry, record: Record) -> ScaleName | Scale:
     if spec is not None and spec.stretched:
         return "minmax"
     for note in record.dataset.get("notes", []):
-        if (found := _MINMAX.fullmatch(note)) is not None:
-            return Scale("minmax", float(found[1]), float(found[2]))
+        found = Scale.parse(note)
+        if found is not None and found.name == "minmax":
+            return found
     name: ScaleName = record.config["dataset"].get("scale", "auto")
     return name
