@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from matplotlib.image import imread
 
+from craterbench.data.dataset import IGNORED
 from craterbench.report.run_plots import draw_curves, draw_samples
 from craterbench.training.experiment import Samples
 
@@ -29,6 +32,16 @@ def test_a_sheet_paints_what_was_missed_and_what_was_invented_each_in_its_colour
         assert shows(picture, ORANGE) == invented
     draw_samples(path, samples(samples(nothing).masks), "title")
     assert not shows(imread(path), BLUE)
+
+
+def test_a_pixel_that_nobody_knows_is_grey_and_neither_missed_nor_invented(tmp_path):
+    shown = samples(np.ones((3, 16, 16, 1)))
+    unknown = np.where(shown.masks == 1, shown.masks, np.uint8(IGNORED))
+    draw_samples(tmp_path / "samples.png", replace(shown, masks=unknown), "title")
+    picture = imread(tmp_path / "samples.png")
+    assert shows(picture, (128, 128, 128))
+    assert not shows(picture, BLUE)
+    assert not shows(picture, ORANGE)
 
 
 def test_curves_of_any_length_are_drawn_without_a_warning(tmp_path):

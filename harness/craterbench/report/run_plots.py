@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from craterbench.data.dataset import IGNORED
 from craterbench.metrics.evaluator import THRESHOLD
 from craterbench.metrics.metric import BALANCED_ACCURACY, LOSS, Metric, Metrics
 from craterbench.plugin import RunContext, hookimpl
@@ -119,7 +120,8 @@ def draw_samples(path: Path, samples: Samples, title: str) -> None:
     for column in range(number):
         image, truth = samples.images[column, ..., 0], samples.masks[column, ..., 0]
         probability = samples.probabilities[column, ..., 0]
-        panels = (image, truth, probability, _difference(image, truth, probability))
+        told = np.where(truth == IGNORED, 0.5, truth)  # neither crater nor background
+        panels = (image, told, probability, _difference(image, truth, probability))
         for axis, panel in zip(axes[:, column], panels, strict=True):
             axis.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axis.set(xticks=[], yticks=[])
