@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -85,7 +86,7 @@ class Ensemble:
             member = Member(benchmark, run.weights_file.resolve())
             self._members.setdefault(benchmark.framework.name, []).append(member)
         members = [member for group in self._members.values() for member in group]
-        self.multiple = max(image_multiple(member.benchmark) for member in members)
+        self.multiple = math.lcm(*(image_multiple(member.benchmark) for member in members))
         self._workers: dict[str, WorkerProcess] = {}
         self._stack = ExitStack()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,7 @@ def predict_sum(
     Raises:
         UserError: weights are missing or of another model.
     """
-    padded, crop = pad_to_multiple(images, max(image_multiple(member.benchmark) for member in members))
+    padded, crop = pad_to_multiple(images, math.lcm(*(image_multiple(member.benchmark) for member in members)))
     total = np.zeros(padded.shape, np.float32)
     views = symmetries(tta)
     for member in members:
