@@ -32,6 +32,7 @@ from craterbench.execution.run_spec import run_specs
 from craterbench.metrics.metric import Metrics
 from craterbench.plugin import UserError
 from craterbench.plugin.registry import Registry
+from craterbench.prediction.shown import scale_of_data
 from craterbench.report.exported_file import ExportedFile, write_export
 from craterbench.report.live import live_runs, live_sweep, sweep_several
 from craterbench.report.prediction_progress import predict_live
@@ -117,7 +118,7 @@ class Run:
         A worker process predicts, which first imports the framework: give many images at once.
 
         Args:
-            images: (N, H, W) or (N, H, W, 1), grey values 0 to 1 or 0 to 255; each is shown as a whole.
+            images: (N, H, W) or (N, H, W, 1), grey values on the scale of the run's data; each is shown as a whole.
             device: ``auto``, ``cpu`` or ``gpu``.
 
         Raises:
@@ -385,7 +386,7 @@ def predict(
 
     Args:
         runs: runs, or what finds them (see ``Run``).
-        images: (N, H, W) or (N, H, W, 1), grey values 0 to 1 or 0 to 255; each is shown as a whole.
+        images: (N, H, W) or (N, H, W, 1), grey values on the scale of the run's data; each is shown as a whole.
         tta: test-time augmentation: ``"flips"``, ``"turns"`` or both.
         framework: what predicts, by the weights, if it is not what trained.
         device: ``auto``, ``cpu`` or ``gpu``.
@@ -394,10 +395,10 @@ def predict(
     Returns:
         float32 (N, H, W, 1).
     """
-    checked = make_images(np.asarray(images), source="images")
-    with Ensemble(
-        Registry.installed(), _finished(runs, results), framework=framework, tta=parse_tta(",".join(tta)), device=device
-    ) as ensemble:
+    finished = _finished(runs, results)
+    checked = make_images(np.asarray(images), source="images", scale=scale_of_data(finished[0].record))
+    named = parse_tta(",".join(tta))
+    with Ensemble(Registry.installed(), finished, framework=framework, tta=named, device=device) as ensemble:
         return ensemble.predict(checked)
 
 

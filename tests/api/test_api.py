@@ -122,6 +122,23 @@ def test_what_a_run_predicts_is_what_its_weights_say(there):
     assert min(abs(float(scores.mean()) - intercept - weight * 0.5) for weight in grey) < 1e-3
 
 
+def test_images_are_shown_on_the_scale_of_the_run_s_data(tmp_path):
+    """Of two runs on the same images, one of which had them in other units, each predicts for its own the same."""
+    unit = np.random.default_rng(0).uniform(size=(12, 16, 16))
+    unit[0, 0, :2] = 0, 1
+    raw = -300 + 5000 * unit
+    predicted = []
+    for name, images, scale in (("unit", unit, "auto"), ("raw", raw, "minmax")):
+        np.savez(tmp_path / f"{name}.npz", images=images, masks=unit > 0.7)
+        settings = {"dataset.name": "npz", "dataset.path": str(tmp_path / f"{name}.npz"), "dataset.scale": scale}
+        (run,) = craterbench.run(
+            "logistic", overrides={**settings, "training.epochs": 2}, results=tmp_path / name, quiet=True
+        )
+        predicted.append(run.predict(images[3:6]))
+    assert np.ptp(predicted[0]) > 0.01
+    np.testing.assert_allclose(*predicted, rtol=1e-5)
+
+
 def test_a_run_whose_counts_are_lost_gets_them_again(there):
     before, record = dict(np.load(there.folder / "statistics.npz")), (there.folder / "record.json").read_text()
     (there.folder / "statistics.npz").unlink()

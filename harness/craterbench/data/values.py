@@ -105,14 +105,19 @@ def make_subset(
     return make_dataset(Arrays(images, masks, groups), source=source, scale=scale).train_val
 
 
-def make_images(images: npt.NDArray[np.generic], *, source: str, scale: ScaleName = "auto") -> npt.NDArray[np.float32]:
+def make_images(
+    images: npt.NDArray[np.generic], *, source: str, scale: ScaleName | Scale = "auto"
+) -> npt.NDArray[np.float32]:
     """Check images as ``make_subset`` does, and return them as float32 (N, H, W, 1) in [0, 1].
+
+    Args:
+        scale: what becomes 0 and 1, or how that is decided from the images.
 
     Raises:
         UserError: naming the source and what is wrong with it.
     """
     cube = _cube(images, source)
-    return decide_scale([Stack(source, cube)], scale).apply(cube)
+    return (scale if isinstance(scale, Scale) else decide_scale([Stack(source, cube)], scale)).apply(cube)
 
 
 def _cube(array: npt.NDArray[np.generic], what: str) -> npt.NDArray[np.generic]:

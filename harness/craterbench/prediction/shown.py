@@ -14,7 +14,7 @@ from craterbench.plugin.registry import Registry
 from craterbench.prediction.windows import Windows
 from craterbench.results.record import Record
 
-__all__ = ["Shown", "shown_as_trained"]
+__all__ = ["Shown", "scale_of_data", "shown_as_trained"]
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,14 @@ def _image_side(record: Record) -> int:
 
 
 def _scale(registry: Registry, record: Record) -> ScaleName | Scale:
-    """Return the scale of a run's data: by its name, or where it followed from them, with what it came to."""
+    """Return the scale for a file that is shown to a run."""
     known: dict[str, DatasetSpec] = {entry.spec.name: entry.spec for entry in registry.entries("dataset")}
     spec = known.get(record.dataset["name"])
-    if spec is not None and spec.stretched:
-        return "minmax"
+    return "minmax" if spec is not None and spec.stretched else scale_of_data(record)
+
+
+def scale_of_data(record: Record) -> ScaleName | Scale:
+    """Return the scale of a run's data: by its name, or where it followed from them, with what it came to."""
     for note in record.dataset.get("notes", []):
         found = Scale.parse(note)
         if found is not None and found.name == "minmax":
