@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from craterbench.execution.export import TOLERANCE, Export
+from craterbench.metrics.evaluator import THRESHOLD
 from craterbench.metrics.histogram import EDGES
 from craterbench.metrics.intervals import Estimate, confidence_interval
 from craterbench.metrics.metric import BALANCED_ACCURACY, TUNED, Metric, Metrics
@@ -21,9 +22,6 @@ __all__ = ["model_card"]
 
 _METRICS = (BALANCED_ACCURACY, TUNED, Metrics().get("auroc"))
 
-#: What is called crater where validation chose no threshold.
-_HALF = 0.5
-
 
 def model_card(record: Record, folder: Path, export: Export, name: str) -> str:
     """Return a card in Markdown: YAML between two lines of dashes for programs, and text for people.
@@ -35,7 +33,7 @@ def model_card(record: Record, folder: Path, export: Export, name: str) -> str:
     """
     scores = {part: {metric: _score(record, folder, part, metric) for metric in _METRICS} for part in record.parts}
     edge = record.best_edge(TUNED)
-    threshold = _HALF if edge is None else float(EDGES[edge])
+    threshold = THRESHOLD if edge is None else float(EDGES[edge])
     sections = [
         _front_matter(_facts(record, export, name, threshold, scores)),
         f"# {record.benchmark}, seed {record.seed}\n",
