@@ -9,21 +9,18 @@ truth over all that could be drawn, averaged over seeds, follows by quadrature.
 
 from __future__ import annotations
 
-import argparse
-import math
 import os
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
 import numpy as np
 import numpy.typing as npt
-from intervals import NORMAL_POINTS, NORMAL_WEIGHTS, PIXELS, Chips, Floats, expit, shown
+from histograms import print_table
+from intervals import NORMAL_POINTS, NORMAL_WEIGHTS, PIXELS, Chips, Floats, expit
 
 from craterbench.metrics.intervals import confidence_interval, difference
 from craterbench.metrics.metric import Metrics
 from craterbench.metrics.statistics import Statistics
-
-SEEDS = (3, 5)
 
 #: Of the logit of being near and matched, of the logarithm of invented objects, of that of the distance.
 MEAN, BETTER = np.array([1.5, -1.0, 1.0]), np.array([0.15, -0.1, -0.05])
@@ -102,18 +99,7 @@ def coverage(apart: Floats, chips: Chips, seeds: int, data_sets: int) -> dict[st
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data_sets", type=int, nargs="?", default=500)
-    data_sets: int = parser.parse_args().data_sets
-    chips = Chips()
-    error = 100 * math.sqrt(0.95 * 0.05 / data_sets)
-    print(f"Coverage of 95 % intervals, in % of {data_sets} data sets (± {error:.1f}); * is outside 92 to 98\n")
-    print(f"{'effects':10}{'seeds':>6}  {'metric':26}{'mean':>8}{'difference':>14}")
-    for name, apart in SEEDS_APART.items():
-        for seeds in SEEDS:
-            for metric, (mean, paired) in coverage(apart, chips, seeds, data_sets).items():
-                both = f"{shown(mean, 0.92, 0.98):>9}{shown(paired, 0.92, 0.98):>14}"
-                print(f"{name:10}{seeds:6}  {metric:26}{both}", flush=True)
+    print_table(__doc__, SEEDS_APART, coverage)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,9 @@ from __future__ import annotations
 import argparse
 import math
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 
@@ -156,20 +158,36 @@ def coverage(world: World, chips: Chips, seeds: int, data_sets: int) -> dict[str
     return held
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def print_table(
+    description: str | None,
+    worlds: Mapping[str, Any],
+    coverage: Callable[[Any, Chips, int, int], Mapping[str, tuple[float, float]]],
+) -> None:
+    """Print how often the intervals of each metric hold the truth, in as many data sets as the command line says.
+
+    Args:
+        description: of the script, for ``--help``.
+        worlds: what the effects are, by name.
+        coverage: returns for such effects, chips, a number of seeds and one of data sets the coverage of the mean and
+            that of the difference, by the name of the metric.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("data_sets", type=int, nargs="?", default=500)
     data_sets: int = parser.parse_args().data_sets
     chips = Chips()
     error = 100 * math.sqrt(0.95 * 0.05 / data_sets)
     print(f"Coverage of 95 % intervals, in % of {data_sets} data sets (± {error:.1f}); * is outside 92 to 98\n")
     print(f"{'effects':10}{'seeds':>6}  {'metric':26}{'mean':>8}{'difference':>14}")
-    for name, world in WORLDS.items():
+    for name, world in worlds.items():
         for seeds in SEEDS:
             for metric, (mean, apart) in coverage(world, chips, seeds, data_sets).items():
                 both = f"{shown(mean, 0.92, 0.98):>9}{shown(apart, 0.92, 0.98):>14}"
                 print(f"{name:10}{seeds:6}  {metric:26}{both}", flush=True)
+
+
+def main() -> None:
+    """Print the table."""
+    print_table(__doc__, WORLDS, coverage)
 
 
 if __name__ == "__main__":
