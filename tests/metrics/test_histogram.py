@@ -12,8 +12,8 @@ from craterbench.metrics.histogram import EDGES, NUM_BINS, confusion_at, confusi
 from craterbench.metrics.intervals import confidence_interval, difference
 from craterbench.metrics.metric import TUNED, Metrics
 from craterbench.metrics.statistics import Statistics
+from craterbench.plugin import MetricSpec
 from craterbench.plugin.builtin_metrics import BUILT_IN_METRICS
-from craterbench.plugin.components import MetricSpec
 
 METRICS = Metrics()
 

@@ -17,7 +17,7 @@ from craterbench.metrics.intervals import confidence_interval
 from craterbench.metrics.metric import LOSS, Metrics
 from craterbench.metrics.statistics import Statistics
 from craterbench.plugin import MetricSpec, UserError
-from craterbench.plugin.components import STATISTICS, STATISTICS_ON_DEMAND
+from craterbench.plugin.metric_spec import STATISTICS, STATISTICS_ON_DEMAND
 from craterbench.plugin.registry import Registry
 from craterbench.results.store import Store
 from craterbench.search.study import StudyView

@@ -10,7 +10,7 @@ from random_parts import random_parts
 
 from craterbench.metrics.evaluator import Evaluator
 from craterbench.metrics.metric import Metrics
-from craterbench.plugin.components import STATISTICS, STATISTICS_ON_DEMAND
+from craterbench.plugin.metric_spec import STATISTICS, STATISTICS_ON_DEMAND
 from craterbench.results.statistics_file import read_statistics
 from craterbench.results.store import Store, amend
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from craterbench.metrics.metric import Metrics
-from craterbench.report.study.scales import Scale
+from craterbench.report.study.scales import AxisScale
 from craterbench.report.study.space_plots import draw_parallel, draw_slices
 from craterbench.report.study.study_plots import AMBER, BLUE, NAMED, RED, draw_front, draw_history, limits
 from craterbench.search.summary import StudySummary, Trial
@@ -125,20 +125,23 @@ def test_limits_leave_out_only_what_is_far_on_the_bad_side(higher):
 
 
 def test_a_scale_places_numbers_on_a_line_or_by_their_ratios():
-    line = Scale.of([0.5, 2.0, 1.0], logarithmic=False)
+    line = AxisScale.of([0.5, 2.0, 1.0], logarithmic=False)
     assert [line.at(value) for value in (0.5, 1.25, 2.0)] == [0.0, 0.5, 1.0]
-    ratios = Scale.of([1e-4, 1e-2, 5e-3], logarithmic=True)
+    ratios = AxisScale.of([1e-4, 1e-2, 5e-3], logarithmic=True)
     assert [ratios.share(value) for value in (1e-4, 1e-3, 1e-2)] == pytest.approx([0.0, 0.5, 1.0])
-    assert Scale.of(range(9), logarithmic=False).at(2) == 0.25
-    for scale, value in ((Scale.of([0.3], logarithmic=True), 0.3), (Scale.of(["adam"], logarithmic=False), "adam")):
+    assert AxisScale.of(range(9), logarithmic=False).at(2) == 0.25
+    for scale, value in (
+        (AxisScale.of([0.3], logarithmic=True), 0.3),
+        (AxisScale.of(["adam"], logarithmic=False), "adam"),
+    ):
         assert scale.share(value) == 0.5
 
 
 def test_a_scale_places_what_is_no_number_or_few_whole_numbers_on_steps():
-    flags = Scale.of([True, False, True], logarithmic=False)
+    flags = AxisScale.of([True, False, True], logarithmic=False)
     assert [(flags.at(value), flags.share(value)) for value in (False, True)] == [(0.0, 0.0), (1.0, 1.0)]
-    assert Scale.of([0.5, False], logarithmic=False).steps == ["0.5", "false"]
-    sizes = Scale.of([32, 8, 16, 8], logarithmic=True)
+    assert AxisScale.of([0.5, False], logarithmic=False).steps == ["0.5", "false"]
+    sizes = AxisScale.of([32, 8, 16, 8], logarithmic=True)
     assert [(sizes.at(value), sizes.share(value)) for value in (8, 16, 32)] == [(0.0, 0.0), (1.0, 0.5), (2.0, 1.0)]
 
 

@@ -30,8 +30,9 @@ from craterbench.config.benchmark import (
     parse_value,
 )
 from craterbench.plugin.builtin_metrics import ALIASES, BUILT_IN_METRICS
-from craterbench.plugin.components import PLAIN_NAME, Component, MetricSpec
+from craterbench.plugin.components import PLAIN_NAME, Component
 from craterbench.plugin.errors import UserError, nearest
+from craterbench.plugin.metric_spec import MetricSpec
 from craterbench.plugin.registry import Registry
 
 __all__ = [

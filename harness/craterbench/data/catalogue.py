@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from craterbench.data.catalogue_text import Table, read_csv, read_structure
+from craterbench.data.catalogue_text import TextTable, read_csv, read_structure
 from craterbench.plugin import UserError
 
 __all__ = ["CATALOGUE_SUFFIXES", "Catalogue", "read_catalogue", "write_catalogue"]
@@ -195,7 +195,7 @@ def _first(values: dict[str, Floats], *meanings: tuple[str, float]) -> Floats | 
     return next((values[meaning] * factor for meaning, factor in meanings if meaning in values), None)
 
 
-def _check(path: Path, table: Table, catalogue: Catalogue) -> None:
+def _check(path: Path, table: TextTable, catalogue: Catalogue) -> None:
     """Refuse diameters and places that no crater has.
 
     Raises:

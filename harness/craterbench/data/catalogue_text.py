@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from craterbench.plugin import UserError
 
-__all__ = ["Table", "read_csv", "read_structure"]
+__all__ = ["TextTable", "read_csv", "read_structure"]
 
 _STARTS_AS_NUMBER = re.compile(r"\s*[-+−]?[.,]?\d")
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+\s*")
@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 
 
 @dataclass(frozen=True)
-class Table:
+class TextTable:
     """Rows of cells.
 
     Attributes:
@@ -67,7 +67,7 @@ class Table:
         return value
 
 
-def read_csv(path: Path, *, unnamed: tuple[str, ...], wanted: str) -> Table:
+def read_csv(path: Path, *, unnamed: tuple[str, ...], wanted: str) -> TextTable:
     """Read a CSV whose cells are separated by semicolons, tabs or commas, with any line ends and byte-order mark.
 
     Args:
@@ -102,10 +102,10 @@ def read_csv(path: Path, *, unnamed: tuple[str, ...], wanted: str) -> Table:
         if len(row) != len(names):
             raise UserError(f"{path}: line {line}: {_miscounted(row, names, named=named, wanted=wanted)}")
     decimal_comma = separator != "," and any(_DECIMAL_COMMA.fullmatch(cell) for row, _ in rows for cell in row)
-    return Table(path, names, [row for row, _ in rows], [line for _, line in rows], decimal_comma)
+    return TextTable(path, names, [row for row, _ in rows], [line for _, line in rows], decimal_comma)
 
 
-def read_structure(path: Path, *, table: str) -> tuple[dict[str, float], Table]:
+def read_structure(path: Path, *, table: str) -> tuple[dict[str, float], TextTable]:
     """Read a text structure of craterstats: ``key = value``, and tables ``key = {column, column`` up to a ``}``.
 
     Lines that start with ``#`` are comments, as is what follows a semicolon.
@@ -117,7 +117,7 @@ def read_structure(path: Path, *, table: str) -> tuple[dict[str, float], Table]:
         UserError: naming the file, the line and what is wrong with it.
     """
     values: dict[str, float] = {}
-    found: Table | None = None
+    found: TextTable | None = None
     columns: tuple[str, ...] | None = None  # of the table that is being read
     inside = ""
     rows: list[list[str]] = []
@@ -129,7 +129,7 @@ def read_structure(path: Path, *, table: str) -> tuple[dict[str, float], Table]:
         if columns is not None:
             if content.startswith("}"):
                 if inside == table:
-                    found = Table(path, columns, rows, numbers)
+                    found = TextTable(path, columns, rows, numbers)
                 columns = None
             elif inside == table:
                 cells = content.split()

@@ -14,8 +14,9 @@ import numpy.typing as npt
 from craterbench.metrics.histogram import NUM_BINS, confusion_at, confusions
 from craterbench.plugin import UserError
 from craterbench.plugin.builtin_metrics import ALIASES, BUILT_IN_METRICS
-from craterbench.plugin.components import STATISTICS, MetricSpec, load
+from craterbench.plugin.components import load
 from craterbench.plugin.errors import nearest
+from craterbench.plugin.metric_spec import STATISTICS, MetricSpec
 from craterbench.plugin.registry import Registry
 
 __all__ = ["BALANCED_ACCURACY", "HEADLINE", "LOSS", "REGIONS", "TUNED", "Metric", "Metrics"]

@@ -13,7 +13,8 @@ from craterbench.data.dataset import IGNORED
 from craterbench.metrics.histogram import confusion_at
 from craterbench.metrics.metric import Metric
 from craterbench.plugin import UserError
-from craterbench.plugin.components import STATISTICS_ON_DEMAND, load
+from craterbench.plugin.components import load
+from craterbench.plugin.metric_spec import STATISTICS_ON_DEMAND
 
 __all__ = ["Statistics", "count_own"]
 

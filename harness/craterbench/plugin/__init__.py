@@ -12,7 +12,6 @@ from craterbench.plugin.components import (
     FrameworkSpec,
     Implementation,
     LossSpec,
-    MetricSpec,
     ModelSpec,
     OptimizerSpec,
     PublishedResult,
@@ -23,6 +22,7 @@ from craterbench.plugin.components import (
 from craterbench.plugin.context import RunContext, StudyContext
 from craterbench.plugin.errors import UserError
 from craterbench.plugin.hookspecs import hookimpl
+from craterbench.plugin.metric_spec import MetricSpec
 from craterbench.plugin.parameters import ADDED_LATER, NoParameters, Range
 
 __all__ = [

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from craterbench.plugin.components import MetricSpec
 from craterbench.plugin.hookspecs import hookimpl
+from craterbench.plugin.metric_spec import MetricSpec
 
 __all__ = ["ALIASES", "BUILT_IN_METRICS", "bench_metrics"]
 

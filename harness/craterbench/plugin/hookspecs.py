@@ -24,13 +24,13 @@ from craterbench.plugin.components import (
     FrameworkSpec,
     Implementation,
     LossSpec,
-    MetricSpec,
     ModelSpec,
     OptimizerSpec,
     PublishedResult,
     ScheduleSpec,
 )
 from craterbench.plugin.context import RunContext, StudyContext
+from craterbench.plugin.metric_spec import MetricSpec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

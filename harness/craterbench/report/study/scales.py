@@ -9,14 +9,14 @@ from typing import Any
 
 from craterbench.report.study.trials import value_text
 
-__all__ = ["Scale"]
+__all__ = ["AxisScale"]
 
 #: Whole numbers stand on steps if they are so few.
 _STEPS = 8
 
 
 @dataclass(frozen=True)
-class Scale:
+class AxisScale:
     """The scale of a parameter.
 
     Attributes:
@@ -32,7 +32,7 @@ class Scale:
     logarithmic: bool = False
 
     @classmethod
-    def of(cls, values: Iterable[Any], *, logarithmic: bool) -> Scale:
+    def of(cls, values: Iterable[Any], *, logarithmic: bool) -> AxisScale:
         """Return a scale for the values that were tried, of which there is at least one.
 
         Args:

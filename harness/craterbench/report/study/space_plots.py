@@ -14,7 +14,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from craterbench.report.study.scales import Scale
+from craterbench.report.study.scales import AxisScale
 from craterbench.report.study.study_plots import AMBER, BLUE, MANY, RED, limits, roomy, value_limits, well
 from craterbench.report.study.trials import highlighted, objective_value, short_names, value_text, varied
 from craterbench.report.svg import same_look, svg
@@ -72,13 +72,13 @@ def draw_slices(summary: StudySummary) -> str:
         return svg(figure)
 
 
-def _scale(summary: StudySummary, name: str) -> Scale:
+def _scale(summary: StudySummary, name: str) -> AxisScale:
     tried = (trial.parameters[name] for trial in summary.trials if name in trial.parameters)
-    return Scale.of(tried, logarithmic=name in summary.logarithmic)
+    return AxisScale.of(tried, logarithmic=name in summary.logarithmic)
 
 
 def _slice(
-    axes: Axes, trials: Sequence[Trial], name: str, scale: Scale, best: set[int], ends: tuple[float, float]
+    axes: Axes, trials: Sequence[Trial], name: str, scale: AxisScale, best: set[int], ends: tuple[float, float]
 ) -> None:
     many = len(trials) > MANY
     kinds = (
@@ -107,7 +107,7 @@ def _slice(
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: value_text(float(value), digits=4)))
 
 
-def _place(scale: Scale, trial: Trial, name: str) -> float:
+def _place(scale: AxisScale, trial: Trial, name: str) -> float:
     value = trial.parameters[name]
     if not scale.steps:
         return float(value)
@@ -119,7 +119,7 @@ def _beside(trial: Trial) -> float:
     return (trial.number * _TURN) % 1 - 0.5
 
 
-def _label_steps(axes: Axes, scale: Scale) -> None:
+def _label_steps(axes: Axes, scale: AxisScale) -> None:
     labels = list(_step_labels(scale).values())
     crowded = sum(len(label) + 2 for label in labels) > 36
     axes.set_xlim(-0.6, len(scale.steps) - 0.4)
@@ -128,7 +128,7 @@ def _label_steps(axes: Axes, scale: Scale) -> None:
     axes.grid(visible=False, axis="x")
 
 
-def _step_labels(scale: Scale) -> dict[int, str]:
+def _step_labels(scale: AxisScale) -> dict[int, str]:
     """Return what is written at the steps; where they are many, not at each."""
     every = math.ceil(len(scale.steps) / _LABELS)
     return {place: _shortened(step) for place, step in enumerate(scale.steps) if place % every == 0}
@@ -186,14 +186,14 @@ def draw_parallel(summary: StudySummary) -> str:
         return svg(figure)
 
 
-def _height(scale: Scale, trial: Trial, name: str) -> float:
+def _height(scale: AxisScale, trial: Trial, name: str) -> float:
     spread = _beside(trial)
     if name not in trial.parameters:
         return _GAP + 0.05 * spread
     return scale.share(trial.parameters[name]) + (0.08 * spread if scale.steps else 0.0)
 
 
-def _ticks(scale: Scale) -> dict[float, str]:
+def _ticks(scale: AxisScale) -> dict[float, str]:
     """Return what is written along an axis, by its height: every step, or the ends and the middle."""
     if scale.steps:
         last = max(1, len(scale.steps) - 1)
