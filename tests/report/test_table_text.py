@@ -176,6 +176,23 @@ def test_no_column_disappears_without_a_word_however_narrow_the_terminal(store, 
     assert "dice " in text.split("validation:")[0]
 
 
+def test_what_was_scored_on_other_images_stands_in_a_table_of_its_own_where_one_is_too_wide(store):
+    for data in ("north", "south", "east"):
+        for benchmark in ("reference", "dice"):
+            run(store, f"{benchmark}-{data}", validation=f"{data} validation", test=f"{data} test")
+    run(store, "broken", status="failed", error="no memory")
+
+    def tables(text: str) -> list[list[str]]:
+        """Return which data each table shows, by the heading that starts it."""
+        parts = text.split("fingerprint")[0].split("\n benchmark ")[1:]
+        return [[name for name in ("north", "south", "east", "broken") if name in part] for part in parts]
+
+    wide, narrow = (rendered(store, "rich", columns=None, width=width, test=True) for width in (400, 120))
+    assert tables(wide) == [["north", "south", "east", "broken"]]
+    assert tables(narrow) == [["north"], ["south"], ["east"], ["broken"]]
+    assert max(map(len, narrow.splitlines())) <= 120
+
+
 def test_a_table_of_what_cannot_be_read_says_why_and_what_to_do(bench):
     store = Store(bench.results)
     old = run(store, "reference")

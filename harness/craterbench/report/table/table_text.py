@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -66,16 +66,19 @@ def cell_text(value: Any, column: Column, *, between: str = " ") -> str:
 
 def _print(table: Table, console: Console) -> None:
     columns = dict(enumerate(table.columns))
-    shown = _rich(table, columns)
-    left_out = []
-    # the epochs go first, then other keys of the config and then the losses, from the last
-    for position in sorted(columns, key=lambda p: (columns[p].key != "epochs", not columns[p].factor, -p)):
-        if columns[position].optional and _least(shown, console) > console.width:
-            left_out.append(columns.pop(position))
-            shown = _rich(table, columns)
-    if _least(shown, console) > console.width:
-        shown.width = _least(shown, console)  # or rich would make columns disappear
-    console.print(shown, crop=False)
+    shown, left_out = _fitted(table.cells, columns, console)
+    blocks = [shown]
+    apart = _apart(table)
+    if shown.width is not None and len(apart) > 1:
+        # what was scored on other images is compared with nothing here, and may as well stand in a table of its own
+        of_block = [
+            _fitted(cells, {p: column for p, column in columns.items() if column.label in labels}, console)
+            for labels, cells in apart
+        ]
+        blocks = [block for block, _ in of_block]
+        left_out = [column for _, left in of_block for column in left]
+    for block in blocks:
+        console.print(block, crop=False)
     for line in table.lines:
         console.print(Text(line, style="dim"))
     if left_out:
@@ -91,10 +94,52 @@ def _print(table: Table, console: Console) -> None:
         console.print(below)
 
 
-def _rich(table: Table, columns: Mapping[int, Column]) -> RichTable:
+def _apart(table: Table) -> list[tuple[set[str], list[Sequence[Any]]]]:
+    """Return the rows that were scored on the same images, with the labels of their columns; last those without scores.
+
+    The label of the columns that say what a row is, which is empty, is among those of all.
+    """
+    rows_of: dict[str, set[int]] = {}
+    for position, column in enumerate(table.columns):
+        if column.label:
+            scored = {number for number, row in enumerate(table.cells) if row[position] is not None}
+            rows_of[column.label] = rows_of.get(column.label, set()) | scored
+    labels_of: dict[frozenset[int], set[str]] = {}
+    for label, rows in rows_of.items():
+        labels_of.setdefault(frozenset(rows), {""}).add(label)
+    unscored = frozenset(range(len(table.cells))).difference(*labels_of)
+    labels_of.setdefault(unscored, {""})
+    return [
+        (labels, [row for number, row in enumerate(table.cells) if number in rows])
+        for rows, labels in labels_of.items()
+        if rows
+    ]
+
+
+def _fitted(
+    cells: Sequence[Sequence[Any]], columns: Mapping[int, Column], console: Console
+) -> tuple[RichTable, list[Column]]:
+    """Return rows as a table without the columns that may be left out and do not fit, and those columns.
+
+    It has a width of its own where it is wider than the terminal even so.
+    """
+    kept = dict(columns)
+    shown = _rich(cells, kept)
+    left_out = []
+    # the epochs go first, then other keys of the config and then the losses, from the last
+    for position in sorted(kept, key=lambda p: (kept[p].key != "epochs", not kept[p].factor, -p)):
+        if kept[position].optional and _least(shown, console) > console.width:
+            left_out.append(kept.pop(position))
+            shown = _rich(cells, kept)
+    if _least(shown, console) > console.width:
+        shown.width = _least(shown, console)  # or rich would make columns disappear
+    return shown, left_out
+
+
+def _rich(rows: Sequence[Sequence[Any]], columns: Mapping[int, Column]) -> RichTable:
     shown = RichTable(box=SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
     for position, column in columns.items():
-        cells = [cell_text(row[position], column, between="\n") for row in table.cells]
+        cells = [cell_text(row[position], column, between="\n") for row in rows]
         words = f"{column.label} {column.heading}".split()
         # on a narrow terminal names break between words, but no number does
         pieces = [piece for cell in cells for piece in (cell.splitlines() if column.fields else cell.split())]
@@ -102,7 +147,7 @@ def _rich(table: Table, columns: Mapping[int, Column]) -> RichTable:
         heading = "\n".join(textwrap.fill(text, width) for text in (column.label, column.heading) if text)
         number = bool(column.fields)
         shown.add_column(Text(heading), justify="right" if number else "left", min_width=width, no_wrap=number)
-    for row in table.cells:
+    for row in rows:
         shown.add_row(*(Text(cell_text(row[p], column, between="\n")) for p, column in columns.items()))
     return shown
 
