@@ -126,6 +126,15 @@ def test_all_that_is_wrong_is_said_at_once(check, arrays):
         assert any(words in finding for finding in findings), (words, findings)
 
 
+def test_images_that_the_model_does_not_take_are_found(check, arrays):
+    cut = {name: array[:, :45, :45] if "groups" not in name else array for name, array in arrays.items()}
+    status, findings = check(cut)
+    assert status == 1
+    assert any("45x45" in finding and "training.pad=true" in finding for finding in findings)
+    for options in (("--set", "training.pad=true"), ("--benchmark", "logistic")):
+        assert not any("45x45" in finding for finding in check(cut, *options)[1])
+
+
 def test_a_run_warns_of_what_a_check_finds(bench, arrays, tmp_path):
     planted = dict(arrays)
     planted["masks"] = np.roll(planted["masks"], 3, 2)

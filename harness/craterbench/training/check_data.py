@@ -15,7 +15,7 @@ from craterbench.data.split import Fold, cut_test
 from craterbench.plugin import UserError
 from craterbench.training.audit import find_split_leaks, find_test_leaks
 from craterbench.training.augment import make_training_data
-from craterbench.training.session import check_ignored
+from craterbench.training.session import check_ignored, image_multiple
 
 __all__ = ["check_data"]
 
@@ -53,6 +53,7 @@ def check_data(dataset: Dataset, benchmark: BenchmarkConfig, *, folds: int | Non
         check_ignored(benchmark, part.masks)
     except UserError as error:
         found.append(str(error))
+    found += _wrong_size(benchmark, part.images.shape[1:3])
     if benchmark.split.when == "before-augmentation":  # what is drawn then changes neither parts nor warnings
         benchmark = replace(benchmark, augmentation=replace(benchmark.augmentation, drawn="every-epoch"))
     for fold in [None] if folds is None else [Fold(number, folds) for number in range(1, folds + 1)]:
@@ -68,6 +69,17 @@ def check_data(dataset: Dataset, benchmark: BenchmarkConfig, *, folds: int | Non
         found += [f"{name}: {warning}" for warning in find_misalignment(one)]
     found += _same_images(parts)
     return list(dict.fromkeys(found))
+
+
+def _wrong_size(benchmark: BenchmarkConfig, image_shape: tuple[int, ...]) -> Iterator[str]:
+    """Say whether the model takes no images of that size, which only a worker that opens it would find."""
+    multiple = image_multiple(benchmark)
+    if not benchmark.training.pad and any(side % multiple for side in image_shape):
+        yield (
+            f"size: the images are {image_shape[0]}x{image_shape[1]}, and model {benchmark.model.name!r} of "
+            f"{benchmark.name} needs sides that are multiples of {multiple}; pad them with --set training.pad=true, "
+            "or cut them"
+        )
 
 
 def _same_images(parts: dict[str, Subset]) -> Iterator[str]:
