@@ -59,7 +59,10 @@ def coco(parameters: Coco) -> Dataset:
         number = annotation.get("id")
         row = rows.get(annotation.get("image_id"), -1)
         if row < 0:
-            raise UserError(f"{path}: annotation {number} is of image {annotation.get('image_id')}, which it lacks")
+            raise UserError(
+                f"{path}: annotation {number} is of image {annotation.get('image_id')}, which it lacks; add the image "
+                "or remove the annotation"
+            )
         annotated.add(row)
         crowd = bool(annotation.get("iscrowd"))
         crowds += crowd
@@ -255,7 +258,7 @@ def _label(where: str, words: Sequence[str]) -> tuple[int, npt.NDArray[np.float6
     if not ((numbers >= 0) & (numbers <= 1)).all():
         raise UserError(
             f"{where} holds {numbers[~((numbers >= 0) & (numbers <= 1))][0]:g}; give shares of the image's width and "
-            "height, between 0 and 1, not pixels"
+            "height, between 0 and 1, not pixels, and cut off what reaches beyond the image"
         )
     if len(numbers) == 4 and not numbers[2:].all():
         raise UserError(f"{where} is a box of no width or height; remove it, or annotate it again")

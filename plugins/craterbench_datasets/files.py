@@ -43,6 +43,8 @@ def course(parameters: File) -> Dataset:
         UserError: naming the file and what is wrong with it.
     """
     folder = Path(parameters.path)
+    if folder.is_file():
+        raise UserError(f"{folder}: is a file; name the folder that holds {IMAGES} and {MASKS} with --data PATH")
     arrays = {name: _square(_array(folder / name), folder / name) for name in (IMAGES, MASKS)}
     published = all(_sha256(folder / name) == sha256 for name, sha256 in PUBLISHED.items())
     note = "the published files, by their sha256" if published else "not the published files, by their sha256"
@@ -74,7 +76,7 @@ def npz(parameters: File) -> Dataset:
     missing = [name for name in ("images", "masks") if name not in arrays]
     if missing:
         held = ", ".join(read.names) or "none"
-        raise UserError(f"{path}: has no array {' and no array '.join(missing)}; its arrays: {held}")
+        raise UserError(f"{path}: has no array {' and no array '.join(missing)}; its arrays: {held}; rename them")
     train_val = Arrays(
         arrays["images"], arrays["masks"], arrays.get("groups"), circles=_circles(arrays, "circles", "images", path)
     )

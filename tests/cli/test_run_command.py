@@ -397,8 +397,14 @@ def npz(path: Path, side: int = 16, number: int = 10) -> str:
         (["run", "constant", *SMALL, "--workers", "all"], "'all' is neither auto nor a number from 1 on"),
         (["run", "constant", "--epochs", "0"], "training.epochs: 0 is outside 1 to 100000"),
         (["run", "constant", "--set", "epochs"], "--set key=value"),
-        (["run", "constant", "--dataset", "npz"], "dataset.path: is missing"),
-        (["run", "constant", "--data", "some.npz"], "unknown key of dataset 'mars-hrsc'"),
+        (
+            ["run", "constant", "--dataset", "npz"],
+            "dataset.path: is missing; name the data with --data PATH",
+        ),
+        (
+            ["run", "constant", "--data", "some.npz"],
+            "unknown key of dataset 'mars-hrsc'; say with --dataset NAME what reads your files",
+        ),
         (
             ["run", "constant", *SMALL, "--set", "split.when=after-augmentation", "--folds", "2"],
             "set split.when=before-augmentation",

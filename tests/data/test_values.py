@@ -135,7 +135,7 @@ def test_npz_files_that_cannot_be_used(tmp_path):
     with pytest.raises(UserError, match="no such file"):
         npz(parameters)
     np.savez(path, images=IMAGE, labels=MASK)
-    with pytest.raises(UserError, match="has no array masks; its arrays: images, labels"):
+    with pytest.raises(UserError, match="has no array masks; its arrays: images, labels; rename"):
         npz(parameters)
     np.savez(path, images=IMAGE, masks=np.array([None, {}]))
     with pytest.raises(UserError, match="is pickled"):

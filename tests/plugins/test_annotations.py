@@ -173,7 +173,10 @@ COCO_UNUSABLE = {
     "a path out of the folder": (first_image(file_name="../0.png"), r"outside its folder: \.\./0\.png; give paths"),
     "another size": (first_image(height=41), r"says that 0\.png is 41x56, and it is 40x56; give the images that were"),
     "an image of no size": (first_image(width=None), r"says that 0\.png is 40xNone, and it is 40x56"),
-    "an unknown image": (annotated(image_id=99, segmentation=[POLYGON]), "annotation 0 is of image 99, which it lacks"),
+    "an unknown image": (
+        annotated(image_id=99, segmentation=[POLYGON]),
+        "annotation 0 is of image 99, which it lacks; add the image or remove",
+    ),
     "two corners": (
         annotated(segmentation=[[1, 2, 3, 4]]),
         r"annotation 0 of 0\.png: has a polygon of 4 numbers; give",
@@ -305,6 +308,10 @@ YOLO_UNUSABLE = {
     "a name for a class": ("crater 0.5 0.5 0.1 0.1", r"0\.txt: line 1 starts with 'crater'; give the number"),
     "a word": ("0 0.5 0.5 0.1 wide", r"line 1 holds a word that is no number: '0 0.5 0.5 0.1 wide'; give shares"),
     "a decimal comma": ("0 0,5 0,5 0,1 0,1", "line 1 holds a word that is no number.*; give shares such as 0.25"),
+    "a box that reaches beyond": (
+        "0 0.9 0.5 1.2 0.5",
+        r"0\.txt: line 1 holds 1\.2; give .*cut off what reaches beyond",
+    ),
     "pixels": ("\n0 28 20 10 10", r"0\.txt: line 2 holds 28; give shares .*not pixels"),
     "negative": ("0 0.5 0.5 -0.1 0.1", "line 1 holds -0.1; give shares"),
     "not a number": ("0 0.5 0.5 nan 0.1", "line 1 holds nan; give shares"),

@@ -145,3 +145,9 @@ def test_a_run_on_such_a_file_ends_with_the_message_and_trains_nothing(tmp_path,
     assert re.search(f"(?m)^error: .*{said}", result.output)
     assert "Traceback" not in result.output
     assert not list(bench.results.rglob("weights*"))
+
+
+def test_a_file_of_the_course_is_not_its_folder(tmp_path):
+    np.save(tmp_path / IMAGES, GREY)
+    with pytest.raises(UserError, match=r"Xtrain2_b\.npy: is a file; name the folder that holds .* with --data PATH"):
+        course(File(path=str(tmp_path / IMAGES)))

@@ -411,7 +411,12 @@ REFUSED = [
     pytest.param(with_csv("x,y,d\n300,300,4\n"), {}, ["diameter of 4 pixels", "set smallest"], id="all too small"),
     pytest.param(with_csv("x,y,d\n300,300,599\n"), {}, ["diameter of 599", "size lower"], id="too wide for the tile"),
     pytest.param(georeferenced("EPSG:4326"), {}, ["a.tif", "the Earth", "IAU_2015:49900"], id="degrees of the Earth"),
-    pytest.param(georeferenced(line="30,1,30"), {}, ["none of its 1", "137 to 146.4"], id="another longitude"),
+    pytest.param(
+        georeferenced(line="30,1,30"),
+        {},
+        ["none of its 1", "137 to 146.4", "names of its columns swapped"],
+        id="another longitude",
+    ),
     pytest.param(georeferenced(line="140,1,30000"), {}, ["does not fit", "diameter_m"], id="metres as kilometres"),
     pytest.param(georeferenced(line="140,120,3"), {}, ["line 2", "latitude"], id="no latitude"),
     pytest.param(small, {}, ["20x20", "size lower"], id="smaller than a chip"),

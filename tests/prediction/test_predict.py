@@ -253,6 +253,10 @@ def test_folders_and_names_that_cannot_be_are_refused(trained, refused, mosaic, 
     Image.fromarray(mosaic).save(tmp_path / "two" / "A.pgm")
     (tmp_path / "file").write_text("")
     assert "has no images in it; they end in" in refused(run, tmp_path / "none")
+    (tmp_path / "above").mkdir()
+    Image.fromarray(mosaic).save(tmp_path / "above" / "a.png")
+    (tmp_path / "above").rename(tmp_path / "none" / "scene")
+    assert "folders in it are not searched: name those that hold images" in refused(run, tmp_path / "none")
     said = refused(run, tmp_path / "one", tmp_path / "two")
     assert "a.png" in said
     assert "A.pgm would have results of the same name; rename one" in said

@@ -361,6 +361,8 @@ class Validator:
         for key in table.keys() - set(known):
             of = f" of {owner}" if owner else ""
             cure = nearest(key, known) if known else "it takes none"
+            if path == "dataset" and key == "path" and "path" not in known:
+                cure = "say with --dataset NAME what reads your files; bench data list shows the names"
             self.problem(f"{path}.{key}", f"unknown key{of}; {cure}")
         values = {key: value for key, value in table.items() if key in known}
         adapter = _adapter(cls)
@@ -371,7 +373,9 @@ class Validator:
             for detail in error.errors(include_url=False):
                 where = ".".join([path, *map(str, detail["loc"])])
                 if detail["type"] == "missing":
-                    self.problems.append(f"{where}: is missing")
+                    own = where == "dataset.path"
+                    cure = "name the data with --data PATH" if own else f"give it in the file or with --set {where}=…"
+                    self.problems.append(f"{where}: is missing; {cure}")
                 else:
                     self.problem(where, _said(detail))
             return None

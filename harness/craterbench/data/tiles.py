@@ -218,7 +218,8 @@ def _elsewhere(tile: Tile, georeference: Georeference, on_body: Floats | None) -
     held = f"longitudes {low[0]:.4g} to {high[0]:.4g} and latitudes {low[1]:.4g} to {high[1]:.4g}"
     return (
         f"{tile.catalogue}: none of its {len(on_body)} craters is on {tile.image.name}, which covers {covers}; the "
-        f"catalogue has {held}: is it of another tile, or do its longitudes count westwards?"
+        f"catalogue has {held}: is it of another tile, are the names of its columns swapped, or do its longitudes "
+        "count westwards?"
     )
 
 

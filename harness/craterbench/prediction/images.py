@@ -59,7 +59,10 @@ def find_images(paths: Sequence[Path]) -> list[Path]:
         if path.is_dir():
             inside = sorted(file for file in path.iterdir() if file.suffix.lower() in _KNOWN and file.is_file())
             if not inside:
-                raise UserError(f"{path}: has no images in it; they end in {endings}")
+                raise UserError(
+                    f"{path}: has no images in it; they end in {endings}, and folders in it are not searched: name "
+                    f"those that hold images, such as {path}/*"
+                )
             found += inside
         elif not path.exists():
             raise UserError(f"{path}: there is no such file or folder; give images that are there")

@@ -63,7 +63,9 @@ def predict_live(
 
         def start(file: Path, windows: int) -> None:
             if not console.is_terminal:
-                console.print(f"{file}: {windows} windows", markup=False, highlight=False, soft_wrap=True)
+                console.print(
+                    f"{file}: {windows} window{'s' * (windows != 1)}", markup=False, highlight=False, soft_wrap=True
+                )
             progress.reset(bar, description=file.name, total=windows)
 
         shown = shown_as_trained(registry, ensemble)
