@@ -200,7 +200,7 @@ def pits(circles: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("factor", "word"), [(1.0, None), (0.5, "twice as far out"), (2.0, "half as far out"), (0.9, None), (1.1, None)]
 )
-def test_radii_that_stand_for_diameters_are_warned_of(tmp_path: Path, factor: float, word: str | None) -> None:
+def test_radii_that_stand_for_diameters_are_warned_of(bench, tmp_path: Path, factor: float, word: str | None) -> None:
     across, down = np.meshgrid(np.arange(100, 600, 100.0), np.arange(100, 600, 100.0))
     circles = np.column_stack([across.ravel(), down.ravel(), np.linspace(20, 45, 25)])
     Image.fromarray(pits(circles)).save(tmp_path / "a.png")
@@ -210,6 +210,11 @@ def test_radii_that_stand_for_diameters_are_warned_of(tmp_path: Path, factor: fl
         assert not warned
     else:
         assert [each.startswith("a.csv: rims seem to lie ") and word in each for each in warned] == [True]
+    cut = bench(
+        "data", "chips", str(tmp_path / "a.png"), "-o", str(tmp_path / "a.npz"), "--chips", "40", "--smallest", "5"
+    )
+    assert cut.exit_code == 0, cut.output
+    assert ("\nwarning: a.csv: rims seem to lie " in cut.stdout) == (word is not None)
 
 
 # On a body

@@ -72,8 +72,8 @@ def chips_command(
         write_atomically(out, content.getvalue())
     except OSError as error:
         raise UserError(f"{out}: cannot be written: {error.strerror}") from None
-    for note in dataset.notes:
-        click.echo(note)
+    for line in (*dataset.notes, *(f"warning: {warning}" for warning in dataset.warnings)):
+        click.echo(line)
     click.echo(f"{out}: train on it with  bench run reference --dataset npz --data {out}")
 
 
