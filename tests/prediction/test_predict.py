@@ -149,6 +149,18 @@ def test_arrays_get_arrays(trained, predict, tmp_path):
     assert rows
 
 
+def test_windows_are_as_large_as_images_of_which_little_is_known(tmp_path, mosaic):
+    data = synthetic(Synthetic(images=20, size=16)).train_val
+    masks = data.masks.copy()
+    masks[:, :, 5:][masks[:, :, 5:] == 0] = 255
+    np.savez(tmp_path / "data.npz", images=data.images, masks=masks)
+    overrides = {"dataset.name": "npz", "dataset.path": str(tmp_path / "data.npz"), "dataset.ignore": 255}
+    (run,) = craterbench.run("logistic", overrides=overrides, results=tmp_path / "results", quiet=True)
+    np.save(tmp_path / "in.npy", mosaic)
+    craterbench.predict_files(run, tmp_path / "in.npy", tmp_path / "out", quiet=True)
+    assert json.loads((tmp_path / "out" / "prediction.json").read_text())["window"] == 16
+
+
 def test_a_folder_is_its_images_of_every_kind_and_size(trained, predict, mosaic, tmp_path):
     folder = tmp_path / "in"
     folder.mkdir()

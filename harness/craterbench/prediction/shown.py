@@ -9,9 +9,11 @@ import numpy as np
 
 from craterbench.data.scale import Scale, ScaleName
 from craterbench.execution.ensemble import Ensemble
+from craterbench.execution.finished import FinishedRun
 from craterbench.plugin.components import DatasetSpec
 from craterbench.plugin.registry import Registry
 from craterbench.prediction.windows import Windows
+from craterbench.results.predictions_file import read_predictions
 from craterbench.results.record import Record
 
 __all__ = ["Shown", "scale_of_data", "shown_as_trained"]
@@ -36,15 +38,21 @@ def shown_as_trained(registry: Registry, ensemble: Ensemble) -> Shown:
 
     The first run decides on the scale. Where each image of its data was stretched to the full range, each file is.
     """
-    side = max(_image_side(run.record) for run in ensemble.runs)
+    side = max(_image_side(run) for run in ensemble.runs)
     multiple = ensemble.multiple
     return Shown(Windows(-(-side // multiple) * multiple), _scale(registry, ensemble.runs[0].record))
 
 
-def _image_side(record: Record) -> int:
-    """Return the side of a square of as many pixels as an image of a run's data has, as far as they count."""
-    part = record.parts["validation"]
-    pixels = np.sum(part["statistics"]["confusion"]) / part["num_images"]
+def _image_side(run: FinishedRun) -> int:
+    """Return the side of a square of as many pixels as an image of a run's data has.
+
+    Where its predictions were not kept, as by earlier versions, only pixels that count are known of.
+    """
+    try:
+        pixels = np.prod(read_predictions(run.folder, "validation").size)
+    except ValueError:
+        part = run.record.parts["validation"]
+        pixels = np.sum(part["statistics"]["confusion"]) / part["num_images"]
     return math.ceil(math.sqrt(pixels))
 
 
