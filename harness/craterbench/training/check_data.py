@@ -104,9 +104,8 @@ def _same_images(parts: dict[str, Subset]) -> Iterator[str]:
 
 
 def _pairs(parts: dict[str, Subset]) -> Iterator[_Pair]:
-    images = np.concatenate([part.images for part in parts.values()])
-    masks = np.concatenate([part.masks for part in parts.values()])
-    groups = np.concatenate([part.groups for part in parts.values()])
+    stacks = [part.images for part in parts.values()]
+    images = stacks[0] if len(stacks) == 1 else np.concatenate(stacks)  # large data are not to be held twice
     places = [(name, row) for name, part in parts.items() for row in range(len(part))]
     for copy in find_near_copies(images):
         (part, row), (other_part, other_row) = places[copy.row], places[copy.of]
@@ -116,8 +115,8 @@ def _pairs(parts: dict[str, Subset]) -> Iterator[_Pair]:
             copy,
             (part, other_part),
             f"{one} is {other}{how}",
-            bool(groups[copy.row] == groups[copy.of]),
-            bool(np.array_equal(masks[copy.row], masks[copy.of])),
+            bool(parts[part].groups[row] == parts[other_part].groups[other_row]),
+            bool(np.array_equal(parts[part].masks[row], parts[other_part].masks[other_row])),
         )
 
 
