@@ -249,3 +249,17 @@ def test_a_text_file_called_tiff(tmp_path: Path) -> None:
     (tmp_path / "a.tif").write_text("x,y,d\n")
     with pytest.raises(UserError, match=r"a\.tif: .*save"), open_raster(tmp_path / "a.tif"):
         pass
+
+
+def test_a_description_of_another_file_that_is_called_tiff_does_not_lead_there(tmp_path: Path) -> None:
+    written(tmp_path / "other.tif", None, rasterio.Affine.identity(), np.ones((40, 60), np.uint8))
+    path = tmp_path / "a.tif"
+    path.write_text(
+        '<VRTDataset rasterXSize="60" rasterYSize="40"><VRTRasterBand dataType="Byte" band="1"><SimpleSource>'
+        f'<SourceFilename relativeToVRT="0">{tmp_path / "other.tif"}</SourceFilename><SourceBand>1</SourceBand>'
+        "</SimpleSource></VRTRasterBand></VRTDataset>"
+    )
+    with pytest.raises(UserError, match=r"a\.tif: is no PNG, JPEG, TIFF or PGM"), open_raster(path):
+        pass
+    with pytest.raises(UserError, match=r"a\.tif: cannot be read as a TIFF"):
+        read_georeference(path)

@@ -218,7 +218,7 @@ def read_georeference(path: Path) -> Georeference | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         try:
-            with rasterio.open(path) as image:
+            with rasterio.open(path, driver="GTiff") as image:
                 crs, transform, height, width = image.crs, image.transform, image.height, image.width
         except rasterio.errors.RasterioIOError as error:
             raise UserError(f"{path}: cannot be read as a TIFF: {error}") from None

@@ -97,7 +97,7 @@ def _open_tiff(path: Path) -> Iterator[Raster]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
         try:
-            image = rasterio.open(path)
+            image = rasterio.open(path, driver="GTiff")  # a VRT of that name would lead to other files
         except rasterio.errors.RasterioIOError:
             read_image(path)  # says what is wrong with it
             raise UserError(f"{path}: cannot be read as a TIFF; save it again") from None

@@ -128,7 +128,7 @@ class _GeoTiff:
 
         self._stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
-        with rasterio.open(self._source) as source:
+        with rasterio.open(self._source, driver="GTiff") as source:
             place = {"crs": source.crs, "transform": source.transform}
         common = {
             **place, "driver": "GTiff", "height": self._shape[0], "width": self._shape[1], "compress": "deflate",
