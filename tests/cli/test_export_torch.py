@@ -117,6 +117,16 @@ def test_a_run_in_half_the_digits_is_exported_in_single_precision(run, record, t
     assert "The run itself predicts, and was scored, in bfloat16" in written.card.read_text(encoding="utf-8")
 
 
+def test_the_card_says_where_each_image_was_stretched(run, record, written, tmp_path):
+    assert "bring the lowest grey value of an image to 0" not in written.card.read_text(encoding="utf-8")
+    content, write = record
+    content["dataset"]["name"] = "tile"
+    content["config"]["dataset"] = {"name": "tile", "path": str(tmp_path / "moved.tif")}
+    write()
+    again = craterbench.Run(str(run.folder)).export("torch", tmp_path / "network.pt2")
+    assert "bring the lowest grey value of an image to 0" in again.card.read_text(encoding="utf-8")
+
+
 def test_without_the_data_random_images_do_and_that_is_said(run, record, bench, tmp_path):
     content, write = record
     content["config"]["dataset"] = {"name": "npz", "path": str(tmp_path / "moved.npz")}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from craterbench.execution.export import Export, export_named, export_run
 from craterbench.execution.finished import FinishedRun
-from craterbench.plugin import UserError
+from craterbench.plugin import DatasetSpec, UserError
 from craterbench.plugin.registry import Registry
 from craterbench.report.model_card import model_card
 from craterbench.results.files import write_atomically
@@ -48,9 +48,12 @@ def write_export(finished: FinishedRun, registry: Registry, to: str, path: Path 
         if file.exists():
             raise UserError(f"{file}: is there already, and is not replaced; give another name, or remove it")
     export = export_run(finished, registry, to)
+    known: dict[str, DatasetSpec] = {entry.spec.name: entry.spec for entry in registry.entries("dataset")}
+    data = known.get(record.dataset["name"])
+    stretched = data is not None and data.stretched
     try:
         write_atomically(path, export.content)
-        write_atomically(card, model_card(record, finished.folder, export, path.name))
+        write_atomically(card, model_card(record, finished.folder, export, path.name, stretched=stretched))
     except OSError as error:
         raise UserError(f"{path}: cannot be written ({error.strerror})") from None
     return ExportedFile(path, card, export)

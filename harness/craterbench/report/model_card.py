@@ -23,13 +23,14 @@ __all__ = ["model_card"]
 _METRICS = (BALANCED_ACCURACY, TUNED, Metrics().get("auroc"))
 
 
-def model_card(record: Record, folder: Path, export: Export, name: str) -> str:
+def model_card(record: Record, folder: Path, export: Export, name: str, *, stretched: bool) -> str:
     """Return a card in Markdown: YAML between two lines of dashes for programs, and text for people.
 
     Args:
         record: of the run.
         folder: of its files, where the statistics behind the intervals are.
         name: of the exported file.
+        stretched: whether each image of its data was stretched to the full range of grey values.
     """
     scores = {part: {metric: _score(record, folder, part, metric) for metric in _METRICS} for part in record.parts}
     edge = record.best_edge(TUNED)
@@ -38,7 +39,7 @@ def model_card(record: Record, folder: Path, export: Export, name: str) -> str:
         _front_matter(_facts(record, export, name, threshold, scores)),
         f"# {record.benchmark}, seed {record.seed}\n",
         f"{_about(record)}\n",
-        f"## Use\n\n{_use(export, name, threshold, edge is not None)}",
+        f"## Use\n\n{_use(export, name, threshold, chosen=edge is not None, stretched=stretched)}",
         f"## Scores\n\n{_table(record, scores)}",
         f"## Data\n\n{_data(record)}",
         f"## Check\n\n{_check(record, export)}",
@@ -120,7 +121,7 @@ def _about(record: Record) -> str:
     )
 
 
-def _use(export: Export, name: str, threshold: float, chosen: bool) -> str:
+def _use(export: Export, name: str, threshold: float, *, chosen: bool, stretched: bool) -> str:
     usage = export.spec.usage.replace("FILE", name).splitlines()
     lines = [
         *(line for line in usage if line.startswith("import ")),
@@ -135,11 +136,15 @@ def _use(export: Export, name: str, threshold: float, chosen: bool) -> str:
         if chosen
         else "No threshold was chosen on the validation part."
     )
+    scale = [
+        "In training each image reached from 0 to 1: bring the lowest grey value of an image to 0, the highest to 1."
+    ]
     sides = f"; H and W have to be multiples of {export.multiple}" if export.multiple > 1 else ""
     return "\n".join(
         [
             "Images are float32 (N, H, W, 1) with grey values in [0, 1]; the probability of a crater at every pixel is",
             f"float32 of the same shape. N, H and W may be others than in training{sides}.",
+            *(scale if stretched else []),
             why,
             "",
             "```python",
