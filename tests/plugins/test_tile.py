@@ -425,7 +425,7 @@ REFUSED = [
     pytest.param(georeferenced(line="140,1,30000"), {}, ["does not fit", "diameter_m"], id="metres as kilometres"),
     pytest.param(georeferenced(line="140,120,3"), {}, ["line 2", "latitude"], id="no latitude"),
     pytest.param(small, {}, ["20x20", "size lower"], id="smaller than a chip"),
-    pytest.param(black, {}, ["a.png", "more than one grey value", "smallest lower"], id="one grey value"),
+    pytest.param(black, {}, ["a.png", "more than one grey value", "smallest or size lower"], id="one grey value"),
     pytest.param(without_catalogue, {}, ["a.png", "no catalogue", "a.csv"], id="no catalogue"),
     pytest.param(two_catalogues, {}, ["a.png", "a.csv, a.scc", "keep one"], id="two catalogues"),
     pytest.param(two_images, {}, ["same name", "rename"], id="two images of one name"),

@@ -356,7 +356,7 @@ def _no_window(tiles: Sequence[Tile], where: str, cure: str) -> str:
     images = ", ".join(str(tile.image) for tile in tiles)
     return (
         f"{images}: no window around a crater lies {where}, with pixels that were all observed, more than one grey "
-        f"value and no crater wider than {_WIDEST} of it; {cure}, or smallest lower"
+        f"value and no crater wider than {_WIDEST} of it; {cure}, or smallest or size lower"
     )
 
 
