@@ -17,7 +17,7 @@ from craterbench.metrics.metric import TUNED
 from craterbench.plugin import ExportSpec, UserError
 from craterbench.plugin.registry import Registry
 from craterbench.results.store import Store
-from craterbench.training.export import export_weights
+from craterbench.training.export_weights import export_weights
 
 
 @pytest.fixture(scope="module")

@@ -23,14 +23,14 @@ from craterbench.plugin import UserError
 from craterbench.plugin.components import FrameworkSpec
 from craterbench.plugin.errors import nearest
 from craterbench.plugin.registry import Registry
-from craterbench.training.ensemble import TTA, Member
+from craterbench.training.ensemble_members import TTA, Member
 from craterbench.training.experiment import Evaluation
 from craterbench.training.session import image_multiple
 
 __all__ = ["Ensemble", "parse_tta"]
 
 _PREDICT, _PREDICT_PARTS, _SCORE_PARTS = (
-    f"craterbench.training.ensemble:{name}" for name in ("predict_sum", "predict_parts", "score_parts")
+    f"craterbench.training.ensemble_members:{name}" for name in ("predict_sum", "predict_parts", "score_parts")
 )
 
 

@@ -13,12 +13,12 @@ from craterbench.execution.versions import versions_of
 from craterbench.plugin import ExportSpec, UserError
 from craterbench.plugin.errors import nearest
 from craterbench.plugin.registry import Registry
-from craterbench.training.export import ExportedWeights
+from craterbench.training.export_weights import ExportedWeights
 
 __all__ = ["TOLERANCE", "Export", "export_named", "export_run"]
 
-_EXPORT = "craterbench.training.export:export_weights"
-_PREDICT = "craterbench.training.export:predict_sizes"
+_EXPORT = "craterbench.training.export_weights:export_weights"
+_PREDICT = "craterbench.training.export_weights:predict_sizes"
 
 #: How far a probability of the file may be from that of the run's own framework: single precision leaves about 1e-6.
 TOLERANCE = 1e-4
@@ -123,8 +123,8 @@ def _replaced(finished: FinishedRun, registry: Registry, writer: str, name: str)
     for kind in _TRAINING_ALONE:
         specs = {entry.spec.name: entry.spec for entry in registry.entries(kind)}
         chosen = config[kind]["name"]
-        if chosen in specs and writer not in specs[chosen].target:
-            other = next(each for each, spec in specs.items() if writer in spec.target)
+        other = next((each for each, spec in specs.items() if writer in spec.target), None)
+        if chosen in specs and writer not in specs[chosen].target and other is not None:
             overrides.append(Override(f"{kind}.name", other, f"--to {name}"))
             if kind == "optimizer":
                 rate = config[kind]["learning_rate"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from craterbench.data.dataset import Dataset
+from craterbench.results.files import write_atomically
 
 __all__ = ["draw_contact_sheet"]
 
@@ -45,4 +47,6 @@ def draw_contact_sheet(path: Path, dataset: Dataset, title: str) -> None:
             if (mask == 1).any() and not (mask == 1).all():
                 panel.contour(mask == 1, [0.5], colors=[_ORANGE], linewidths=0.8)
             panel.set_title(f"{row} (group {part.groups[row]})", fontsize=6, pad=2)
-    figure.savefig(path, dpi=120)
+    content = io.BytesIO()
+    figure.savefig(content, dpi=120, format="png")
+    write_atomically(path, content.getvalue())
