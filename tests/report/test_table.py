@@ -427,3 +427,14 @@ def test_rows_of_one_name_are_told_apart_by_the_keys_that_differ(store):
     run(store, "mine", definition="0123456789", **{"training.epochs": 5, "dataset.path": "a.npz"})
     run(store, "mine", definition="abcdefghij", **{"training.epochs": 9, "dataset.path": "b.npz"})
     assert "\nmine (2 rows): training.epochs 5 and 9\n" in notes(store) + "\n"
+
+
+def test_rows_are_chosen_by_their_benchmark_whatever_the_command_line_changed(store):
+    run(store, "reference", definition="a", overrides=["training.epochs=2"])
+    run(store, "reference", definition="b", overrides=["training.epochs=4"])
+    run(store, "dice")
+    chosen = {row["benchmark"] for row in rows(store, where=["benchmark=reference"])}
+    assert chosen == {"reference training.epochs=2", "reference training.epochs=4"}
+    assert [row["benchmark"] for row in rows(store, where=["benchmark=reference training.epochs=4"])] == [
+        "reference training.epochs=4"
+    ]
