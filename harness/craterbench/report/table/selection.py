@@ -95,6 +95,7 @@ def filtered(known: Sequence[Column], rows: Sequence[Row], wanted: Iterable[str]
         columns, left = chosen(known, rows, [name]), []
         seen: dict[str, None] = {}
         for row in rows:
+            values: dict[str, list[Any]]
             if name == "benchmark":  # the name of a row may also say what the command line changed
                 values = {run.id: [row.name, run.benchmark] for run in row.runs}
             elif any(name in (column.name, column.choice) for column in known) or name in row.config:
