@@ -83,6 +83,18 @@ def test_ignored_pixels_make_no_rim():
     assert not near[:, 4:].any()
 
 
+def test_of_a_circle_only_what_is_known_counts():
+    masks = np.zeros((1, 20, 20, 1), np.uint8)
+    masks[0, :, 10:] = IGNORED
+    circles = [np.array([[5.0, 5.0, 8.0], [15.0, 15.0, 8.0], [10.0, 15.0, 8.0]])]  # known, unknown, half of it
+    called = np.zeros(masks.shape, np.float32)
+    called[0, 11:19, 6:10] = 1
+    images, groups = np.zeros(masks.shape, np.float32), np.arange(1)
+    found = Evaluator(images, masks, groups, Metrics(), circles).count(called).arrays["objects"][0]
+    matched, objects, predicted = found[:3].sum(), found[3:6].sum(), found[6]
+    assert (matched, objects, predicted) == (1, 2, 1)
+
+
 def test_an_image_of_nothing_but_ignored_pixels_counts_for_nothing():
     masks = np.zeros((2, 8, 8, 1), np.uint8)
     masks[0, 2:5, 2:5], masks[1] = 1, IGNORED

@@ -8,8 +8,8 @@ second partner at that threshold, and the matching does not depend on how it is 
 ``scipy.optimize.linear_sum_assignment``.
 
 Where a catalogue has the craters as circles, these are the objects of the mask instead: each the disc of pixels whose
-centres it holds, if it holds one. Craters that overlap are then several, and an object of the prediction that covers
-them all matches one at most; the pairs are chosen so that most match.
+centres it holds, if it holds one that is not ignored. Craters that overlap are then several, and an object of the
+prediction that covers them all matches one at most; the pairs are chosen so that most match.
 
 Where the mask has no object recall is NaN, and where the prediction has none precision is. Where neither has one F1 is
 1, for the agreement is perfect.
@@ -62,17 +62,24 @@ _SIDES_AND_CORNERS = np.ones((3, 3), dtype=bool)
 class Objects:
     """Counts the objects of each image of a part; those of the masks are found once."""
 
-    def __init__(self, masks: npt.NDArray[np.uint8], circles: Sequence[Floats] | None = None) -> None:
+    def __init__(
+        self,
+        masks: npt.NDArray[np.uint8],
+        circles: Sequence[Floats] | None = None,
+        ignored: npt.NDArray[np.bool_] | None = None,
+    ) -> None:
         """Take the part.
 
         Args:
             masks: (N, H, W, 1).
             circles: of each image (M, 3), x, y and diameter of its craters in pixels, which then are its objects.
+            ignored: (N, H, W, 1), the pixels that are left out, of which a circle has none; 0 in the masks.
         """
         if circles is None:
             self._true = [_components(mask) for mask in masks[..., 0] > 0]
         else:
-            self._true = [_discs(each, masks.shape[1:3]) for each in circles]
+            known = np.ones(masks.shape[:3], dtype=bool) if ignored is None else ~ignored[..., 0]
+            self._true = [_discs(each, where) for each, where in zip(circles, known, strict=True)]
 
     def __call__(self, probabilities: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         """Count.
@@ -126,11 +133,11 @@ def _components(mask: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
     return pixels, labels[pixels].astype(np.int64)
 
 
-def _discs(circles: Floats, shape: tuple[int, ...]) -> tuple[Integers, Integers]:
-    """Return the same of circles, whose discs may share pixels."""
-    down, across = (np.arange(side) + 0.5 for side in shape)
+def _discs(circles: Floats, known: npt.NDArray[np.bool_]) -> tuple[Integers, Integers]:
+    """Return the same of circles, whose discs may share pixels, without the pixels (H, W) that are not known."""
+    down, across = (np.arange(side) + 0.5 for side in known.shape)
     pixels = [
-        np.flatnonzero((across[None, :] - x) ** 2 + (down[:, None] - y) ** 2 <= (diameter / 2) ** 2)
+        np.flatnonzero(((across[None, :] - x) ** 2 + (down[:, None] - y) ** 2 <= (diameter / 2) ** 2) & known)
         for x, y, diameter in circles
     ]
     seen = [disc for disc in pixels if len(disc)]

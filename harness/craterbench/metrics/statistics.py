@@ -114,13 +114,14 @@ def count_own(
         UserError: it cannot be counted, or is not what a statistic must be.
     """
     culprit = f"metric {metric.name!r}: its statistic {metric.statistic}"
+    ignored = None
     if masks.max(initial=0) > 1:
         ignored = masks == IGNORED
         probabilities, masks = (np.where(ignored, array.dtype.type(0), array) for array in (probabilities, masks))
     shown = [array.view() for array in (probabilities, masks)]
     for array in shown:
         array.flags.writeable = False  # others are counted on the same arrays
-    of_circles = (circles,) if metric.statistic == "objects" else ()
+    of_circles = (circles, ignored) if metric.statistic == "objects" else ()
     try:
         if metric.statistic not in STATISTICS_ON_DEMAND:
             counted = np.asarray(load(metric.statistic)(*shown))
