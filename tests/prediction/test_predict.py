@@ -283,7 +283,9 @@ def test_runs_and_images_are_told_apart(trained, refused, predict, mosaic, tmp_p
     assert "no images are named; give them after the runs" in refused(run)
     assert "no run is named; give the id of one before the images" in refused(tile)
     said = refused(run, "tiel.png")
-    assert "tiel.png: is neither images nor a run" in said
+    assert "tiel.png: there is no such file" in said
+    assert run not in said.replace("tiel.png", "")  # the runs that there are do not help
+    assert "tiel: is neither images nor a run" in refused(run, "tiel")
     assert "runs begin with '2'" in refused("2", tile)
     monkeypatch.chdir(tmp_path)
     (tmp_path / run).mkdir()

@@ -77,7 +77,9 @@ def _told_apart(names: tuple[str, ...], results: Path) -> tuple[list[FinishedRun
     Raises:
         UserError: a name is neither, or may be both, or there is none of one of them.
     """
+    from craterbench.data.image_files import IMAGE_SUFFIXES
     from craterbench.execution.finished import FinishedRun
+    from craterbench.prediction.images import ARRAY_SUFFIXES
     from craterbench.results.store import Store
 
     store = Store(results)
@@ -86,6 +88,8 @@ def _told_apart(names: tuple[str, ...], results: Path) -> tuple[list[FinishedRun
     for name in names:
         path = Path(name)
         if not path.exists():
+            if path.suffix.lower() in IMAGE_SUFFIXES | ARRAY_SUFFIXES:
+                raise UserError(f"{name}: there is no such file; give images that are there")
             try:
                 runs.append(FinishedRun(store, name))
             except UserError as error:
