@@ -13,14 +13,15 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from pycocotools import mask as coco_mask
-from pycocotools.coco import COCO
 
 from craterbench.data.dataset import IGNORED
 from craterbench.plugin import UserError
 from craterbench_datasets import Coco, Yolo
 from craterbench_datasets.annotations import coco, yolo
 from craterbench_datasets.shapes import fill_ellipse, fill_polygon
+
+coco_mask = pytest.importorskip("pycocotools.mask", reason="the extra coco is not installed")
+COCO = pytest.importorskip("pycocotools.coco").COCO
 
 HEIGHT, WIDTH = 40, 56
 GREY = np.random.default_rng(0).integers(0, 256, (4, HEIGHT, WIDTH), dtype=np.uint8)

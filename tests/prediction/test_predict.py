@@ -8,10 +8,8 @@ import shutil
 
 import numpy as np
 import pytest
-import rasterio
 import tifffile
 from PIL import Image
-from rasterio import Affine
 
 import craterbench
 from craterbench.data.catalogue import read_catalogue
@@ -19,6 +17,8 @@ from craterbench.data.georeference import read_georeference
 from craterbench.plugin import UserError
 from craterbench_datasets import Synthetic
 from craterbench_datasets.synthetic import synthetic
+
+rasterio = pytest.importorskip("rasterio", reason="the extra geo is not installed")
 
 SMALL = {"dataset.name": "synthetic", "dataset.images": 40, "dataset.size": 16}
 MARS = rasterio.crs.CRS.from_proj4("+proj=eqc +R=3396190 +units=m +no_defs")
@@ -102,7 +102,7 @@ def test_a_picture_gets_pictures_and_a_catalogue(trained, predict, mosaic, tmp_p
 
 
 def test_a_geotiff_gets_geotiffs_in_its_place_and_catalogues_on_its_body(trained, predict, mosaic, tmp_path):
-    place = Affine(100, 0, -2_000_000, 0, -100, 500_000)
+    place = rasterio.Affine(100, 0, -2_000_000, 0, -100, 500_000)
     source = tmp_path / "tile.tif"
     with rasterio.open(
         source, "w", driver="GTiff", height=100, width=130, count=1, dtype="uint8", crs=MARS, transform=place, nodata=0

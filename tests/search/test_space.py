@@ -92,8 +92,10 @@ def test_every_trial_is_a_benchmark_that_can_be_run_and_all_of_it_that_can_be_se
         asked = flatten(benchmark.as_dict())
         steps = {f"augmentation.{step.name}" for step in benchmark.augmentation.steps}
         for override in overrides:
-            if isinstance(override.value, bool):
+            if override.key.startswith("augmentation.") and isinstance(override.value, bool):
                 assert (override.key in steps) is override.value
+            elif isinstance(override.value, bool):
+                assert asked.get(override.key, False) is override.value  # what was added later is left out where false
             else:
                 assert asked[override.key] == override.value
                 assert type(asked[override.key]) is type(override.value)
@@ -104,7 +106,8 @@ def test_every_trial_is_a_benchmark_that_can_be_run_and_all_of_it_that_can_be_se
             is_active -= {"loss.name", "optimizer.name"}  # there is one of each
         if framework != "sklearn":
             is_active -= {"model.name"}
-        assert is_active == {override.key for override in overrides if not isinstance(override.value, bool)}
+        switches = {override.key for override in overrides if isinstance(override.value, bool)}
+        assert is_active - switches == {override.key for override in overrides} - switches
 
 
 def test_every_choice_and_both_ends_of_every_range_are_come_to(registry):

@@ -13,6 +13,7 @@ SCRIPTS = {file.name: file for file in sorted(_ROOT.rglob("*.py")) if "__main__"
 
 #: Those that import their framework before all else.
 WITH_KERAS = ("keras_epochs.py",)
+WITH_TORCH = ("plain_search.py",)
 
 
 def check_help(name: str) -> None:

@@ -50,7 +50,9 @@ class Follows:
 def by_the_loop(losses):
     settings = [f"training.epochs={EPOCHS}", f"training.patience={PATIENCE}"]
     benchmark = resolve(Registry.installed(), "logistic", [parse_override(s) for s in settings]).benchmark
-    data = TrainingData(repeat(EMPTY), EMPTY, np.arange(len(EMPTY)), EMPTY)
+    data = TrainingData(
+        epochs=repeat(EMPTY), training=EMPTY, originals=EMPTY, sampled=np.arange(len(EMPTY)), validation=EMPTY
+    )
     course = fit(Follows(losses), data, benchmark=benchmark, order=np.random.default_rng(0), on_epoch=lambda row: None)
     return [row["val_loss"] for row in course.history], course
 

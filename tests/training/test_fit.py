@@ -48,7 +48,9 @@ def run(losses, *settings):
     benchmark = resolve(Registry.installed(), "logistic", overrides).benchmark
     session = Scripted(losses)
     heard = []
-    data = TrainingData(repeat(EMPTY), EMPTY, np.arange(len(EMPTY)), EMPTY)
+    data = TrainingData(
+        epochs=repeat(EMPTY), training=EMPTY, originals=EMPTY, sampled=np.arange(len(EMPTY)), validation=EMPTY
+    )
     course = fit(session, data, benchmark=benchmark, order=np.random.default_rng(0), on_epoch=heard.append)
     assert heard == course.history
     return session, course

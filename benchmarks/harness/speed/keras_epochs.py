@@ -14,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from craterbench.data.dataset import Subset
 from craterbench.plugin import NoParameters
 from craterbench.plugin.registry import Registry
 from craterbench.report.run_plots import draw_curves, draw_samples
-from craterbench.training.augment import TrainingData, make_training_data
+from craterbench.training.augment import make_training_data
 from craterbench.training.experiment import Samples
 from craterbench.training.fit import fit
 from craterbench.training.session import open_session
@@ -119,7 +120,7 @@ def main() -> None:
 
         course = fit(
             session,
-            TrainingData(in_turn(), data.originals, data.sampled, data.validation),
+            replace(data, epochs=in_turn()),
             benchmark=benchmark,
             order=np.random.default_rng([SEED, 0]),
             on_epoch=lambda row: whole.append(time.perf_counter() - begun[-1]),

@@ -120,13 +120,14 @@ def launches(loop: BareLoop, batches: Batches) -> None:
 
 def main() -> None:
     """Measure and print."""
-    import torch
-
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--beside", type=int, default=0, help="other processes that keep the cores busy")
     parser.add_argument("--copies", type=int, default=2, help="augmented copies of each image, as in a definition")
     asked = parser.parse_args()
+
+    import torch  # not needed by --help
+
     part = epoch_part(asked.copies)
     operations = operations_an_image()
     on = torch.cuda.get_device_name() if torch.cuda.is_available() else f"{available_cores()} cores"

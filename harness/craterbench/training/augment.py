@@ -32,7 +32,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingData:
     """The images of a run.
 
@@ -151,7 +151,16 @@ def make_training_data(
     if augmentation.warp == "image" and augmentation.copies and any(step.geometric for step in augmentation.steps):
         # Known from the config alone: its images do not show for certain whether a step moves anything.
         warnings.append("alignment: the masks of augmented images were not warped with them")
-    return TrainingData(epochs, training, originals, sampled, validation, tuple(warnings), derived, drawn)
+    return TrainingData(
+        epochs=epochs,
+        training=training,
+        originals=originals,
+        sampled=sampled,
+        validation=validation,
+        warnings=tuple(warnings),
+        derived=derived,
+        drawn=drawn,
+    )
 
 
 def check_given(
