@@ -1,7 +1,7 @@
 """Losses in PyTorch: masks and probabilities (N, H, W, 1), both float, in; a scalar out.
 
 The formulas and where they are from: ``craterbench_losses.numpy``. Where masks and probabilities have pixels that are
-left out, both are 0 there, which adds nothing to sums; what takes a mean over pixels is told which are ``known``.
+left out, both are 0 there, which adds nothing to sums; what takes a mean over pixels gets which are ``known``.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import exported
 import numpy as np
 import pytest
 import scored
@@ -13,16 +14,7 @@ from craterbench.plugin import UserError
 from craterbench_datasets import Synthetic
 from craterbench_datasets.synthetic import synthetic
 
-SMALL = {
-    "dataset.name": "synthetic",
-    "dataset.images": 40,
-    "dataset.test_images": 10,
-    "dataset.size": 16,
-    "model.depth": 2,
-    "model.filters": 4,
-    "augmentation.copies": 0,
-    "training.epochs": 2,
-}
+SMALL = exported.SMALL | {"training.epochs": 2}
 
 
 @pytest.fixture(scope="module")

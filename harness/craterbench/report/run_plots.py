@@ -120,8 +120,8 @@ def draw_samples(path: Path, samples: Samples, title: str) -> None:
     for column in range(number):
         image, truth = samples.images[column, ..., 0], samples.masks[column, ..., 0]
         probability = samples.probabilities[column, ..., 0]
-        told = np.where(truth == IGNORED, 0.5, truth)  # neither crater nor background
-        panels = (image, told, probability, _difference(image, truth, probability))
+        shown = np.where(truth == IGNORED, 0.5, truth)  # neither crater nor background
+        panels = (image, shown, probability, _difference(image, truth, probability))
         for axis, panel in zip(axes[:, column], panels, strict=True):
             axis.imshow(panel, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
             axis.set(xticks=[], yticks=[])

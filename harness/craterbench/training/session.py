@@ -158,8 +158,8 @@ def batch_loss(task: SessionConfig, masks: Any, probabilities: Any, known: Any =
     """
     if known is None:
         return task.loss(masks, probabilities, task.loss_parameters)
-    told = (known,) if "known" in inspect.signature(task.loss).parameters else ()
-    return task.loss(masks * known, probabilities * known, task.loss_parameters, *told)
+    extra = (known,) if "known" in inspect.signature(task.loss).parameters else ()
+    return task.loss(masks * known, probabilities * known, task.loss_parameters, *extra)
 
 
 def check_fit(weights: Weights, own: Mapping[str, tuple[int, ...]]) -> None:
