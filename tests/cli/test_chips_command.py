@@ -96,3 +96,10 @@ def test_circles_in_a_file_that_are_none_are_refused(mosaic, tmp_path, circles, 
         npz(File(path=str(path)))
     assert str(caught.value).startswith(f"{path}: circles")
     assert word in str(caught.value)
+
+
+def test_a_file_that_cannot_be_written_is_said_with_the_cure(bench, mosaic, tmp_path):
+    too_long = tmp_path / f"{'x' * 300}.npz"
+    done = bench("data", "chips", str(mosaic), "--out", str(too_long))
+    assert done.exit_code == 2
+    assert "give another --out" in done.output

@@ -446,3 +446,10 @@ def test_a_bad_tile_is_refused(tmp_path: Path, write: Any, parameters: dict[str,
         made(path, **{name: value for name, value in parameters.items() if name != "path"})
     message = str(caught.value)
     assert all(word in message for word in words), message
+
+
+def test_a_catalogue_in_place_of_its_image_is_said_to_be_one(tmp_path: Path) -> None:
+    catalogue = tmp_path / "south.csv"
+    catalogue.write_text("10,10,5\n")
+    with pytest.raises(UserError, match=r"south\.csv: is a catalogue; name the image that it belongs to"):
+        tile(Tiles(path=str(catalogue)))

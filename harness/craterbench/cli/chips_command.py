@@ -71,7 +71,7 @@ def chips_command(
     try:
         write_atomically(out, content.getvalue())
     except OSError as error:
-        raise UserError(f"{out}: cannot be written: {error.strerror}") from None
+        raise UserError(f"{out}: cannot be written ({error.strerror}); give another --out") from None
     for line in (*dataset.notes, *(f"warning: {warning}" for warning in dataset.warnings)):
         click.echo(line)
     click.echo(f"{out}: train on it with  bench run reference --dataset npz --data {out}")

@@ -92,6 +92,8 @@ def find_tiles(path: Path) -> list[Tile]:
                 f"{path}: has no image; put tiles ({endings}) there, each with its catalogue (a.tif, a.csv)"
             )
     elif path.exists():
+        if path.suffix.lower() in CATALOGUE_SUFFIXES:
+            raise UserError(f"{path}: is a catalogue; name the image that it belongs to, or the folder of both")
         images = [path]
     else:
         raise UserError(f"{path}: there is no such file; name a tile, or a folder of tiles, with --data PATH")

@@ -55,5 +55,5 @@ def write_export(finished: FinishedRun, registry: Registry, to: str, path: Path 
         write_atomically(path, export.content)
         write_atomically(card, model_card(record, finished.folder, export, path.name, stretched=stretched))
     except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror})") from None
+        raise UserError(f"{path}: cannot be written ({error.strerror}); give another file") from None
     return ExportedFile(path, card, export)
